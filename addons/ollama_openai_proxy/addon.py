@@ -1,0 +1,145 @@
+"""The two modes as mitmproxy addons: which flow goes where.
+
+In translate mode every flow is answered by the Ollama API in this process; in fix mode the request is put right and goes on
+to the real Ollama through mitmproxy. Both expect mitmproxy to listen in reverse mode, with the options of `mitm_options`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mitmproxy import http
+
+from .fix import methods
+from .ollama.server import OllamaServer
+from .upstream import InProcessServer, InProcessUpstream
+
+if TYPE_CHECKING:
+    from mitmproxy.connection import Client
+
+    from .settings import Settings
+
+# mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
+CONNECTION_TIMEOUT_SECONDS = 3600
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings")
+
+type ModeAddon = TranslateMode | FixMode
+
+
+def mode_addon(settings: Settings) -> ModeAddon:
+    """The addon of the mode that the settings ask for."""
+    return TranslateMode(settings) if settings.proxy_mode == "translate" else FixMode(settings)
+
+
+def mitm_options(settings: Settings, host: str, port: int) -> dict[str, Any]:
+    """The mitmproxy options that the mode needs to listen on `host`:`port`."""
+    if settings.proxy_mode == "translate":
+        # Nothing is ever sent there: each flow gets an upstream in this process. What a user of mitmweb sees is the URL
+        # that the client asked for.
+        target = f"http://127.0.0.1:{port}"
+    else:
+        target = settings.ollama_upstream_url
+        target = target.removesuffix(urlsplit(target).path)
+    return {
+        "mode": [f"reverse:{target}"],
+        "listen_host": host,
+        "listen_port": port,
+        "keep_host_header": settings.proxy_mode == "translate",
+        "connection_strategy": "lazy",
+        "tcp_timeout": CONNECTION_TIMEOUT_SECONDS,
+    }
+
+
+class TranslateMode:
+    """Answers the Ollama API through an OpenAI-compatible server."""
+
+    name = "ollama_translate"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server = OllamaServer(settings)
+        self._upstream = InProcessUpstream(self._server.respond)
+
+    async def done(self) -> None:
+        """Close the connections to the back end."""
+        await self._server.close()
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Take the flow before mitmproxy looks for its upstream."""
+        if flow.response is None:
+            self._upstream.attach(flow)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Restore the method of a request that has a body, and answer a flow that is replayed."""
+        if flow.response is not None:
+            return
+        flow.request.path = methods.mend_slashes(flow.request.path)
+        if self._settings.fix_methods:
+            _restore_method(flow, has_body=bool(flow.request.raw_content), only_with_body=True)
+        if flow.response is None and not self._upstream.attach(flow):
+            await self._upstream.answer(flow)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Let frames through as they come."""
+        if isinstance(flow.server_conn, InProcessServer) and flow.response:
+            flow.response.stream = "content-length" not in flow.response.headers
+
+    def client_disconnected(self, client: Client) -> None:
+        """Stop what still works for a client that has gone."""
+        self._upstream.detach(client)
+
+
+class FixMode:
+    """Restores the methods of requests to a real Ollama and lets bodies through unbuffered, both ways."""
+
+    name = "ollama_fix"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._upstream_path = urlsplit(settings.ollama_upstream_url).path
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Put the head of the request right."""
+        if flow.response is not None:
+            return
+        request = flow.request
+        request.path = methods.mend_slashes(request.path)
+        path, mark, query = request.path.partition("?")
+        endpoint = methods.find(path)
+        if self._settings.fix_methods:
+            _restore_method(flow, has_body=_announces_body(request))
+        for name in HOP_BY_HOP:
+            request.headers.pop(name, None)
+        if endpoint is not None and endpoint.path is not None:
+            path = endpoint.path
+        flow.metadata["unload"] = endpoint is not None and endpoint.unload
+        # A blob may be larger than memory.
+        request.stream = path.startswith(methods.BLOBS) and flow.response is None
+        request.path = self._upstream_path + path + mark + query
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Rewrite the body of a call that no Ollama server knows."""
+        if flow.metadata.get("unload") and flow.response is None:
+            flow.request.content = methods.unload_body(flow.request.raw_content or b"")
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Let the reply through as it comes."""
+        if flow.response is not None:
+            flow.response.stream = True
+
+
+def _restore_method(flow: http.HTTPFlow, *, has_body: bool, only_with_body: bool = False) -> None:
+    request = flow.request
+    restored = methods.restore(request.method, request.path.partition("?")[0], has_body=has_body)
+    if isinstance(restored, methods.LostBody):
+        error = json.dumps({"error": methods.explain_lost_body(restored)})
+        headers = {"Content-Type": "application/json; charset=utf-8", "Allow": restored.allow}
+        flow.response = http.Response.make(405, error, headers)
+    elif has_body or not only_with_body:
+        request.method = restored
+
+
+def _announces_body(request: http.Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible server behind translate mode, through the official SDK."""

@@ -1,0 +1,87 @@
+"""Reads server-sent events as OpenAI-compatible servers write them, without I/O.
+
+The contract: feed each network read, get the chunks that it completed; after the last one ask `finish`. Comments, event ids,
+blank lines, CRLF and a missing space after the colon do not matter. A chunk is given out as soon as its `data` line is whole;
+one that is spread over several `data` lines, as the standard allows, at its blank line.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+type Chunk = dict[str, Any]
+
+
+class BrokenStream(Exception):
+    """The stream holds something that is no chunk."""
+
+
+class SseReader:
+    """Reads one stream. `done` is set once the back end has said `[DONE]`; what follows is ignored."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._rest = b""
+        self._event = b""
+        self._pending: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """The chunks that are complete now.
+
+        Raises:
+            BrokenStream: an event is neither JSON nor `[DONE]`.
+        """
+        lines = (self._rest + data if self._rest else data).split(b"\n")
+        self._rest = lines.pop()
+        chunks: list[Chunk] = []
+        for line in lines:
+            self._line(line.removesuffix(b"\r"), chunks)
+        return chunks
+
+    def finish(self) -> list[Chunk]:
+        """The chunks of a last line without an end, when the stream has ended."""
+        chunks: list[Chunk] = []
+        self._line(self._rest.removesuffix(b"\r"), chunks)
+        self._line(b"", chunks)
+        self._rest = b""
+        return chunks
+
+    def _line(self, line: bytes, chunks: list[Chunk]) -> None:
+        if self.done:
+            return
+        if not line:
+            if self._pending:
+                raise BrokenStream
+            self._event = b""
+        elif line.startswith(b"data:"):
+            self._data(line[5:].strip(), chunks)
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip()
+
+    def _data(self, data: bytes, chunks: list[Chunk]) -> None:
+        if data == b"[DONE]":
+            self.done = True
+            return
+        if self._pending:
+            data = b"\n".join((*self._pending, data))
+        elif not data:
+            return
+        try:
+            chunk = _parse(data)
+        except ValueError:
+            self._pending.append(data if not self._pending else data.rpartition(b"\n")[2])
+            return
+        self._pending.clear()
+        if isinstance(chunk, dict):
+            chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return from_json(data)
+    except ValueError:
+        # The fast parser refuses halves of a character in escapes, which some back ends send.
+        return json.loads(data)

@@ -1,0 +1,78 @@
+"""The console command `ollama-openai-proxy`: the addon on a mitmproxy `Master` that has only what serving needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .settings import Settings, SettingsError, check_address, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "ollama-openai-proxy"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the proxy until SIGINT or SIGTERM; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
+        check_address(settings, settings.proxy_host, settings.proxy_port)
+    except SettingsError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    _set_up_logging(settings)
+    return asyncio.run(_serve(settings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Lets unmodified Ollama clients use an OpenAI-compatible server, or an Ollama behind another proxy.",
+        epilog="environment variables, also read from a file .env in the working directory:\n\n" + _variables(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--mode", choices=["translate", "fix"], help="instead of PROXY_MODE")
+    parser.add_argument("--host", help="address to listen on, instead of PROXY_HOST")
+    parser.add_argument("--port", help="port to listen on, instead of PROXY_PORT")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _variables() -> str:
+    return "\n".join(
+        f"  {name.upper()}\n{textwrap.indent(textwrap.fill(field.description or '', 90), '      ')}"
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _set_up_logging(settings: Settings) -> None:
+    level = settings.log_level.upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # mitmproxy tells of each connection, the SDK's HTTP client of each request, with its URL.
+    for chatty in ("mitmproxy", "httpx2", "httpcore2", "openai", "asyncio"):
+        logging.getLogger(chatty).setLevel(level if settings.log_level in ("debug", "error") else "WARNING")
+
+
+async def _serve(settings: Settings) -> int:
+    # Imported late: a wrong setting and --help need no proxy, which takes half a second to load.
+    from mitmproxy.options import Options
+
+    from .lean import LeanMaster
+
+    master = LeanMaster(Options(), settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, master.shutdown)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: master.shutdown())  # type: ignore[no-untyped-call]
+    await master.run()
+    return 0

@@ -1,0 +1,106 @@
+"""The addon as a script of mitmdump, mitmweb and mitmproxy: options, and a port of its own.
+
+mitmproxy loads scripts after it has begun to open the port of its own default mode (`regular`, a forward proxy on every
+address of the machine). Nobody asked for that one, so it is given up before it listens, and the port of the settings is
+opened in its place. Whatever the user set on mitmproxy's command line stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Optional
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.proxy.mode_servers import ServerInstance
+
+from .addon import mitm_options, mode_addon
+from .settings import Settings, SettingsError, check_address, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mitmproxy.addonmanager import Loader
+    from mitmproxy.addons.proxyserver import Proxyserver
+
+    from .addon import ModeAddon
+
+TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+
+logger = logging.getLogger(__name__)
+
+
+class OllamaScript:
+    """Reads the settings from mitmproxy's options and runs the addon of their mode."""
+
+    name = "ollama_openai_proxy"
+
+    def __init__(self) -> None:
+        self.addons: list[ModeAddon] = []
+        self._rebinding: asyncio.Task[bool] | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Declare each setting as an option, so that `--set` and mitmweb's options page know it."""
+        for name, field in Settings.model_fields.items():
+            help_text = f"{field.description} Where it is not set here, ${name.upper()} or the default counts."
+            loader.add_option(name, Optional[str], None, help_text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
+
+    def configure(self, updated: Iterable[str]) -> None:
+        """Read the settings and open the port, once.
+
+        Raises:
+            OptionsError: a setting was changed while the proxy runs.
+        """
+        changed = [name for name in updated if name in Settings.model_fields]
+        if not changed:
+            return
+        if self.addons:
+            raise exceptions.OptionsError(f"{changed[0]} is read at the start only: restart with the new value.")
+        try:
+            settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
+            self._open(settings)
+        except SettingsError as error:
+            # An error that is logged before mitmproxy runs makes it exit with status 1.
+            logger.error("%s", error)  # the sentence says it all
+        else:
+            self.addons = [mode_addon(settings)]
+
+    async def running(self) -> None:
+        """Wait for the port, so that a failure to open it still counts as one of the start."""
+        if self._rebinding is not None:
+            await self._rebinding
+
+    def _open(self, settings: Settings) -> None:
+        host = _set_by_user("listen_host") or settings.proxy_host
+        port = _set_by_user("listen_port") or settings.proxy_port
+        wanted = mitm_options(settings, host, port)
+        wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
+        proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
+        if _set_by_user("mode"):
+            del wanted["mode"], wanted["listen_host"], wanted["listen_port"]
+        elif ctx.options.server and _abandon_default_server(proxyserver):
+            check_address(settings, host, port)
+        ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
+        if "mode" in wanted and ctx.options.server:
+            self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _set_by_user(option: str) -> Any:
+    """The value of a mitmproxy option, or None where it has its default."""
+    return getattr(ctx.options, option) if ctx.options.has_changed(option) else None
+
+
+def _abandon_default_server(proxyserver: Proxyserver) -> bool:
+    """Stop mitmproxy from opening the port of its default mode; False where that port is open already."""
+    message = "the script opens another port"
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.getMessage() != message
+
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        if getattr(coroutine, "__qualname__", "") == ServerInstance.start.__qualname__:
+            # mitmproxy reports a start that was cancelled as a failed one.
+            logging.getLogger("mitmproxy.addons.proxyserver").addFilter(is_news)
+            return task.cancel(message)
+    return not any(server.is_running for server in proxyserver.servers)

@@ -1,0 +1,197 @@
+"""Every setting of the proxy, once: its environment variable, its default, its meaning, and what a wrong value is told.
+
+A setting comes from a mitmproxy option or a command line argument (`overrides`), else from the environment, else from a
+`.env` file in the working directory, else from its default. An empty value counts as absent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+type Mode = Literal["translate", "fix"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used. The message is one sentence that says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class MustBe:
+    """What a setting's value has to be, as the end of the sentence "NAME is …, but must be …"."""
+
+    wanted: str
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(value)
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError(value)
+    return value.rstrip("/")
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+type HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """The proxy's settings. A field's environment variable is its name in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    proxy_mode: Annotated[Mode, BeforeValidator(_lower), MustBe('"translate" or "fix"')] = Field(
+        "translate",
+        description=(
+            'What stands behind the proxy: "translate" answers the Ollama API through an OpenAI-compatible server, '
+            '"fix" restores the HTTP methods of requests to a real Ollama.'
+        ),
+    )
+    openai_api_base_url: Annotated[
+        HttpUrl, MustBe("the base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1")
+    ] = Field(OPENAI_URL, description="Translate mode: the base URL of the OpenAI-compatible server, usually ending in /v1.")
+    openai_api_key: Annotated[SecretStr | None, MustBe("an API key")] = Field(
+        None,
+        description="Translate mode: the server's API key. Needed for OpenAI itself; most local servers need none.",
+    )
+    ollama_upstream_url: Annotated[HttpUrl, MustBe("the URL of an Ollama server, for example http://127.0.0.1:11434")] = Field(
+        "http://127.0.0.1:11434", description="Fix mode: the URL of the real Ollama."
+    )
+    proxy_host: Annotated[str, MustBe("an address to listen on, for example 127.0.0.1 or 0.0.0.0")] = Field(
+        "127.0.0.1",
+        description="The address to listen on. The default is reachable from this machine only; 0.0.0.0 is everywhere.",
+    )
+    proxy_port: Annotated[int, Field(ge=1, le=65535), MustBe("a port number from 1 to 65535, for example 11434")] = Field(
+        0,
+        validate_default=False,
+        description="The port to listen on. The default is 11434 (Ollama's own) in translate mode and 11435 in fix mode.",
+    )
+    fix_methods: Annotated[bool, MustBe('"true" or "false"')] = Field(
+        True, description="Restore the HTTP method of a request that arrives with a wrong one."
+    )
+    ollama_version: Annotated[
+        str, Field(pattern=r"^\d+\.\d+\.\d+$"), MustBe("a version like 0.24.0: three numbers and nothing else")
+    ] = Field(
+        "0.24.0",
+        description="Translate mode: the Ollama version that clients are told. Several refuse one older than 0.13.4.",
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(_lower),
+        MustBe('"debug", "info", "warning" or "error"'),
+    ] = Field("info", description="The least urgent log lines to write.")
+
+    @model_validator(mode="after")
+    def _pick_port(self) -> Self:
+        if self.proxy_port == 0:
+            self.proxy_port = DEFAULT_PORTS[self.proxy_mode]
+        return self
+
+    @property
+    def upstream_url(self) -> str:
+        """The URL of what stands behind the proxy in its mode."""
+        return self.openai_api_base_url if self.proxy_mode == "translate" else self.ollama_upstream_url
+
+
+def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings:
+    """Read the settings; `overrides` maps field names to texts and leaves out what is None.
+
+    Raises:
+        SettingsError: a value is wrong, or one is missing that the mode needs.
+    """
+    given = {name: value for name, value in (overrides or {}).items() if value not in (None, "")}
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # texts: pydantic makes the types
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    if settings.proxy_mode == "translate" and not settings.openai_api_key and _is_openai(settings.openai_api_base_url):
+        raise SettingsError(
+            "OPENAI_API_KEY is not set: set it to your OpenAI key, "
+            "or set OPENAI_API_BASE_URL to the OpenAI-compatible server you want to use."
+        )
+    return settings
+
+
+def check_address(settings: Settings, host: str, port: int) -> None:
+    """Make sure that the proxy can listen on `host`:`port` and does not stand in front of itself.
+
+    Raises:
+        SettingsError: the port is taken or forbidden, the host is not of this machine, or the URL behind the proxy is
+            the proxy's own.
+    """
+    url = settings.upstream_url
+    name = "OPENAI_API_BASE_URL" if settings.proxy_mode == "translate" else "OLLAMA_UPSTREAM_URL"
+    if _reaches(url, host, port):
+        raise SettingsError(
+            f"{name} is {url}, which is this proxy itself: "
+            f"set it to the server behind the proxy, or set PROXY_PORT to another port."
+        )
+    try:
+        info = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(info[0], info[1]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(info[4])
+            # On Linux two sockets may be bound to one address as long as neither listens.
+            probe.listen(1)
+    except socket.gaierror:
+        raise SettingsError(f"PROXY_HOST is {host!r}, which is no address: set it to one like 127.0.0.1.") from None
+    except PermissionError:
+        raise SettingsError(f"Port {port} may not be opened by this user: set PROXY_PORT to one above 1023.") from None
+    except OSError as error:
+        raise SettingsError(_why_not_listening(host, port, error)) from None
+
+
+def _why_not_listening(host: str, port: int, error: OSError) -> str:
+    import errno  # only on the way out
+
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is in use by another program, perhaps Ollama itself: "
+            f"stop that program, or set PROXY_PORT to a free port."
+        )
+    return f"PROXY_HOST is {host!r}, which is not an address of this machine: set it to 127.0.0.1 or 0.0.0.0."
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    wanted = next(m.wanted for m in Settings.model_fields[field].metadata if isinstance(m, MustBe))
+    return f"{field.upper()} is wrong: it must be {wanted}."
+
+
+def _is_openai(url: str) -> bool:
+    return urlsplit(url).hostname == "api.openai.com"
+
+
+def _reaches(url: str, host: str, port: int) -> bool:
+    parts = urlsplit(url)
+    if (parts.port or (443 if parts.scheme == "https" else 80)) != port:
+        return False
+    target = parts.hostname or ""
+    return target == host or (_is_local(target) and (host in ("", "0.0.0.0", "::") or _is_local(host)))  # noqa: S104  # no binding
+
+
+def _is_local(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified

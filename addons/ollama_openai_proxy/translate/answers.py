@@ -1,0 +1,197 @@
+"""From the chunks of an OpenAI answer to the pieces of an Ollama answer.
+
+The contract: feed each chunk in order, send on what comes back, ask `finish` when the back end's stream has ended properly,
+then read `done_reason` and the counts. A stream that breaks off is never finished: an answer that is not complete must not
+look complete.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackendError
+from ..wire.frames import Delta
+from .errors import error_text
+from .thinking import ThinkSplitter
+from .toolcalls import ToolCalls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+type Chunk = Mapping[str, Any]
+
+# DeepSeek, llama.cpp and vLLM; Ollama, OpenRouter and newer vLLM; others. Where two are there they say the same.
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+
+
+class AnswerReader:
+    """Reads one answer, of a chat or of a completion.
+
+    Args:
+        split_thinking: whether text between think tags is thinking; not so for a raw completion.
+        drop_thinking: whether the client asked for an answer without thinking.
+    """
+
+    def __init__(self, *, split_thinking: bool = True, drop_thinking: bool = False) -> None:
+        self._splitter = ThinkSplitter() if split_thinking else None
+        self._drop_thinking = drop_thinking
+        self._tool_calls = ToolCalls()
+        self._finish_reason: str | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._pieces = 0
+        self._surrogate = ""
+
+    def feed(self, chunk: Chunk) -> Delta | None:
+        """What a chunk adds to the answer, or None.
+
+        Raises:
+            BackendError: the chunk is an error.
+        """
+        if error := chunk.get("error"):
+            raise BackendError(_status(error), error_text(error))
+        if usage := chunk.get("usage"):
+            self._usage = usage
+        choice = _first_choice(chunk)
+        if choice is None:
+            return None
+        if reason := choice.get("finish_reason"):
+            self._finish_reason = reason
+        # A back end that does not stream sends a message where a delta is expected.
+        message: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
+        if fragments := message.get("tool_calls"):
+            self._tool_calls.feed(fragments)
+        elif function_call := message.get("function_call"):
+            self._tool_calls.feed([{"index": 0, "function": function_call}])
+        thinking = _reasoning(message)
+        content = _text(message.get("content")) or message.get("refusal") or choice.get("text") or ""
+        if content:
+            content = self._whole_characters(content)
+            if self._splitter is not None:
+                inline, content = self._splitter.feed(content)
+                thinking += inline
+        return self._delta(content, thinking, _logprobs(choice.get("logprobs")))
+
+    def finish(self) -> Delta | None:
+        """What was held back until the end of the answer: whole tool calls, and text that might have been a tag.
+
+        Raises:
+            BackendError: a tool call is broken.
+        """
+        thinking, content = self._splitter.finish() if self._splitter else ("", "")
+        content += self._surrogate
+        delta = self._delta(content, thinking, [])
+        calls = self._tool_calls.finish()
+        if not calls:
+            return delta
+        self._pieces += 1
+        return Delta(delta.content if delta else "", delta.thinking if delta else "", calls)
+
+    @property
+    def done_reason(self) -> str:
+        """Ollama's reason for the end: `length` or `stop`, whatever else the back end may call it."""
+        return "length" if self._finish_reason == "length" else "stop"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the back end said that the answer is complete."""
+        return self._finish_reason is not None
+
+    def prompt_tokens(self, estimate: int) -> int:
+        """Tokens of the prompt, as the back end counted them, else the estimate; at least 1."""
+        return max(_whole(self._usage.get("prompt_tokens")) or estimate, 1)
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of the answer, as the back end counted them, else the number of its chunks; at least 1."""
+        return max(_whole(self._usage.get("completion_tokens")) or self._pieces, 1)
+
+    def _delta(self, content: str, thinking: str, logprobs: list[dict[str, Any]]) -> Delta | None:
+        if not (content or thinking or logprobs):
+            return None
+        self._pieces += 1
+        if self._drop_thinking:
+            thinking = ""
+            if not (content or logprobs):
+                return None
+        return Delta(content, thinking, (), logprobs)
+
+    def _whole_characters(self, text: str) -> str:
+        """Join the halves of a character that a back end escaped in two chunks."""
+        text = self._surrogate + text
+        self._surrogate = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        if self._surrogate:
+            text = text[:-1]
+        if not text.isascii():
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text
+
+
+def join_deltas(deltas: Iterable[Delta]) -> Delta:
+    """The pieces of an answer as one."""
+    pieces = list(deltas)
+    calls = [call for piece in pieces for call in piece.tool_calls]
+    logprobs = [entry for piece in pieces for entry in piece.logprobs]
+    return Delta("".join(p.content for p in pieces), "".join(p.thinking for p in pieces), calls, logprobs)
+
+
+def _first_choice(chunk: Chunk) -> Mapping[str, Any] | None:
+    for choice in chunk.get("choices") or ():
+        if not choice.get("index"):
+            return choice  # type: ignore[no-any-return]
+    return None
+
+
+def _reasoning(message: Mapping[str, Any]) -> str:
+    for key in _REASONING_KEYS:
+        if text := _text(message.get(key)):
+            return text
+    details = message.get("reasoning_details") or ()
+    return "".join(part.get("text") or part.get("summary") or "" for part in details if isinstance(part, dict))
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return ""
+
+
+def _logprobs(logprobs: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    if not logprobs:
+        return []
+    if isinstance(entries := logprobs.get("content"), list):
+        return [_logprob(entry) | _tops(entry.get("top_logprobs") or []) for entry in entries]
+    # Completions have parallel lists instead.
+    tokens = logprobs.get("tokens") or []
+    values = logprobs.get("token_logprobs") or []
+    tops = logprobs.get("top_logprobs") or [None] * len(tokens)
+    return [
+        _logprob({"token": token, "logprob": value or 0.0})
+        | _tops([{"token": t, "logprob": v} for t, v in (top or {}).items()])
+        for token, value, top in zip(tokens, values, tops, strict=False)
+    ]
+
+
+def _logprob(entry: Mapping[str, Any]) -> dict[str, Any]:
+    token = entry.get("token") or ""
+    octets = entry.get("bytes")
+    return {
+        "token": token,
+        "logprob": entry.get("logprob") or 0.0,
+        "bytes": octets if octets is not None else list(token.encode("utf-8", "replace")),
+    }
+
+
+def _tops(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    tops = [_logprob(entry) for entry in entries]
+    return {"top_logprobs": tops} if tops else {}
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _status(error: Any) -> int:
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code <= 599 else 500

@@ -1,0 +1,38 @@
+"""The `context` of a generate call: numbers from which a later call continues the conversation.
+
+In Ollama they are the model's tokens, which only it can read. Here they are the conversation itself, compressed: clients
+treat them as opaque, the proxy keeps nothing, and any replica can continue. Each number holds three bytes; the first says
+whose numbers they are and how many bytes they hold.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MARK = 0x6F6C6C  # "oll"
+_LIMIT = 16 * 2**20
+
+
+def write_context(messages: Sequence[dict[str, str]]) -> list[int]:
+    """The numbers for a conversation of messages with `role` and `content`."""
+    data = zlib.compress(json.dumps(messages, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"))
+    padded = data + bytes(-len(data) % 3)
+    return [_MARK, len(data), *(int.from_bytes(padded[i : i + 3]) for i in range(0, len(padded), 3))]
+
+
+def read_context(context: Sequence[int]) -> list[dict[str, str]]:
+    """The conversation of such numbers; empty where they are none of ours, such as a real Ollama's."""
+    if len(context) < 2 or context[0] != _MARK:
+        return []
+    try:
+        data = b"".join(number.to_bytes(3) for number in context[2:])[: context[1]]
+        text = zlib.decompressobj().decompress(data, _LIMIT)
+        messages = json.loads(text)
+        return [{"role": str(message["role"]), "content": str(message["content"])} for message in messages]
+    except (OverflowError, ValueError, TypeError, KeyError, zlib.error):
+        return []

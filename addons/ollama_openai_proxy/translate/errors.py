@@ -1,0 +1,29 @@
+"""What a back end says in an error, as one plain sentence: clients of Ollama expect text, and parse what looks like JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_LONGEST = 2000
+
+
+def error_text(body: Any) -> str:
+    """The message in an error's body, in whichever of the usual shapes it comes; "" where there is none."""
+    match body:
+        case str():
+            text = body.strip()
+            if text[:1] in ("{", "["):
+                try:
+                    return error_text(json.loads(text))
+                except ValueError:
+                    pass
+            return "" if text[:1] == "<" else text[:_LONGEST]
+        case list():
+            return "; ".join(filter(None, map(error_text, body)))[:_LONGEST]
+        case dict():
+            # OpenAI's "error" and "message", FastAPI's "detail" with its "msg", others' "errors".
+            for key in ("error", "message", "detail", "msg", "errors"):
+                if text := error_text(body.get(key)):
+                    return text
+    return ""

@@ -1,0 +1,115 @@
+"""Ollama's messages as OpenAI's: roles, images, and tool results paired with the calls they answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..wire.requests import Message, ToolCall
+
+type OpenAIMessage = dict[str, Any]
+
+_ROLES = frozenset({"system", "developer", "user", "assistant"})
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+
+
+def openai_messages(messages: Sequence[Message]) -> list[OpenAIMessage]:
+    """The same conversation for a back end.
+
+    OpenAI wants each tool call answered, by id, right after the message that made it. Ollama's clients often send results
+    without ids or names, leave some out, or put other messages in between; see `_turn`.
+    """
+    result: list[OpenAIMessage] = []
+    position = 0
+    calls_made = 0
+    while position < len(messages):
+        message = messages[position]
+        position += 1
+        if message.role == "assistant" and message.tool_calls:
+            end = position
+            while end < len(messages) and messages[end].role != "assistant":
+                end += 1
+            result += _turn(message, messages[position:end], calls_made)
+            calls_made += len(message.tool_calls)
+            position = end
+        else:
+            result += _plain(message)
+    return result
+
+
+def image_url(image: str) -> str:
+    """The data URL of a base64 image; its type is read from its first bytes."""
+    head = base64.b64decode(image[:24])
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        mime = "image/webp"
+    else:
+        mime = next((mime for signature, mime in _SIGNATURES if head.startswith(signature)), "image/jpeg")
+    return f"data:{mime};base64,{image}"
+
+
+def _plain(message: Message) -> Iterator[OpenAIMessage]:
+    # An unknown role is a user's, and so is the result of a call that nobody made: it is information all the same.
+    role = message.role if message.role in _ROLES else "user"
+    if role == "user" and message.images:
+        yield {"role": "user", "content": _parts(message.content, message.images)}
+        return
+    yield {"role": role, "content": message.content}
+    if message.images:
+        yield {"role": "user", "content": _parts("", message.images)}
+
+
+def _parts(text: str, images: Sequence[str]) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    return parts + [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
+
+
+def _turn(asking: Message, following: Sequence[Message], calls_before: int) -> Iterator[OpenAIMessage]:
+    """A message with tool calls, one result for each of them, then whatever else came before the next answer.
+
+    A result belongs to the call whose id it names, else to the first open one of its name, else to the first open one. An id
+    that is missing is made from the call's place in the conversation: the same history always gives the same ids, so that a
+    back end's prompt cache keeps working.
+    """
+    open_calls = {call.id or f"call_{calls_before + number:08d}": call for number, call in enumerate(asking.tool_calls)}
+    yield {
+        "role": "assistant",
+        "content": asking.content or None,
+        "tool_calls": [_call(call_id, call) for call_id, call in open_calls.items()],
+    }
+    others: list[Message] = []
+    pictures: list[str] = []
+    for message in following:
+        if message.role != "tool" or not open_calls:
+            others.append(message)
+            continue
+        call_id = _answered(message, open_calls)
+        del open_calls[call_id]
+        yield {"role": "tool", "tool_call_id": call_id, "content": message.content}
+        pictures += message.images
+    for call_id in open_calls:
+        yield {"role": "tool", "tool_call_id": call_id, "content": ""}
+    if pictures:
+        yield {"role": "user", "content": _parts("", pictures)}
+    for message in others:
+        yield from _plain(message)
+
+
+def _answered(result: Message, open_calls: dict[str, ToolCall]) -> str:
+    if result.tool_call_id in open_calls:
+        return result.tool_call_id
+    named = (call_id for call_id, call in open_calls.items() if call.function.name == result.tool_name)
+    return next(named, next(iter(open_calls)))
+
+
+def _call(call_id: str, call: ToolCall) -> dict[str, Any]:
+    arguments = json.dumps(call.function.arguments, ensure_ascii=False)
+    return {"id": call_id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}

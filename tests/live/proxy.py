@@ -1,0 +1,112 @@
+"""The proxy as a real process, through any of its doors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import httpx
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+type Door = Literal["console", "module", "mitmdump", "mitmweb"]
+
+DOORS: dict[Door, list[str]] = {
+    "console": [str(BIN / "ollama-openai-proxy")],
+    "module": [sys.executable, "-m", "ollama_openai_proxy"],
+    "mitmdump": [str(BIN / "mitmdump"), "-s", str(ROOT / "addons/ollama.py")],
+    "mitmweb": [str(BIN / "mitmweb"), "--no-web-open-browser", "-s", str(ROOT / "addons/ollama.py")],
+}
+
+
+class ProxyProcess:
+    """Starts the proxy on a free port, waits until it answers, and stops it with SIGTERM.
+
+    Args:
+        door: how it is started.
+        arguments: further command line arguments.
+        settings: environment variables; nothing else of the tests' environment that concerns the proxy is passed on.
+        wait: False for a proxy that is expected not to start; then `exit_code` waits for its end.
+    """
+
+    def __init__(
+        self, *, door: Door = "console", arguments: list[str] | None = None, wait: bool = True, **settings: str
+    ) -> None:
+        self.port = int(settings.setdefault("PROXY_PORT", str(free_port())))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = DOORS[door] + (arguments or [])
+        self._wait = wait
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
+        self._environment = kept | {"PYTHONUNBUFFERED": "1"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = ""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        if self._wait:
+            self._wait_until_it_answers()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> int:
+        """End it as a service manager would; returns the exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self.exit_code()
+
+    def exit_code(self, timeout: float = 20) -> int:
+        """Wait for its end; afterwards `log` holds all that it wrote."""
+        assert self._process is not None
+        try:
+            output, _ = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            output, _ = self._process.communicate()
+            raise AssertionError(f"the proxy did not end:\n{output.decode()}") from None
+        except ValueError:  # communicate() was called before
+            output = b""
+        self.log += output.decode()
+        return self._process.returncode
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise AssertionError(f"the proxy ended with status {self.exit_code()}:\n{self.log}")
+            try:
+                httpx.head(f"{self.url}/api/version", timeout=5, trust_env=False)
+            except httpx.TransportError:
+                time.sleep(0.05)
+            else:
+                return
+        self.stop()
+        raise AssertionError(f"the proxy does not answer:\n{self.log}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
