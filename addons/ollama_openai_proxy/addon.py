@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
 CONNECTION_TIMEOUT_SECONDS = 3600
 HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings")
+# Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
+FRAMING = ("content-length", "host", "transfer-encoding")
 
 type ModeAddon = TranslateMode | FixMode
 
@@ -105,16 +107,17 @@ class FixMode:
         if flow.response is not None:
             return
         request = flow.request
+        arrived_as = request.method
         request.path = methods.mend_slashes(request.path)
         path, mark, query = request.path.partition("?")
         endpoint = methods.find(path)
         if self._settings.fix_methods:
             _restore_method(flow, has_body=_announces_body(request))
-        for name in HOP_BY_HOP:
-            request.headers.pop(name, None)
+        _strip_hop_by_hop(request.headers)
         if endpoint is not None and endpoint.path is not None:
             path = endpoint.path
         flow.metadata["unload"] = endpoint is not None and endpoint.unload
+        flow.metadata["became_head"] = request.method == "HEAD" != arrived_as
         # A blob may be larger than memory.
         request.stream = path.startswith(methods.BLOBS) and flow.response is None
         request.path = self._upstream_path + path + mark + query
@@ -128,6 +131,10 @@ class FixMode:
         """Let the reply through as it comes."""
         if flow.response is not None:
             flow.response.stream = True
+            if flow.metadata.get("became_head"):
+                # Whoever sent a GET waits for the body that a reply to HEAD announces and does not have.
+                flow.response.headers.pop("transfer-encoding", None)
+                flow.response.headers["content-length"] = "0"
 
 
 def _restore_method(flow: http.HTTPFlow, *, has_body: bool, only_with_body: bool = False) -> None:
@@ -139,6 +146,16 @@ def _restore_method(flow: http.HTTPFlow, *, has_body: bool, only_with_body: bool
         flow.response = http.Response.make(405, error, headers)
     elif has_body or not only_with_body:
         request.method = restored
+
+
+def _strip_hop_by_hop(headers: http.Headers) -> None:
+    named = [name.strip().lower() for name in headers.get("connection", "").split(",")]
+    for name in (*HOP_BY_HOP, *named):
+        if name not in FRAMING:
+            headers.pop(name, None)
+    if "close" in named:
+        # mitmproxy reads here what is to happen after the reply, and the upstream may as well close, too.
+        headers["connection"] = "close"
 
 
 def _announces_body(request: http.Request) -> bool:

@@ -60,6 +60,7 @@ class OllamaScript:
             settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
             self._open(settings)
         except SettingsError as error:
+            _abandon_default_server(ctx.master.addons.get("proxyserver"))
             # An error that is logged before mitmproxy runs makes it exit with status 1.
             logger.error("%s", error)  # the sentence says it all
         else:
@@ -92,15 +93,14 @@ def _set_by_user(option: str) -> Any:
 
 def _abandon_default_server(proxyserver: Proxyserver) -> bool:
     """Stop mitmproxy from opening the port of its default mode; False where that port is open already."""
-    message = "the script opens another port"
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return record.getMessage() != message
-
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         if getattr(coroutine, "__qualname__", "") == ServerInstance.start.__qualname__:
-            # mitmproxy reports a start that was cancelled as a failed one.
-            logging.getLogger("mitmproxy.addons.proxyserver").addFilter(is_news)
-            return task.cancel(message)
+            # mitmproxy takes a start that was cancelled for a failed one, as it does the stop of what never started.
+            logging.getLogger("mitmproxy.addons.proxyserver").addFilter(_says_something)
+            return task.cancel()
     return not any(server.is_running for server in proxyserver.servers)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return bool(record.getMessage())

@@ -9,8 +9,8 @@ interception, `store_streamed_bodies` and the flow list work as for any other up
 The contract with the coroutine (`Respond`):
 
 * It is called once for each request, when the body has arrived, and returns a `Reply` or raises.
-* Of a streamed body each part is written as soon as it is yielded; the next is asked for when the client's socket has
-  room, so a slow client slows the generator.
+* Of a streamed body each part is written as soon as it is yielded, the first together with the reply's head; the next is
+  asked for when the client's socket has room, so a slow client slows the generator.
 * It is cancelled as soon as the client leaves, the stream is reset, or the flow is killed.
 * An exception before the reply becomes an empty status 500; one after it cuts the connection, so that the client sees an
   incomplete body.
@@ -181,13 +181,15 @@ class _InProcessConnection(HttpConnection):
                 data = (ResponseData(stream_id, content),) if content else ()
                 await self._send(stream, head, *data, ResponseEndOfMessage(stream_id))
                 return
+            # The head goes out together with the first part.
+            pending: tuple[HttpEvent, ...] = (head,)
             async with aclosing(reply.body) as parts:
-                await self._send(stream, head)
                 async for part in parts:
                     if part:
-                        await self._send(stream, ResponseData(stream_id, part))
+                        await self._send(stream, *pending, ResponseData(stream_id, part))
                         await self._handler.drain_writers()
-            await self._send(stream, ResponseEndOfMessage(stream_id))
+                        pending = ()
+            await self._send(stream, *pending, ResponseEndOfMessage(stream_id))
         except _Killed:
             await self._emit(ResponseProtocolError(stream_id, Error.KILLED_MESSAGE, ErrorCode.KILL))
         except Exception as error:

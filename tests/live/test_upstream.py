@@ -189,10 +189,12 @@ def test_a_whole_reply_has_a_length_and_the_connection_is_kept() -> None:
 
 def test_parts_arrive_one_by_one() -> None:
     stepwise = Stepwise()
+    stepwise.go.release()
     with Listening(stepwise) as listening, httpx.Client() as client, client.stream("GET", listening.url) as reply:
         assert reply.headers["transfer-encoding"] == "chunked"
         parts = reply.iter_raw()
-        for number in range(3):
+        assert next(parts) == b"part 0\n"
+        for number in range(1, 3):
             stepwise.go.release()
             assert next(parts) == f"part {number}\n".encode()
         assert list(parts) == []
