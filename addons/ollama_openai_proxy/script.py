@@ -98,8 +98,22 @@ def _abandon_default_server(proxyserver: Proxyserver) -> bool:
         if getattr(coroutine, "__qualname__", "") == ServerInstance.start.__qualname__:
             # mitmproxy takes a start that was cancelled for a failed one, as it does the stop of what never started.
             logging.getLogger("mitmproxy.addons.proxyserver").addFilter(_says_something)
+            _close_what_it_opened(coroutine)
             return task.cancel()
     return not any(server.is_running for server in proxyserver.servers)
+
+
+def _close_what_it_opened(start: object) -> None:
+    """Close the port of a start that is about to be cancelled.
+
+    With `--listen-host`, asyncio opens it before it waits for the first time, and a cancelled `create_server` forgets it.
+    """
+    while start is not None:
+        frame = getattr(start, "cr_frame", None)
+        server = frame.f_locals.get("server") if frame else None
+        if isinstance(server, asyncio.Server):
+            server.close()
+        start = getattr(start, "cr_await", None)
 
 
 def _says_something(record: logging.LogRecord) -> bool:

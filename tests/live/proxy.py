@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -37,23 +38,41 @@ class ProxyProcess:
         arguments: further command line arguments.
         settings: environment variables; nothing else of the tests' environment that concerns the proxy is passed on.
         wait: False for a proxy that is expected not to start; then `exit_code` waits for its end.
+        cwd: the working directory, where the proxy looks for `.env`.
+        url: where it answers, if something else than `PROXY_PORT` decides that.
+        command: what to run instead of the door's own command.
     """
 
     def __init__(
-        self, *, door: Door = "console", arguments: list[str] | None = None, wait: bool = True, **settings: str
+        self,
+        *,
+        door: Door = "console",
+        arguments: list[str] | None = None,
+        wait: bool = True,
+        cwd: Path = ROOT,
+        url: str | None = None,
+        command: list[str] | None = None,
+        **settings: str,
     ) -> None:
-        self.port = int(settings.setdefault("PROXY_PORT", str(free_port())))
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._command = DOORS[door] + (arguments or [])
+        own = settings.setdefault("PROXY_PORT", str(free_port()))
+        self.url = url or f"http://127.0.0.1:{own}"
+        self.port = int(self.url.rpartition(":")[2]) if url or own.isdigit() else 0
+        self._command = (command or DOORS[door]) + (arguments or [])
         self._wait = wait
+        self._cwd = cwd
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
         self._environment = kept | {"PYTHONUNBUFFERED": "1"} | settings
+        if command is None:
+            # Where Python keeps no compiled modules, half of each start would be compiling them.
+            self._environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache")}
         self._process: subprocess.Popen[bytes] | None = None
-        self.log = ""
+        # A file: a pipe that nobody reads would stop a proxy that has much to say.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the process has ended
+        self._last_log = ""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, env=self._environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self._command, env=self._environment, cwd=self._cwd, stdout=self._output, stderr=subprocess.STDOUT
         )
         if self._wait:
             self._wait_until_it_answers()
@@ -67,26 +86,33 @@ class ProxyProcess:
         assert self._process is not None
         return self._process.pid
 
-    def stop(self) -> int:
+    @property
+    def log(self) -> str:
+        """What it has written so far, on stdout and stderr."""
+        if self._output.closed:
+            return self._last_log
+        # Not by seeking: the process shares the file's position.
+        return os.pread(self._output.fileno(), os.fstat(self._output.fileno()).st_size, 0).decode()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as a service manager would; returns the exit status."""
         assert self._process is not None
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(number)
         return self.exit_code()
 
     def exit_code(self, timeout: float = 20) -> int:
         """Wait for its end; afterwards `log` holds all that it wrote."""
         assert self._process is not None
         try:
-            output, _ = self._process.communicate(timeout=timeout)
+            return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            output, _ = self._process.communicate()
-            raise AssertionError(f"the proxy did not end:\n{output.decode()}") from None
-        except ValueError:  # communicate() was called before
-            output = b""
-        self.log += output.decode()
-        return self._process.returncode
+            self._process.wait()
+            raise AssertionError(f"the proxy did not end:\n{self.log}") from None
+        finally:
+            self._last_log = self.log
+            self._output.close()
 
     def _wait_until_it_answers(self) -> None:
         assert self._process is not None
