@@ -6,6 +6,7 @@ A setting comes from a mitmproxy option or a command line argument (`overrides`)
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MustBe:
-    """What a setting's value has to be, as the end of the sentence "NAME is …, but must be …"."""
+    """What a setting's value has to be, as the end of the sentence "NAME is wrong: it must be …"."""
 
     wanted: str
 
@@ -160,8 +161,6 @@ def check_address(settings: Settings, host: str, port: int) -> None:
 
 
 def _why_not_listening(host: str, port: int, error: OSError) -> str:
-    import errno  # only on the way out
-
     if error.errno == errno.EADDRINUSE:
         return (
             f"Port {port} is in use by another program, perhaps Ollama itself: "

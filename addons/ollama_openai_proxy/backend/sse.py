@@ -2,7 +2,7 @@
 
 The contract: feed each network read, get the chunks that it completed; after the last one ask `finish`. Comments, event ids,
 blank lines, CRLF and a missing space after the colon do not matter. A chunk is given out as soon as its `data` line is whole;
-one that is spread over several `data` lines, as the standard allows, at its blank line.
+one that is spread over several `data` lines, as the standard allows, with the last of them.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class SseReader:
         return chunks
 
     def finish(self) -> list[Chunk]:
-        """The chunks of a last line without an end, when the stream has ended."""
-        chunks: list[Chunk] = []
-        self._line(self._rest.removesuffix(b"\r"), chunks)
-        self._line(b"", chunks)
-        self._rest = b""
-        return chunks
+        """The chunks of a last line without an end, when the stream has ended.
+
+        Raises:
+            BrokenStream: the last event is neither JSON nor `[DONE]`.
+        """
+        return self.feed(b"\n\n")
 
     def _line(self, line: bytes, chunks: list[Chunk]) -> None:
         if self.done:
@@ -60,19 +60,23 @@ class SseReader:
             self._data(line[5:].strip(), chunks)
         elif line.startswith(b"event:"):
             self._event = line[6:].strip()
+        elif line.startswith(b"error:"):
+            # Older llama.cpp servers name the field so.
+            self._event = b"error"
+            self._data(line[6:].strip(), chunks)
 
     def _data(self, data: bytes, chunks: list[Chunk]) -> None:
         if data == b"[DONE]":
             self.done = True
             return
-        if self._pending:
-            data = b"\n".join((*self._pending, data))
-        elif not data:
+        if data:
+            self._pending.append(data)
+        if not self._pending:
             return
         try:
-            chunk = _parse(data)
-        except ValueError:
-            self._pending.append(data if not self._pending else data.rpartition(b"\n")[2])
+            chunk = _parse(b"\n".join(self._pending))
+        except (ValueError, RecursionError):
+            # The next line may complete it.
             return
         self._pending.clear()
         if isinstance(chunk, dict):

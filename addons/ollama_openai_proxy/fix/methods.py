@@ -109,7 +109,7 @@ def unload_body(body: bytes) -> bytes:
     """The body of the generate call that unloads the model a stop or unload request names."""
     try:
         asked = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     if not isinstance(asked, dict):
         return body

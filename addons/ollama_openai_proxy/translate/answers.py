@@ -7,10 +7,13 @@ look complete.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendError
 from ..wire.frames import Delta
+from .characters import HalfJoiner, mended
 from .errors import error_text
 from .thinking import ThinkSplitter
 from .toolcalls import ToolCalls
@@ -22,6 +25,7 @@ type Chunk = Mapping[str, Any]
 
 # DeepSeek, llama.cpp and vLLM; Ollama, OpenRouter and newer vLLM; others. Where two are there they say the same.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_IMPOSSIBLE = -9999.0
 
 
 class AnswerReader:
@@ -39,7 +43,8 @@ class AnswerReader:
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._pieces = 0
-        self._surrogate = ""
+        self._content_halves = HalfJoiner()
+        self._thinking_halves = HalfJoiner()
 
     def feed(self, chunk: Chunk) -> Delta | None:
         """What a chunk adds to the answer, or None.
@@ -62,13 +67,11 @@ class AnswerReader:
             self._tool_calls.feed(fragments)
         elif function_call := message.get("function_call"):
             self._tool_calls.feed([{"index": 0, "function": function_call}])
-        thinking = _reasoning(message)
-        content = _text(message.get("content")) or message.get("refusal") or choice.get("text") or ""
-        if content:
-            content = self._whole_characters(content)
-            if self._splitter is not None:
-                inline, content = self._splitter.feed(content)
-                thinking += inline
+        thinking = self._thinking_halves.feed(_reasoning(message))
+        content = self._content_halves.feed(_text(message.get("content")) or message.get("refusal") or choice.get("text") or "")
+        if self._splitter is not None:
+            inline, content = self._splitter.feed(content)
+            thinking += inline
         return self._delta(content, thinking, _logprobs(choice.get("logprobs")))
 
     def finish(self) -> Delta | None:
@@ -77,14 +80,19 @@ class AnswerReader:
         Raises:
             BackendError: a tool call is broken.
         """
-        thinking, content = self._splitter.finish() if self._splitter else ("", "")
-        content += self._surrogate
-        delta = self._delta(content, thinking, [])
         calls = self._tool_calls.finish()
+        thinking = self._thinking_halves.finish()
+        content = self._content_halves.finish()
+        if self._splitter is not None:
+            inline, content = self._splitter.feed(content)
+            inline_rest, content_rest = self._splitter.finish()
+            thinking += inline + inline_rest
+            content += content_rest
+        delta = self._delta(content, thinking, [])
         if not calls:
             return delta
         self._pieces += 1
-        return Delta(delta.content if delta else "", delta.thinking if delta else "", calls)
+        return replace(delta or Delta(), tool_calls=calls)
 
     @property
     def done_reason(self) -> str:
@@ -114,16 +122,6 @@ class AnswerReader:
             if not (content or logprobs):
                 return None
         return Delta(content, thinking, (), logprobs)
-
-    def _whole_characters(self, text: str) -> str:
-        """Join the halves of a character that a back end escaped in two chunks."""
-        text = self._surrogate + text
-        self._surrogate = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        if self._surrogate:
-            text = text[:-1]
-        if not text.isascii():
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text
 
 
 def join_deltas(deltas: Iterable[Delta]) -> Delta:
@@ -167,19 +165,20 @@ def _logprobs(logprobs: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     values = logprobs.get("token_logprobs") or []
     tops = logprobs.get("top_logprobs") or [None] * len(tokens)
     return [
-        _logprob({"token": token, "logprob": value or 0.0})
-        | _tops([{"token": t, "logprob": v} for t, v in (top or {}).items()])
+        _logprob({"token": token, "logprob": value}) | _tops([{"token": t, "logprob": v} for t, v in (top or {}).items()])
         for token, value, top in zip(tokens, values, tops, strict=False)
     ]
 
 
 def _logprob(entry: Mapping[str, Any]) -> dict[str, Any]:
-    token = entry.get("token") or ""
+    token = mended(entry.get("token") or "")
     octets = entry.get("bytes")
+    value = entry.get("logprob") or 0.0
     return {
         "token": token,
-        "logprob": entry.get("logprob") or 0.0,
-        "bytes": octets if octets is not None else list(token.encode("utf-8", "replace")),
+        # Some back ends write an impossible token as -Infinity, which is no JSON.
+        "logprob": value if math.isfinite(value) else _IMPOSSIBLE,
+        "bytes": octets if octets is not None else list(token.encode()),
     }
 
 

@@ -32,7 +32,13 @@ def read_context(context: Sequence[int]) -> list[dict[str, str]]:
     try:
         data = b"".join(number.to_bytes(3) for number in context[2:])[: context[1]]
         text = zlib.decompressobj().decompress(data, _LIMIT)
-        messages = json.loads(text)
-        return [{"role": str(message["role"]), "content": str(message["content"])} for message in messages]
-    except (OverflowError, ValueError, TypeError, KeyError, zlib.error):
+        return [{"role": _text(message["role"]), "content": _text(message["content"])} for message in json.loads(text)]
+    except (OverflowError, RecursionError, ValueError, TypeError, KeyError, zlib.error):
         return []
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()  # a ValueError where it holds half a character
+    return value

@@ -16,7 +16,7 @@ def error_text(body: Any) -> str:
             if text[:1] in ("{", "["):
                 try:
                     return error_text(json.loads(text))
-                except ValueError:
+                except (ValueError, RecursionError):
                     pass
             return "" if text[:1] == "<" else text[:_LONGEST]
         case list():

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..wire.requests import Message, ToolCall
 
@@ -79,35 +79,63 @@ def _turn(asking: Message, following: Sequence[Message], calls_before: int) -> I
     that is missing is made from the call's place in the conversation: the same history always gives the same ids, so that a
     back end's prompt cache keeps working.
     """
-    open_calls = {call.id or f"call_{calls_before + number:08d}": call for number, call in enumerate(asking.tool_calls)}
+    calls = _with_ids(asking.tool_calls, calls_before)
     yield {
         "role": "assistant",
         "content": asking.content or None,
-        "tool_calls": [_call(call_id, call) for call_id, call in open_calls.items()],
+        "tool_calls": [_call(call_id, call) for call_id, call in calls.items()],
     }
-    others: list[Message] = []
-    pictures: list[str] = []
-    for message in following:
-        if message.role != "tool" or not open_calls:
-            others.append(message)
-            continue
-        call_id = _answered(message, open_calls)
-        del open_calls[call_id]
-        yield {"role": "tool", "tool_call_id": call_id, "content": message.content}
-        pictures += message.images
-    for call_id in open_calls:
-        yield {"role": "tool", "tool_call_id": call_id, "content": ""}
+    results = _answers(calls, [message for message in following if message.role == "tool"])
+    pictures = list(asking.images)
+    for call_id in calls:
+        result = results.get(call_id)
+        yield {"role": "tool", "tool_call_id": call_id, "content": result.content if result else ""}
+        pictures += result.images if result else []
     if pictures:
         yield {"role": "user", "content": _parts("", pictures)}
-    for message in others:
-        yield from _plain(message)
+    used = {id(result) for result in results.values()}
+    for message in following:
+        if id(message) not in used:
+            yield from _plain(message)
 
 
-def _answered(result: Message, open_calls: dict[str, ToolCall]) -> str:
-    if result.tool_call_id in open_calls:
-        return result.tool_call_id
-    named = (call_id for call_id, call in open_calls.items() if call.function.name == result.tool_name)
-    return next(named, next(iter(open_calls)))
+def _with_ids(calls: Sequence[ToolCall], calls_before: int) -> dict[str, ToolCall]:
+    """The calls by id; two calls of a message never share one."""
+    result: dict[str, ToolCall] = {}
+    for number, call in enumerate(calls, calls_before):
+        call_id = call.id or f"call_{number:08d}"
+        while call_id in result:
+            call_id += "_"
+        result[call_id] = call
+    return result
+
+
+def _answers(calls: Mapping[str, ToolCall], results: Sequence[Message]) -> dict[str, Message]:
+    """The result of each call that has one."""
+    answers: dict[str, Message] = {}
+    for belongs in (_names_id, _names_tool, _comes_next):
+        left: list[Message] = []
+        for result in results:
+            open_calls = ((call_id, call) for call_id, call in calls.items() if call_id not in answers)
+            call_id = next((call_id for call_id, call in open_calls if belongs(result, call_id, call)), None)
+            if call_id is None:
+                left.append(result)
+            else:
+                answers[call_id] = result
+        results = left
+    return answers
+
+
+def _names_id(result: Message, call_id: str, _call: ToolCall) -> bool:
+    return result.tool_call_id == call_id
+
+
+def _names_tool(result: Message, _call_id: str, call: ToolCall) -> bool:
+    return result.tool_name == call.function.name
+
+
+def _comes_next(_result: Message, _call_id: str, _call: ToolCall) -> bool:
+    return True
 
 
 def _call(call_id: str, call: ToolCall) -> dict[str, Any]:

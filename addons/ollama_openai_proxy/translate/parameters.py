@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidRequest
 from ..wire.options import check_options
 from ..wire.requests import Message
+from ..wire.syntax import quoted
 from .context import read_context
 from .messages import openai_messages
 
 if TYPE_CHECKING:
-    from ..wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Think
+    from ..wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Think, Tool
 
 type Parameters = dict[str, Any]
 
@@ -89,8 +90,7 @@ def response_format(value: Any) -> dict[str, Any] | None:
         case dict():
             return {"type": "json_schema", "json_schema": {"name": "schema", "schema": value}}
     raw = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    quoted = json.dumps(raw, ensure_ascii=False)
-    raise InvalidRequest(f'invalid format: {quoted}; expected "json" or a valid JSON Schema object', status=500)
+    raise InvalidRequest(f'invalid format: {quoted(raw)}; expected "json" or a valid JSON Schema object', status=500)
 
 
 def _common(request: ChatRequest | GenerateRequest) -> Parameters:
@@ -121,9 +121,8 @@ def _effort(think: Think | None) -> str | None:
     return _EFFORTS[think] if isinstance(think, str) else None
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: Tool) -> dict[str, Any]:
     """A tool as OpenAI wants it: of type function, with a schema for its parameters."""
-    function = dict(tool.get("function") or {})
-    if not function.get("parameters"):
-        function["parameters"] = {"type": "object", "properties": {}}
-    return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
+    function = tool.function.model_dump(exclude_unset=True)
+    function["parameters"] = tool.function.parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": function}

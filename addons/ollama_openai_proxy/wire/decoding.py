@@ -7,25 +7,39 @@ ignored and `null` leaves a field as it was (wire reference §1.5).
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, NoReturn
+import math
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from ..errors import InvalidRequest
+from .syntax import TOO_DEEP, syntax_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
 
 
 class WireModel(BaseModel):
     """An object of Ollama's API, decoded as Go decodes it.
 
-    Subclasses name their Go type in `go_type`, and in `go_types` the Go types of fields that are neither a string, a
-    boolean nor a number.
+    A class that is the whole body of a request says what its errors need:
+
+    Attributes:
+        go_type: its Go type.
+        go_types: the Go types of fields that are neither a string, a boolean nor a number, by their path; `[]` at the end
+            means the items of a list.
+        go_owners: the Go types that errors name as the owner of the fields below a path, where it is not `go_type`.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     go_type: ClassVar[str]
     go_types: ClassVar[dict[str, str]] = {}
+    go_owners: ClassVar[dict[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -54,7 +68,10 @@ def decode[T: WireModel](model: type[T], body: bytes) -> T:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidRequest(_go_text(model, error.errors(include_url=False)[0])) from None
+        # Pydantic lists its errors in the order of the model's fields, Go stops at the first of the body.
+        errors = error.errors(include_url=False)
+        first = min(errors, key=lambda details: _position(value, details["loc"]))
+        raise InvalidRequest(_go_text(model, first)) from None
 
 
 def first_value(body: bytes) -> Any:
@@ -67,74 +84,91 @@ def first_value(body: bytes) -> Any:
     start = len(text) - len(text.lstrip(" \t\r\n"))
     if start == len(text):
         raise InvalidRequest("missing request body")
+    if "\\ud" in text or "\\uD" in text:
+        text = _SURROGATES.sub(lambda match: r"\ufffd" if match[1] else match[0], text)
     try:
         return _DECODER.raw_decode(text, start)[0]
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(_go_syntax_error(text, error)) from None
     except RecursionError:
-        raise InvalidRequest("exceeded max depth") from None
+        raise InvalidRequest(TOO_DEEP) from None
+    except ValueError:
+        # What is JSON all the same is a number with more digits than Python reads, or too large for Go.
+        text = syntax_error(body) or "json: cannot unmarshal number into Go value of type float64"
+        raise InvalidRequest(text) from None
 
 
-def _no_constant(name: str) -> NoReturn:
-    # Python's decoder takes NaN and Infinity, which are no JSON.
-    raise InvalidRequest(f"invalid character {name[0]!r} looking for beginning of value")
+def finite(text: str) -> float:
+    """The number that a JSON text stands for.
+
+    Raises:
+        ValueError: it is too large for a 64-bit float.
+    """
+    if math.isinf(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def no_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's decoder takes though they are no JSON.
 
-_GO_CONTEXT = {
-    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
-    "Illegal trailing comma before end of object": "looking for beginning of object key string",
-    "Illegal trailing comma before end of array": "looking for beginning of value",
-    "Expecting value": "looking for beginning of value",
-    "Expecting ':' delimiter": "after object key",
-    "Expecting ',' delimiter": "after object key:value pair",
-    "Invalid control character at": "in string literal",
-    "Invalid \\escape": "in string escape code",
-    "Invalid \\uXXXX escape": "in \\u hexadecimal character escape",
-}
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(name)
 
 
-def _go_syntax_error(text: str, error: json.JSONDecodeError) -> str:
-    position = error.pos
-    if error.msg.startswith("Illegal trailing comma"):
-        # Python points at the comma, Go at what follows it.
-        position += 1
-        while text[position : position + 1].isspace():
-            position += 1
-    elif error.msg.startswith("Invalid \\"):
-        position += 1
-    if error.msg.startswith("Unterminated string") or position >= len(text):
-        return "unexpected EOF"
-    character = text[position]
-    # Go reads bytes: of a character outside ASCII it names the first byte.
-    shown = {"'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, chr(character.encode()[0]))
-    return f"invalid character '{shown}' {_GO_CONTEXT.get(error.msg, 'looking for beginning of value')}"
+_DECODER = json.JSONDecoder(parse_constant=no_constant, parse_float=finite)
+# A pair of escapes that make one character, one half of such a pair alone (in group 1), any other escape.
+_SURROGATES = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _position(value: Any, loc: Sequence[int | str]) -> list[int]:
+    """Where in the body a field stands: its number among the items of each object and list on the way to it."""
+    position: list[int] = []
+    for part in loc:
+        if isinstance(part, int):
+            number, items = part, value
+        else:
+            items = list(value.values())
+            same = [n for n, name in enumerate(value) if part in (name, name.lower()) and items[n] is not None]
+            number = same[-1] if same else 0
+        position.append(number)
+        value = items[number]
+    return position
 
 
 def _go_text(model: type[WireModel], error: ErrorDetails) -> str:
     if error["type"] == "ollama":
         return error["msg"]
-    names = [str(part) for part in error["loc"] if isinstance(part, str)]
-    path = ".".join([model.go_type, *names])
-    field = names[-1] if names else ""
-    in_list = bool(error["loc"]) and isinstance(error["loc"][-1], int)
-    match error["type"]:
+    names: list[str] = []
+    go_type = ""
+    for part in error["loc"]:
+        # Go names neither the number of a list's item nor the key of a map's.
+        if isinstance(part, int):
+            go_type = model.go_types.get(f"{'.'.join(names)}[]", "")
+        elif go_type.startswith("map["):
+            go_type = ""
+            break
+        else:
+            names.append(part)
+            go_type = model.go_types.get(".".join(names), "")
+    owner = model.go_owners.get(".".join(names[:-1]), model.go_type)
+    wanted = go_type or _go_scalar(error["type"])
+    kind = _kind(error["input"])
+    if kind == "number" and wanted == "int":
+        kind = f"number {error['input']}"
+    return f"json: cannot unmarshal {kind} into Go struct field {owner}.{'.'.join(names)} of type {wanted}"
+
+
+def _go_scalar(error_type: str) -> str:
+    match error_type:
         case "string_type":
-            wanted = "string"
+            return "string"
         case "bool_type":
-            wanted = "bool"
-        case "int_type":
-            wanted = "int"
+            return "bool"
         case _:
-            wanted = _go_type_of(model, names[:-1], f"{field}[]" if in_list else field)
-    value = error["input"]
-    kind = f"number {value}" if isinstance(value, float) and wanted == "int" else _kind(value)
-    return f"json: cannot unmarshal {kind} into Go struct field {path} of type {wanted}"
-
-
-def _go_type_of(model: type[WireModel], _parents: list[str], field: str) -> str:
-    return model.go_types.get(field, "string")
+            return "int"
 
 
 def _kind(value: object) -> str:

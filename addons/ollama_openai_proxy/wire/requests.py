@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import binascii
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field
 
 from .decoding import WireModel, refuse
 from .durations import parse_keep_alive
+from .syntax import quoted
 
 type Think = bool | Literal["low", "medium", "high", "max"]
 
 _THINK_LEVELS = ("low", "medium", "high", "max")
-_TYPES_OF_THINK = '("high", "medium", "low", "max", true, or false)'
 
 
 def _think(value: object) -> object:
-    if isinstance(value, bool) or value in _THINK_LEVELS:
+    if isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        raise refuse(f'invalid think value: "{value}" (must be "high", "medium", "low", "max", true, or false)')
-    raise refuse(f"think must be a boolean or string {_TYPES_OF_THINK}")
+    if not isinstance(value, str):
+        raise refuse('think must be a boolean or string ("high", "medium", "low", "max", true, or false)')
+    if value not in _THINK_LEVELS:
+        raise refuse(f'invalid think value: {quoted(value)} (must be "high", "medium", "low", "max", true, or false)')
+    return value
 
 
 def _keep_alive(value: object) -> float:
@@ -37,10 +38,29 @@ def _base64(value: str) -> str:
     text = value.replace("\r", "").replace("\n", "")
     try:
         binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error:
-        stray = re.search(r"[^A-Za-z0-9+/]", text)
-        raise refuse(f"illegal base64 data at input byte {stray.start() if stray else len(text)}") from None
+    except ValueError:
+        raise refuse(f"illegal base64 data at input byte {_broken_base64(value.encode())}") from None
     return text
+
+
+def _broken_base64(data: bytes) -> int:
+    """The position at which Go's decoder gives up; `data` is known to be broken."""
+    characters = [(position, byte) for position, byte in enumerate(data) if byte not in b"\r\n"]
+    digits = next((n for n, (_, byte) in enumerate(characters) if byte not in _BASE64_DIGITS), len(characters))
+    if digits == len(characters):
+        # It ends within a group of four: Go counts back from the end.
+        return len(data) - digits % 4
+    position, byte = characters[digits]
+    if byte != ord("=") or digits % 4 < 2:
+        return position
+    if digits % 4 == 2:
+        if digits + 1 == len(characters):
+            return len(data)
+        following, byte = characters[digits + 1]
+        if byte != ord("="):
+            return following - 1
+        digits += 1
+    return characters[digits + 1][0]
 
 
 def _arguments(value: object) -> object:
@@ -49,28 +69,31 @@ def _arguments(value: object) -> object:
     return value
 
 
-def _no_nulls(value: object) -> object:
-    return [{} if item is None else item for item in value] if isinstance(value, list) else value
+def _null_is(zero: object) -> BeforeValidator:
+    """In a list, `null` is the zero value of the items' type."""
+    return BeforeValidator(
+        lambda items: [zero if item is None else item for item in items] if isinstance(items, list) else items
+    )
 
 
-type Image = Annotated[str, AfterValidator(_base64)]
+_BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+type Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 type KeepAlive = Annotated[float, BeforeValidator(_keep_alive)]
 type Thinking = Annotated[Think, BeforeValidator(_think)]
+type Images = Annotated[list[Annotated[str, AfterValidator(_base64)]], FailFast(), _null_is("")]
 
 
 class CalledFunction(WireModel):
     """The function of a tool call."""
 
-    go_type: ClassVar[str] = "ToolCallFunction"
-
+    index: Int = 0
     name: str = ""
     arguments: Annotated[dict[str, Any], BeforeValidator(_arguments)] = Field(default_factory=dict)
 
 
 class ToolCall(WireModel):
     """A call that a model made, in the history of a chat. `id` is empty where the client dropped it."""
-
-    go_type: ClassVar[str] = "ToolCall"
 
     id: str = ""
     function: CalledFunction = Field(default_factory=CalledFunction)
@@ -79,15 +102,30 @@ class ToolCall(WireModel):
 class Message(WireModel):
     """One message of a chat. Roles are free text, as in Ollama."""
 
-    go_type: ClassVar[str] = "Message"
-
     role: Annotated[str, AfterValidator(str.lower)] = ""
     content: str = ""
     thinking: str = ""
-    images: list[Image] = Field(default_factory=list)
-    tool_calls: list[ToolCall] = Field(default_factory=list)
+    images: Images = Field(default_factory=list)
+    tool_calls: Annotated[list[ToolCall], FailFast(), _null_is({})] = Field(default_factory=list)
     tool_name: str = ""
     tool_call_id: str = ""
+
+
+class ToolFunction(WireModel):
+    """The function of a tool. What else is in it is kept, and so is the whole of the schema in `parameters`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Tool(WireModel):
+    """A tool that the model may call."""
+
+    type: str = ""
+    function: ToolFunction = Field(default_factory=ToolFunction)
 
 
 class _Generation(WireModel):
@@ -100,59 +138,66 @@ class _Generation(WireModel):
     options: dict[str, Any] = Field(default_factory=dict)
     think: Thinking | None = None
     logprobs: bool = False
-    top_logprobs: int = 0
+    top_logprobs: Int = 0
+    truncate: bool = True
+    shift: bool = True
 
 
-_GENERATION_TYPES = {
-    "options": "map[string]interface {}",
-    "images": "[]api.ImageData",
-    "images[]": "api.ImageData",
-}
+_OPTIONS_TYPE = {"options": "map[string]interface {}"}
 
 
 class ChatRequest(_Generation):
-    """`POST /api/chat`. `tools` stay as they came, so that no part of a schema is lost."""
+    """`POST /api/chat`."""
 
     go_type: ClassVar[str] = "ChatRequest"
-    go_types: ClassVar[dict[str, str]] = _GENERATION_TYPES | {
+    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE | {
         "messages": "[]api.Message",
         "messages[]": "api.Alias",
-        "tool_calls": "[]api.ToolCall",
-        "tool_calls[]": "api.ToolCall",
-        "function": "api.ToolCallFunction",
+        "messages.images": "[]api.ImageData",
+        "messages.images[]": "api.ImageData",
+        "messages.tool_calls": "[]api.ToolCall",
+        "messages.tool_calls[]": "api.ToolCall",
+        "messages.tool_calls.function": "api.ToolCallFunction",
         "tools": "api.Tools",
         "tools[]": "api.Tool",
+        "tools.function": "api.ToolFunction",
+        "tools.function.parameters": "api.ToolFunctionParameters",
     }
+    go_owners: ClassVar[dict[str, str]] = {"tools": "Tool", "tools.function": "ToolFunction"}
 
-    messages: Annotated[list[Message], BeforeValidator(_no_nulls)] = Field(default_factory=list)
-    tools: Annotated[list[dict[str, Any]], BeforeValidator(_no_nulls)] = Field(default_factory=list)
+    messages: Annotated[list[Message], FailFast(), _null_is({})] = Field(default_factory=list)
+    tools: Annotated[list[Tool], FailFast(), _null_is({})] = Field(default_factory=list)
 
 
 class GenerateRequest(_Generation):
     """`POST /api/generate`."""
 
     go_type: ClassVar[str] = "GenerateRequest"
-    go_types: ClassVar[dict[str, str]] = _GENERATION_TYPES | {"context": "[]int", "context[]": "int"}
+    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE | {
+        "context": "[]int",
+        "images": "[]api.ImageData",
+        "images[]": "api.ImageData",
+    }
 
     prompt: str = ""
     suffix: str = ""
     system: str = ""
     template: str = ""
-    context: list[int] = Field(default_factory=list)
+    context: Annotated[list[Int], FailFast(), _null_is(0)] = Field(default_factory=list)
     raw: bool = False
-    images: list[Image] = Field(default_factory=list)
+    images: Images = Field(default_factory=list)
 
 
 class EmbedRequest(WireModel):
     """`POST /api/embed`. `input` is checked by `inputs`, with the text that Ollama has for it."""
 
     go_type: ClassVar[str] = "EmbedRequest"
-    go_types: ClassVar[dict[str, str]] = {"options": "map[string]interface {}"}
+    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE
 
     model: str = ""
     input: Any = None
     truncate: bool = True
-    dimensions: int = 0
+    dimensions: Int = 0
     keep_alive: KeepAlive | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -161,7 +206,7 @@ class EmbeddingsRequest(WireModel):
     """`POST /api/embeddings`, the older call."""
 
     go_type: ClassVar[str] = "EmbeddingRequest"
-    go_types: ClassVar[dict[str, str]] = {"options": "map[string]interface {}"}
+    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE
 
     model: str = ""
     prompt: str = ""
@@ -173,7 +218,6 @@ class ShowRequest(WireModel):
     """`POST /api/show`; older clients send `name`."""
 
     go_type: ClassVar[str] = "ShowRequest"
-    go_types: ClassVar[dict[str, str]] = {"options": "map[string]interface {}"}
 
     model: str = ""
     name: str = ""

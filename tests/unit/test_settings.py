@@ -1,0 +1,198 @@
+"""Settings: where they come from, what is taken, and what a wrong one is told."""
+
+import errno
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ollama_openai_proxy.settings import (
+    DEFAULT_PORTS,
+    OPENAI_URL,
+    MustBe,
+    Settings,
+    SettingsError,
+    check_address,
+    load_settings,
+)
+
+KEYED = {"openai_api_key": "sk"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+
+
+# ── where they come from
+
+
+def test_the_defaults_serve_openai_on_ollamas_port() -> None:
+    settings = load_settings(KEYED)
+    assert (settings.proxy_mode, settings.openai_api_base_url) == ("translate", OPENAI_URL)
+    assert (settings.proxy_host, settings.proxy_port) == ("127.0.0.1", 11434)
+    assert (settings.fix_methods, settings.ollama_version, settings.log_level) == (True, "0.24.0", "info")
+
+
+def test_an_override_beats_the_environment_which_beats_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PROXY_HOST=file\nLOG_LEVEL=error\nPROXY_PORT=1\nOPENAI_API_KEY=sk\nUNKNOWN=1\n")
+    monkeypatch.setenv("PROXY_HOST", "environment")
+    monkeypatch.setenv("LOG_LEVEL", "warning")
+    settings = load_settings({"proxy_host": "override", "log_level": None})
+    assert (settings.proxy_host, settings.log_level, settings.proxy_port) == ("override", "warning", 1)
+
+
+def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_HOST", "")
+    monkeypatch.setenv("PROXY_PORT", "")
+    settings = load_settings(KEYED | {"log_level": "", "proxy_mode": None})
+    assert (settings.proxy_host, settings.proxy_port, settings.log_level) == ("127.0.0.1", 11434, "info")
+
+
+@pytest.mark.parametrize("mode", ["translate", "fix"])
+def test_each_mode_has_its_port_and_its_server(mode: Any) -> None:
+    settings = load_settings(
+        KEYED | {"proxy_mode": mode, "ollama_upstream_url": "http://o:1", "openai_api_base_url": "http://b:2"}
+    )
+    assert settings.proxy_port == DEFAULT_PORTS[mode]
+    assert settings.upstream_url == {"translate": "http://b:2", "fix": "http://o:1"}[mode]
+    assert load_settings(KEYED | {"proxy_mode": mode, "proxy_port": "5"}).proxy_port == 5
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "sk" not in repr(load_settings(KEYED))
+
+
+# ── values
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        *(("proxy_mode", " FIX ", "fix"), ("log_level", "Debug", "debug"), ("fix_methods", "false", False)),
+        *(("fix_methods", "1", True), ("proxy_port", "65535", 65535), ("ollama_version", "0.33.0", "0.33.0")),
+        *(
+            ("openai_api_base_url", "http://h:8000/v1/", "http://h:8000/v1"),
+            ("ollama_upstream_url", "https://h//", "https://h"),
+        ),
+        ("openai_api_base_url", "http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+    ],
+)
+def test_a_value_is_read(name: str, text: str, value: object) -> None:
+    assert getattr(load_settings(KEYED | {name: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("proxy_mode", "both"), ("log_level", "loud"), ("fix_methods", "perhaps")),
+        *(("proxy_port", "0.5"), ("proxy_port", "-1"), ("proxy_port", "65536"), ("proxy_port", "x")),
+        *(("ollama_version", "0.24"), ("ollama_version", "v0.24.0"), ("ollama_version", "0.24.0-rc1")),
+        *[
+            (name, url)
+            for name in ("openai_api_base_url", "ollama_upstream_url")
+            for url in (
+                *("host:8000", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://h/?q=1", "http://h/#f"),
+                *("http://user:secret@h", "http://user@h", "http://[::1"),
+            )
+        ],
+    ],
+)
+def test_a_wrong_value_is_told_what_it_must_be_and_is_not_shown(name: str, text: str) -> None:
+    wanted = next(part.wanted for part in Settings.model_fields[name].metadata if isinstance(part, MustBe))
+    with pytest.raises(SettingsError) as caught:
+        load_settings(KEYED | {name: text})
+    assert str(caught.value) == f"{name.upper()} is wrong: it must be {wanted}."
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described_and_says_what_it_must_be(name: str) -> None:
+    field = Settings.model_fields[name]
+    assert field.description
+    assert field.description.endswith(".")
+    assert any(isinstance(part, MustBe) for part in field.metadata)
+
+
+@pytest.mark.parametrize("url", [OPENAI_URL, "https://api.openai.com/v1/", "https://API.openai.com"])
+def test_openai_needs_a_key(url: str) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
+        load_settings({"openai_api_base_url": url})
+
+
+@pytest.mark.parametrize("settings", [{"proxy_mode": "fix"}, {"openai_api_base_url": "http://127.0.0.1:8000/v1"}])
+def test_others_need_none(settings: dict[str, str]) -> None:
+    assert load_settings(settings).openai_api_key is None
+
+
+# ── the address
+
+
+def fixing(url: str) -> Settings:
+    return load_settings({"proxy_mode": "fix", "ollama_upstream_url": url})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        *(("http://127.0.0.1:11435", "127.0.0.1", 11435), ("http://localhost:11435", "127.0.0.1", 11435)),
+        *(("http://[::1]:11435", "0.0.0.0", 11435), ("http://127.0.0.1:11435/x", "", 11435), ("http://h", "h", 80)),
+        *(("https://h", "h", 443), ("http://0.0.0.0:11435", "localhost", 11435), ("http://127.0.0.9:1", "::", 1)),
+    ],
+)
+def test_a_proxy_in_front_of_itself_is_refused(url: str, host: str, port: int) -> None:
+    with pytest.raises(SettingsError, match=r"^OLLAMA_UPSTREAM_URL is .* this proxy itself"):
+        check_address(fixing(url), host, port)
+
+
+def test_translate_mode_names_its_own_setting() -> None:
+    with pytest.raises(SettingsError, match=r"^OPENAI_API_BASE_URL is "):
+        check_address(load_settings({"openai_api_base_url": "http://127.0.0.1:11434/v1"}), "127.0.0.1", 11434)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://10.0.0.1", "http://ollama.example"])
+def test_a_free_port_can_be_used(url: str) -> None:
+    check_address(fixing(url), "127.0.0.1", free_port())
+
+
+def test_another_machine_may_have_the_same_port() -> None:
+    port = free_port()
+    check_address(fixing(f"http://10.0.0.1:{port}"), "127.0.0.1", port)
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Port {port} is in use"):
+            check_address(fixing("http://h"), "127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"PROXY_HOST is '192\.0\.2\.1', which is not an address of this machine"):
+        check_address(fixing("http://h"), "192.0.2.1", free_port())
+
+
+def test_what_is_no_address_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"PROXY_HOST is '1\.2\.3\.4\.5', which is no address"):
+        check_address(fixing("http://h"), "1.2.3.4.5", free_port())
+
+
+def test_a_forbidden_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Who runs the tests may be allowed to open any port.
+    def refuse(_socket: socket.socket, _address: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(SettingsError, match="Port 80 may not be opened by this user"):
+        check_address(fixing("http://h:1"), "127.0.0.1", 80)

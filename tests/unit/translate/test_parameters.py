@@ -1,0 +1,230 @@
+"""Ollama's requests become the arguments of OpenAI's calls."""
+
+from typing import Any
+
+import pytest
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.context import write_context
+from ollama_openai_proxy.translate.parameters import (
+    chat_parameters,
+    completion_parameters,
+    embedding_parameters,
+    generate_messages,
+    generate_parameters,
+    response_format,
+)
+from ollama_openai_proxy.wire.requests import ChatRequest, EmbedRequest, GenerateRequest
+
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    """What a chat sends beside its model, its messages, and that it is streamed."""
+    parameters = chat_parameters(ChatRequest.model_validate(fields), "m")
+    assert parameters.pop("model") == "m"
+    assert parameters.pop("messages") == []
+    assert {name: parameters.pop(name) for name in STREAMED} == STREAMED
+    return parameters
+
+
+def generate(**fields: Any) -> GenerateRequest:
+    return GenerateRequest.model_validate(fields)
+
+
+def completion(**fields: Any) -> dict[str, Any]:
+    """What a completion sends beside its model, and that it is streamed."""
+    parameters = completion_parameters(generate(**fields), "m")
+    assert parameters.pop("model") == "m"
+    assert {name: parameters.pop(name) for name in STREAMED} == STREAMED
+    return parameters
+
+
+# ── options
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, {}),
+        ({"temperature": 0, "top_p": 0.5}, {"temperature": 0, "top_p": 0.5}),
+        ({"presence_penalty": 1, "frequency_penalty": 0}, {"presence_penalty": 1, "frequency_penalty": 0}),
+        ({"num_predict": 5}, {"max_tokens": 5}),
+        ({"num_predict": 5.9}, {"max_tokens": 5}),
+        *(({"num_predict": -1}, {}), ({"num_predict": -2}, {}), ({"num_predict": 0}, {})),
+        *(({"seed": 0}, {"seed": 0}), ({"seed": 7}, {"seed": 7}), ({"seed": -1}, {})),
+        *(({"stop": ["a", "b"]}, {"stop": ["a", "b"]}), ({"stop": []}, {})),
+        ({"temperature": None, "top_p": None, "num_predict": None, "seed": None, "stop": None}, {}),
+        ({"top_k": -1, "min_p": 0.1, "repeat_penalty": 1.1, "num_ctx": 4096, "low_vram": True, "mirostat": 0}, {}),
+    ],
+)
+def test_only_options_that_were_given_and_that_openai_has_are_sent(options: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert chat(options=options) == sent
+
+
+def test_an_option_of_a_wrong_type_is_refused_even_where_it_is_not_sent() -> None:
+    with pytest.raises(InvalidRequest, match="top_k"):
+        chat(options={"top_k": "x"})
+
+
+# ── format
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (None, None),
+        ("", None),
+        ("json", {"type": "json_object"}),
+        (SCHEMA, {"type": "json_schema", "json_schema": {"name": "schema", "schema": SCHEMA}}),
+        ({}, {"type": "json_schema", "json_schema": {"name": "schema", "schema": {}}}),
+    ],
+)
+def test_a_format_is_sent_as_openai_has_it(value: Any, sent: Any) -> None:
+    assert response_format(value) == sent
+    assert chat(format=value).get("response_format") == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *(("xml", r'"\"xml\""'), (5, '"5"'), (["json"], r'"[\"json\"]"'), (True, '"true"')),
+        *(('a"é', r'"\"a\\\"é\""'), ("a\nb", r'"\"a\\nb\""'), (False, '"false"')),
+    ],
+)
+def test_another_format_is_refused_with_status_500(value: object, shown: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        chat(format=value)
+    assert caught.value.status == 500
+    assert caught.value.message == f'invalid format: {shown}; expected "json" or a valid JSON Schema object'
+
+
+# ── thinking, logprobs, tools
+
+
+@pytest.mark.parametrize(
+    ("think", "sent"),
+    [
+        *(("low", {"reasoning_effort": "low"}), ("medium", {"reasoning_effort": "medium"})),
+        *(("high", {"reasoning_effort": "high"}), ("max", {"reasoning_effort": "high"})),
+        *((True, {}), (False, {}), (None, {})),
+    ],
+)
+def test_a_level_of_thinking_is_an_effort(think: Any, sent: dict[str, Any]) -> None:
+    assert chat(think=think) == sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"logprobs": True}, {"logprobs": True}),
+        ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
+        ({"top_logprobs": 3}, {}),
+    ],
+)
+def test_logprobs_are_asked_for_only_where_the_client_does(asked: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert chat(**asked) == sent
+
+
+EMPTY_SCHEMA = {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize(
+    ("function", "sent"),
+    [
+        (
+            {"name": "f", "description": "d", "parameters": SCHEMA | {"additionalProperties": False}, "strict": True},
+            {"name": "f", "description": "d", "parameters": SCHEMA | {"additionalProperties": False}, "strict": True},
+        ),
+        ({"name": "f"}, {"name": "f", "parameters": EMPTY_SCHEMA}),
+        ({"name": "f", "parameters": None, "description": None}, {"name": "f", "parameters": EMPTY_SCHEMA}),
+        ({"name": "f", "parameters": {}}, {"name": "f", "parameters": EMPTY_SCHEMA}),
+    ],
+)
+@pytest.mark.parametrize("kind", [{"type": "function"}, {"type": "other"}, {}])
+def test_a_tool_is_a_function_with_a_schema(function: dict[str, Any], sent: dict[str, Any], kind: dict[str, Any]) -> None:
+    assert chat(tools=[{**kind, "function": function}]) == {"tools": [{"type": "function", "function": sent}]}
+
+
+def test_no_tools_are_not_sent() -> None:
+    assert chat(tools=[]) == {}
+
+
+def test_the_messages_are_translated() -> None:
+    request = ChatRequest.model_validate({"messages": [{"role": "alien", "content": "x"}]})
+    assert chat_parameters(request, "m")["messages"] == [{"role": "user", "content": "x"}]
+
+
+# ── generate
+
+
+def test_a_prompt_is_a_conversation_of_one_turn() -> None:
+    sent = generate_parameters(generate(prompt="Hi", system="s", images=["Qk0="], options={"seed": 1}), "m")
+    image = {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}
+    assert sent == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}, image]},
+        ],
+        "seed": 1,
+        **STREAMED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("system", "sent"),
+    [("", ["system:old", "user:a", "assistant:b", "user:c"]), ("new", ["system:new", "user:a", "assistant:b", "user:c"])],
+)
+def test_a_context_is_continued_and_a_new_system_prompt_replaces_the_old(system: str, sent: list[str]) -> None:
+    earlier = [("system", "old"), ("user", "a"), ("assistant", "b")]
+    context = write_context([{"role": role, "content": content} for role, content in earlier])
+    messages = generate_messages(generate(prompt="c", system=system, context=context))
+    assert [f"{message.role}:{message.content}" for message in messages] == sent
+
+
+def test_a_context_of_another_server_is_ignored() -> None:
+    assert [message.content for message in generate_messages(generate(prompt="c", context=[60, 124, 115]))] == ["c"]
+
+
+# ── completions
+
+
+def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
+    assert completion(prompt="a", raw=True) == {"prompt": "a"}
+    assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"logprobs": True}, {"logprobs": 1}),
+        ({"logprobs": True, "top_logprobs": 3}, {"logprobs": 3}),
+        ({"top_logprobs": 3}, {}),
+        ({"options": {"num_predict": 5, "temperature": 0.5}}, {"max_tokens": 5, "temperature": 0.5}),
+        ({"format": "json", "think": "high"}, {}),
+    ],
+)
+def test_a_completion_has_arguments_of_its_own(asked: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert completion(prompt="a", raw=True, **asked) == {"prompt": "a", **sent}
+
+
+@pytest.mark.parametrize("other", [{"system": "s"}, {"template": "t"}, {"context": [1]}])
+def test_a_raw_prompt_excludes_what_would_surround_it(other: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        completion(prompt="a", raw=True, **other)
+    assert (caught.value.status, caught.value.message) == (400, "raw mode does not support template, system, or context")
+    assert completion(prompt="a", suffix="b", **other) == {"prompt": "a", "suffix": "b"}
+
+
+# ── embeddings
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [(None, {}), (EmbedRequest(), {}), (EmbedRequest(dimensions=-1), {}), (EmbedRequest(dimensions=3), {"dimensions": 3})],
+)
+def test_embeddings_are_asked_for_with_the_dimensions_that_the_client_wants(
+    request_: EmbedRequest | None, sent: dict[str, Any]
+) -> None:
+    assert embedding_parameters("m", ["a"], request_) == {"model": "m", "input": ["a"], **sent}
