@@ -6,6 +6,7 @@ to the real Ollama through mitmproxy. Both expect mitmproxy to listen in reverse
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from mitmproxy import http
 
 from .fix import methods
 from .ollama.server import OllamaServer
-from .upstream import InProcessServer, InProcessUpstream
+from .upstream import InProcessServer, InProcessUpstream, exchange_request
 
 if TYPE_CHECKING:
     from mitmproxy.connection import Client
@@ -26,6 +27,10 @@ CONNECTION_TIMEOUT_SECONDS = 3600
 HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings")
 # Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
 FRAMING = ("content-length", "host", "transfer-encoding")
+
+OPENAI_PATHS = "/v1/"
+CLIENT_KEYS = ("authorization", "x-api-key", "api-key")
+"""Headers in which a client names a key of its own."""
 
 type ModeAddon = TranslateMode | FixMode
 
@@ -69,28 +74,64 @@ class TranslateMode:
         await self._server.close()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Take the flow before mitmproxy looks for its upstream."""
-        if flow.response is None:
-            self._upstream.attach(flow)
-
-    async def request(self, flow: http.HTTPFlow) -> None:
-        """Restore the method of a request that has a body, and answer a flow that is replayed."""
+        """Decide who answers, before mitmproxy looks for the flow's upstream."""
         if flow.response is not None:
             return
-        flow.request.path = methods.mend_slashes(flow.request.path)
+        request = flow.request
+        request.path = methods.mend_slashes(request.path)
         if self._settings.fix_methods:
-            _restore_method(flow, has_body=bool(flow.request.raw_content), only_with_body=True)
-        if flow.response is None and not self._upstream.attach(flow):
+            _restore_method(flow, has_body=_announces_body(request), only_with_body=True)
+        if request.path.startswith(OPENAI_PATHS) and self._server.refusal(exchange_request(request)) is None:
+            self._forward(request)
+        else:
+            self._upstream.attach(flow)
+            if request.path.startswith(methods.BLOBS) and request.method == "POST" and flow.response is None:
+                request.stream = BlobDigest()
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Answer a flow that is replayed, and so has no client to stream to."""
+        if flow.response is None and not flow.request.path.startswith(OPENAI_PATHS) and not self._upstream.attach(flow):
             await self._upstream.answer(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Let frames through as they come."""
-        if isinstance(flow.server_conn, InProcessServer) and flow.response:
+        if flow.response is None:
+            return
+        if isinstance(flow.server_conn, InProcessServer):
             flow.response.stream = "content-length" not in flow.response.headers
+        elif flow.request.path.startswith(OPENAI_PATHS):
+            flow.response.stream = True
+
+    def _forward(self, request: http.Request) -> None:
+        """Send an OpenAI call on to the back end, with the proxy's own key."""
+        base = urlsplit(self._settings.openai_api_base_url)
+        request.scheme = base.scheme
+        request.host = base.hostname or ""
+        request.port = base.port or (443 if base.scheme == "https" else 80)
+        request.host_header = base.netloc
+        request.path = base.path + "/" + request.path.removeprefix(OPENAI_PATHS)
+        for name in CLIENT_KEYS:
+            request.headers.pop(name, None)
+        if key := self._settings.openai_api_key:
+            request.headers["Authorization"] = f"Bearer {key.get_secret_value()}"
 
     def client_disconnected(self, client: Client) -> None:
         """Stop what still works for a client that has gone."""
         self._upstream.detach(client)
+
+
+class BlobDigest:
+    """Puts the digest of an uploaded blob in place of the blob, which may be larger than memory."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def __call__(self, data: bytes) -> bytes:
+        """Take a piece of the body; an empty one ends it."""
+        if data:
+            self._hash.update(data)
+            return b""
+        return f"sha256:{self._hash.hexdigest()}".encode()
 
 
 class FixMode:

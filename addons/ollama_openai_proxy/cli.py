@@ -25,11 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
         check_address(settings, settings.proxy_host, settings.proxy_port)
+        _set_up_logging(settings)
+        return asyncio.run(_serve(settings))
     except SettingsError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    _set_up_logging(settings)
-    return asyncio.run(_serve(settings))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,8 +56,8 @@ def _variables() -> str:
 def _set_up_logging(settings: Settings) -> None:
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # mitmproxy tells of each connection, the SDK's HTTP client of each request, with its URL.
-    for chatty in ("mitmproxy", "httpx2", "httpcore2", "openai", "asyncio"):
+    # mitmproxy tells of each connection.
+    for chatty in ("mitmproxy", "asyncio"):
         logging.getLogger(chatty).setLevel(level if settings.log_level in ("debug", "error") else "WARNING")
 
 

@@ -10,11 +10,14 @@ import errno
 import ipaddress
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .translate.profiles import ProfileName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +96,25 @@ class Settings(BaseSettings):
     ] = Field(
         "0.24.0",
         description="Translate mode: the Ollama version that clients are told. Several refuse one older than 0.13.4.",
+    )
+    ollama_origins: Annotated[str, MustBe("origins like https://app.example, separated by commas, or *")] = Field(
+        "",
+        description=(
+            "Origins whose web pages may call the proxy, besides local ones, separated by commas; * in one stands for anything."
+        ),
+    )
+    models_file: Annotated[Path | None, MustBe("the path of a TOML file")] = Field(
+        None, description="Translate mode: a TOML file with further back ends, other names for models, and more about them."
+    )
+    backend_profile: Annotated[
+        ProfileName | None, BeforeValidator(_lower), MustBe("one of " + ", ".join(get_args(ProfileName.__value__)))
+    ] = Field(
+        None,
+        description=(
+            "Translate mode: the kind of the server, where it is not recognised by its URL and its list of models: "
+            + ", ".join(get_args(ProfileName.__value__))
+            + "."
+        ),
     )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],

@@ -115,7 +115,7 @@ class InProcessUpstream:
 
     async def answer(self, flow: http.HTTPFlow) -> None:
         """Answer a flow that has no live client, whole: set its response."""
-        reply = await self._respond(_request(flow.request, flow.request.raw_content or b""))
+        reply = await self._respond(exchange_request(flow.request, flow.request.raw_content or b""))
         if isinstance(reply.body, bytes):
             content = reply.body
         else:
@@ -171,7 +171,7 @@ class _InProcessConnection(HttpConnection):
         stream_id = stream.stream_id
         try:
             try:
-                reply = await self._respond(_request(request, body))
+                reply = await self._respond(exchange_request(request, body))
             except Exception as error:  # whatever it is, the client is owed a reply
                 logger.error("%s %s failed: %s", request.method, request.path.partition("?")[0], _describe(error))
                 reply = Reply(500)
@@ -229,7 +229,8 @@ def _http_layer_of(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> Http
     return None
 
 
-def _request(request: http.Request, body: bytes) -> Request:
+def exchange_request(request: http.Request, body: bytes = b"") -> Request:
+    """Convert mitmproxy's request to what the Ollama API takes."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items(multi=True):
         key = name.lower()

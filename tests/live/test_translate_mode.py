@@ -452,11 +452,12 @@ def test_a_client_that_leaves_frees_the_back_end(url: str, backend: ScriptedBack
     backend.reply_with(Stream([text("a"), WaitForClient()] if begun else [WaitForClient()]))
     sock = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
     body = json.dumps({"model": "gpt-test", "messages": HELLO, "stream": stream})
-    sock.sendall(f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    sock.sendall(f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
     if stream and begun:
         received = b""
         while b'"a"' not in received:
-            received += sock.recv(65536)
+            received += (part := sock.recv(65536))
+            assert part, received
     else:
         assert backend.wait_for_requests()
         while not any(request.method == "POST" for request in backend.requests):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import httpx2
 import openai
@@ -10,8 +11,22 @@ import openai
 from ..errors import BackendError
 from ..translate.errors import error_text
 
-# Statuses that mean to a client of Ollama what they mean to one of OpenAI, or close enough.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _KEPT_HEADERS = ("retry-after",)
+
+
+class Refusal(BackendError):
+    """The back end answered with an error status.
+
+    Attributes:
+        param: the parameter that the back end names as the reason.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None) -> None:
+        super().__init__(status, message, headers)
+        self.param = param
 
 
 def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -> BackendError:
@@ -31,7 +46,7 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
 
 
-def _refusal(error: openai.APIStatusError) -> BackendError:
+def _refusal(error: openai.APIStatusError) -> Refusal:
     status = error.status_code
     text = error_text(error.body)
     if not text:
@@ -41,7 +56,7 @@ def _refusal(error: openai.APIStatusError) -> BackendError:
             phrase = "an unknown status"
         text = f"the back end answered {status} {phrase}"
     headers = {name.title(): error.response.headers[name] for name in _KEPT_HEADERS if name in error.response.headers}
-    return BackendError(status if 400 <= status <= 599 else 502, text, headers)
+    return Refusal(status if 400 <= status <= 599 else 502, text, headers, error.param)
 
 
 def _reason(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ _SIGNATURES = (
 )
 
 
-def openai_messages(messages: Sequence[Message]) -> list[OpenAIMessage]:
-    """The same conversation for a back end.
+def openai_messages(messages: Sequence[Message], *, reasoning_back: bool = False) -> list[OpenAIMessage]:
+    """The same conversation for a back end; `reasoning_back` is for one that wants the reasoning behind its tool calls.
 
     OpenAI wants each tool call answered, by id, right after the message that made it. Ollama's clients often send results
     without ids or names, leave some out, or put other messages in between; see `_turn`.
@@ -38,12 +39,24 @@ def openai_messages(messages: Sequence[Message]) -> list[OpenAIMessage]:
             end = position
             while end < len(messages) and messages[end].role != "assistant":
                 end += 1
-            result += _turn(message, messages[position:end], calls_made)
+            asked, *answered = _turn(message, messages[position:end], calls_made)
+            if reasoning_back and message.thinking:
+                asked["reasoning_content"] = message.thinking
+            result += [asked, *answered]
             calls_made += len(message.tool_calls)
             position = end
         else:
             result += _plain(message)
     return result
+
+
+def shorten_call_ids(messages: list[OpenAIMessage]) -> None:
+    """Replace the ids of tool calls by nine letters and digits each; the same id always by the same."""
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            call["id"] = _short(call["id"])
+        if "tool_call_id" in message:
+            message["tool_call_id"] = _short(message["tool_call_id"])
 
 
 def image_url(image: str) -> str:
@@ -54,6 +67,10 @@ def image_url(image: str) -> str:
     else:
         mime = next((mime for signature, mime in _SIGNATURES if head.startswith(signature)), "image/jpeg")
     return f"data:{mime};base64,{image}"
+
+
+def _short(call_id: str) -> str:
+    return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
 
 
 def _plain(message: Message) -> Iterator[OpenAIMessage]:

@@ -1,44 +1,67 @@
-"""A back end's models as Ollama describes models: list entries, details, capabilities.
+"""A back end's models as Ollama describes models: list entries, details, `/api/show`.
 
-OpenAI's `/v1/models` says little, so most of a description is filled in: stable, of the right types, and permissive, because
-clients hide or refuse what a description lacks.
+A description must be stable and of the right types, and it must be permissive: clients hide or refuse what a description lacks,
+so what is not known is filled in with what lets them go on. What *is* known comes from `metadata` and the models file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..wire.frames import timestamp
+from ..wire.names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG
+from ..wire.syntax import quoted
+from .metadata import Metadata, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-DEFAULT_CONTEXT = 32768
-_JUST_NOW = 60
-_EMBEDDING = re.compile(r"embed|\bbge\b|\be5\b|\bgte\b|minilm", re.IGNORECASE)
-# What `/api/show` says where Ollama has a prompt template; clients look in it for tools and for fill-in-the-middle.
-_TEMPLATE = (
-    "{{ if .System }}{{ .System }}\n{{ end }}{{ if .Tools }}{{ .Tools }}\n{{ end }}"
-    "{{ if .Suffix }}{{ .Prompt }}{{ .Suffix }}{{ else }}{{ .Prompt }}{{ end }}{{ .Response }}"
-)
-_CONTEXT_KEYS = ("context_length", "max_model_len", "context_window", "max_context_length", "n_ctx", "n_ctx_train")
+DEFAULT_CONTEXT_LENGTH = 32768
+DEFAULT_EMBEDDING_LENGTH = 4096
+CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
+"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word."""
+
+# What `/api/show` gives for the prompt template, which no back end tells. Clients look in it for `.Tools` and `.Suffix`.
+_TEMPLATE = "{{ if .System }}{{ .System }}\n{{ end }}%s%s{{ .Response }}"
+_TOOLS_PART = "{{ if .Tools }}{{ .Tools }}\n{{ end }}"
+_PROMPT_PART = "{{ .Prompt }}"
+_SUFFIX_PART = "{{ if .Suffix }}{{ .Prompt }}{{ .Suffix }}{{ else }}{{ .Prompt }}{{ end }}"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is known of one of the back end's models."""
+    """A model that clients can use.
+
+    Attributes:
+        id: the name that clients use.
+        target: the back end's own name.
+        backend: the name of the back end that has it.
+        created: when it was made, in seconds of the Unix epoch; 0 where the back end does not say.
+        capabilities: what clients are told that it can do.
+        lacks: what it is known not to do.
+        options: Ollama options for requests that do not set them.
+        system: a system prompt for conversations that bring none.
+        hidden: whether lists leave it out.
+    """
 
     id: str
+    target: str
+    backend: str
     created: int
     size: int
     family: str
     parameter_count: int
+    parameter_size: str
+    quantization: str
     context_length: int
     embedding_length: int
     capabilities: tuple[str, ...]
+    lacks: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    system: str = ""
+    hidden: bool = False
 
     @property
     def digest(self) -> str:
@@ -47,37 +70,76 @@ class Model:
 
     @property
     def modified_at(self) -> str:
-        """When the model was made; 1970 where the back end does not say."""
-        return timestamp(self.created * 1_000_000_000)
+        """When the model was made; 1970 where the back end does not say.
+
+        With a fraction of a second, without which some clients cannot read it.
+        """
+        return timestamp(self.created * 1_000_000_000 + 1_000_000)
 
 
-def read_models(listing: Iterable[Mapping[str, Any]], now: float) -> list[Model]:
-    """The models of a `/v1/models` listing that was made at `now` (seconds of the Unix epoch), in its order.
+def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -> Model:
+    """The model of an entry of `/v1/models`; `now` is when the entry was made, in seconds of the Unix epoch."""
+    known = read_metadata(entry, now)
+    return Model(
+        id=entry["id"],
+        target=entry["id"],
+        backend=backend,
+        created=known.created,
+        # An unknown size is one byte: clients want a number above zero.
+        size=known.size or 1,
+        family=known.family,
+        parameter_count=known.parameter_count,
+        parameter_size=_parameter_size(known.parameter_count),
+        quantization=known.quantization or "unknown",
+        context_length=known.context_length or DEFAULT_CONTEXT_LENGTH,
+        embedding_length=known.embedding_length or DEFAULT_EMBEDDING_LENGTH,
+        capabilities=_shown(known),
+        lacks=frozenset(capability for capability, there in known.capabilities.items() if not there),
+    )
 
-    Entries without an id are left out.
-    """
-    return [_model(entry, now) for entry in listing if isinstance(entry.get("id"), str) and entry["id"]]
+
+def read_models(listing: Iterable[Mapping[str, Any]], now: float, backend: str = "default") -> list[Model]:
+    """The models of a `/v1/models` listing in its order; entries without an id are left out."""
+    return [read_model(entry, now, backend) for entry in listing if isinstance(entry.get("id"), str) and entry["id"]]
 
 
-def find_model(name: str, models: Iterable[Model]) -> Model | None:
-    """The model that a client means: by its very name, else without `:latest`, else whatever the case."""
-    wanted = name.strip()
-    by_id = {model.id: model for model in models}
-    if wanted in by_id:
-        return by_id[wanted]
-    folded = {_plain(model_id): model for model_id, model in reversed(by_id.items())}
-    return folded.get(_plain(wanted))
+class ModelIndex:
+    """Finds models by the names that clients use. Of two models with one name the first counts."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._exact: dict[str, Model] = {}
+        self._plain: dict[str, Model] = {}
+        for model in models:
+            self._exact.setdefault(model.id, model)
+            self._plain.setdefault(plain_name(model.id), model)
+
+    @property
+    def models(self) -> list[Model]:
+        """All of them, in the order in which they were given."""
+        return list(self._exact.values())
+
+    def find(self, name: str) -> Model | None:
+        """The model of that very name, else the first that Ollama would take for the same."""
+        wanted = name.strip()
+        return self._exact.get(wanted) or self._plain.get(plain_name(wanted))
+
+
+def plain_name(name: str) -> str:
+    """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
+    plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
+    return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
 
 
 def tags_entry(model: Model) -> dict[str, Any]:
     """The model's entry in `/api/tags`."""
+    lengths = {"context_length": model.context_length, "embedding_length": model.embedding_length}
     return {
         "name": model.id,
         "model": model.id,
         "modified_at": model.modified_at,
         "size": model.size,
         "digest": model.digest,
-        "details": _details(model),
+        "details": _details(model) | lengths,
         "capabilities": list(model.capabilities),
     }
 
@@ -96,47 +158,42 @@ def ps_entry(model: Model, expires_at: str) -> dict[str, Any]:
     }
 
 
-def show(model: Model) -> dict[str, Any]:
-    """The reply of `/api/show`."""
-    parameters = f"{'num_ctx':<30} {model.context_length}"
+def show(model: Model, basename: str | None = None) -> dict[str, Any]:
+    """The reply of `/api/show`; `basename` is the name under which a client wants to see the model, if not its own."""
+    tools = _TOOLS_PART if "tools" in model.capabilities else ""
+    template = _TEMPLATE % (tools, _SUFFIX_PART if "insert" in model.capabilities else _PROMPT_PART)
+    parameters = _parameter_lines({"num_ctx": model.context_length, **model.options})
+    system = f"SYSTEM {_block(model.system)}\n" if model.system else ""
+    modelfile = (
+        '# Modelfile generated by "ollama show"\n'
+        "# To build a new Modelfile based on this, replace FROM with:\n"
+        f"# FROM {model.id}\n\nFROM {model.target}\nTEMPLATE {_block(template)}\n{system}"
+    ) + "".join(f"PARAMETER {name} {value}\n" for name, value in parameters)
+    info = {
+        "general.architecture": model.family,
+        "general.basename": basename or model.id,
+        "general.parameter_count": model.parameter_count,
+        f"{model.family}.context_length": model.context_length,
+        f"{model.family}.embedding_length": model.embedding_length,
+    }
     return {
-        "modelfile": (
-            '# Modelfile generated by "ollama show"\n'
-            "# To build a new Modelfile based on this, replace FROM with:\n"
-            f"# FROM {model.id}\n\nFROM {model.id}\nTEMPLATE {_TEMPLATE}\nPARAMETER num_ctx {model.context_length}\n"
-        ),
-        "parameters": parameters,
-        "template": _TEMPLATE,
+        "modelfile": modelfile,
+        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters),
+        "template": template,
+        **({"system": model.system} if model.system else {}),
         "details": _details(model),
-        "model_info": {
-            "general.architecture": model.family,
-            "general.basename": model.id,
-            "general.parameter_count": model.parameter_count,
-            f"{model.family}.context_length": model.context_length,
-            f"{model.family}.embedding_length": model.embedding_length,
-        },
+        "model_info": dict(sorted(info.items())),
         "capabilities": list(model.capabilities),
         "modified_at": model.modified_at,
     }
 
 
-def _model(entry: Mapping[str, Any], now: float) -> Model:
-    model_id: str = entry["id"]
-    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
-    known = {**entry, **(meta or {})}
-    embedding = bool(_EMBEDDING.search(model_id))
-    return Model(
-        id=model_id,
-        # llama.cpp and vLLM put the time of the call there, which would make the model new at each call.
-        created=created if (created := _number(entry, "created")) < now - _JUST_NOW else 0,
-        # Unknown sizes are one byte: clients want a number above zero.
-        size=_number(known, "size") or 1,
-        family="bert" if embedding else _family(model_id),
-        parameter_count=_number(known, "n_params"),
-        context_length=next(filter(None, (_number(known, key) for key in _CONTEXT_KEYS)), DEFAULT_CONTEXT),
-        embedding_length=_number(known, "n_embd"),
-        capabilities=("embedding",) if embedding else ("completion", "tools"),
-    )
+def _shown(known: Metadata) -> tuple[str, ...]:
+    """What is known to be there, and what is not known but lets clients use the model."""
+    embedding = known.capabilities.get("embedding", False)
+    assumed = {"completion": not embedding, "tools": not embedding}
+    there = {**assumed, **known.hints, **known.capabilities}
+    return tuple(capability for capability in CAPABILITIES if there.get(capability))
 
 
 def _details(model: Model) -> dict[str, Any]:
@@ -145,28 +202,38 @@ def _details(model: Model) -> dict[str, Any]:
         "format": "gguf",
         "family": model.family,
         "families": [model.family],
-        "parameter_size": _size(model.parameter_count),
-        "quantization_level": "unknown",
+        "parameter_size": model.parameter_size,
+        "quantization_level": model.quantization,
     }
 
 
-def _family(model_id: str) -> str:
-    """The beginning of a model's name, such as `gpt` or `qwen`; `vendor/` in front does not count."""
-    name = model_id.rpartition("/")[2].lower()
-    return match.group() if (match := re.match(r"[a-z]+", name)) else "llama"
-
-
-def _size(parameters: int) -> str:
+def _parameter_size(count: int) -> str:
     for unit, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if parameters >= unit:
-            return f"{parameters / unit:.1f}{suffix}" if suffix == "B" else f"{parameters / unit:.0f}{suffix}"
-    return str(parameters) if parameters else ""
+        if count >= unit:
+            return f"{count / unit:.1f}{suffix}" if suffix == "B" else f"{count / unit:.0f}{suffix}"
+    return str(count) if count else ""
 
 
-def _number(entry: Mapping[str, Any], key: str) -> int:
-    value = entry.get(key)
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+def _parameter_lines(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for name, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            lines.append((name, _literal(item)))  # noqa: PERF401  # two loops deep
+    return lines
 
 
-def _plain(name: str) -> str:
-    return name.casefold().removesuffix(":latest")
+def _literal(value: Any) -> str:
+    """A value as Go writes it."""
+    match value:
+        case str():
+            return quoted(value)
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+    return str(value)
+
+
+def _block(text: str) -> str:
+    """A text as it stands in a Modelfile, where a line's end would end it."""
+    return f'"""{text}"""' if "\n" in text or text != text.strip() else text

@@ -10,70 +10,82 @@ from ..wire.options import check_options
 from ..wire.requests import Message
 from ..wire.syntax import quoted
 from .context import read_context
-from .messages import openai_messages
+from .messages import openai_messages, shorten_call_ids
+from .profiles import sampling_parameters, supported_format, thinking_parameters
 
 if TYPE_CHECKING:
-    from ..wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Think, Tool
+    from collections.abc import Mapping, Sequence
+
+    from ..wire.requests import ChatRequest, GenerateRequest, Tool
+    from .models import Model
+    from .profiles import Profile
 
 type Parameters = dict[str, Any]
 
-_SAME_NAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-_EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "high"}
 
-
-def chat_parameters(request: ChatRequest, model: str) -> Parameters:
-    """The arguments of `chat.completions.create` for a chat; `model` is the back end's id.
+def chat_parameters(request: ChatRequest, model: Model, profile: Profile) -> Parameters:
+    """The arguments of `chat.completions.create` for a chat.
 
     Raises:
         InvalidRequest: an option or the format is of a wrong type.
     """
-    parameters: Parameters = {"model": model, "messages": openai_messages(request.messages)}
+    messages = request.messages
+    if model.system and not (messages and messages[0].role == "system"):
+        messages = [Message(role="system", content=model.system), *messages]
+    parameters = _conversation(request, messages, model, profile)
     if request.tools:
         parameters["tools"] = [_tool(tool) for tool in request.tools]
-    return parameters | _common(request)
+    return parameters
 
 
-def generate_parameters(request: GenerateRequest, model: str) -> Parameters:
+def generate_parameters(request: GenerateRequest, model: Model, profile: Profile) -> Parameters:
     """The same for a generate call that is a conversation of one turn, or of more where it carries a `context`.
 
     Raises:
         InvalidRequest: an option or the format is of a wrong type.
     """
-    return {"model": model, "messages": openai_messages(generate_messages(request))} | _common(request)
+    return _conversation(request, generate_messages(request, model.system), model, profile)
 
 
-def generate_messages(request: GenerateRequest) -> list[Message]:
-    """The conversation that a generate call stands for."""
+def generate_messages(request: GenerateRequest, default_system: str = "") -> list[Message]:
+    """The conversation that a generate call stands for; `default_system` is for one that brings no system prompt."""
     earlier = [Message(role=message["role"], content=message["content"]) for message in read_context(request.context)]
-    if request.system:
-        earlier = [Message(role="system", content=request.system)] + [m for m in earlier if m.role != "system"]
+    if system := request.system or ("" if earlier else default_system):
+        earlier = [Message(role="system", content=system)] + [m for m in earlier if m.role != "system"]
     return [*earlier, Message(role="user", content=request.prompt, images=request.images)]
 
 
-def completion_parameters(request: GenerateRequest, model: str) -> Parameters:
-    """The arguments of `completions.create`, for a prompt that is raw or to be filled in.
+def check_raw(request: GenerateRequest) -> None:
+    """Refuse what a raw prompt excludes.
 
     Raises:
-        InvalidRequest: an option is of a wrong type, or `raw` goes with what it excludes.
+        InvalidRequest: with Ollama's text.
     """
     if request.raw and (request.template or request.system or request.context):
         raise InvalidRequest("raw mode does not support template, system, or context")
-    parameters: Parameters = {"model": model, "prompt": request.prompt} | _common(request)
+
+
+def completion_parameters(request: GenerateRequest, model: Model, profile: Profile) -> Parameters:
+    """The arguments of `completions.create`, for a prompt that is raw or to be filled in.
+
+    Raises:
+        InvalidRequest: an option or the format is of a wrong type.
+    """
+    response_format(request.format)
+    options = check_options({**model.options, **request.options})
+    parameters: Parameters = {"model": model.target, "prompt": request.prompt}
+    parameters |= sampling_parameters(options, profile, chat=False) | _streamed(profile)
     if request.suffix:
         parameters["suffix"] = request.suffix
-    if parameters.pop("logprobs", False):
-        parameters["logprobs"] = parameters.pop("top_logprobs", 1)
-    for chat_only in ("response_format", "reasoning_effort"):
-        parameters.pop(chat_only, None)
+    if request.logprobs:
+        parameters["logprobs"] = request.top_logprobs or 1
     return parameters
 
 
-def embedding_parameters(model: str, inputs: list[str], request: EmbedRequest | None = None) -> Parameters:
-    """The arguments of `embeddings.create`."""
-    parameters: Parameters = {"model": model, "input": inputs}
-    if request is not None and request.dimensions > 0:
-        parameters["dimensions"] = request.dimensions
-    return parameters
+def embedding_parameters(model: Model, inputs: list[str], profile: Profile, dimensions: int = 0) -> Parameters:
+    """The arguments of `embeddings.create`; `dimensions` 0 are as many as the model gives."""
+    parameters: Parameters = {"model": model.target, "input": inputs}
+    return parameters | ({profile.dimensions: dimensions} if dimensions > 0 else {})
 
 
 def response_format(value: Any) -> dict[str, Any] | None:
@@ -93,32 +105,45 @@ def response_format(value: Any) -> dict[str, Any] | None:
     raise InvalidRequest(f'invalid format: {quoted(raw)}; expected "json" or a valid JSON Schema object', status=500)
 
 
-def _common(request: ChatRequest | GenerateRequest) -> Parameters:
-    parameters = _sampling(check_options(request.options))
-    if form := response_format(request.format):
+def _conversation(
+    request: ChatRequest | GenerateRequest, messages: Sequence[Message], model: Model, profile: Profile
+) -> Parameters:
+    options = check_options({**model.options, **request.options})
+    wanted = response_format(request.format)
+    form = supported_format(wanted, profile)
+    sent = openai_messages(messages, reasoning_back=profile.reasoning_back)
+    if profile.short_call_ids:
+        shorten_call_ids(sent)
+    if form and (instruction := _json_instruction(wanted, form, sent, profile)):
+        sent.insert(0, {"role": "system", "content": instruction})
+    parameters: Parameters = {"model": model.target, "messages": sent}
+    parameters |= sampling_parameters(options, profile) | thinking_parameters(request.think, profile)
+    if form:
         parameters["response_format"] = form
-    if effort := _effort(request.think):
-        parameters["reasoning_effort"] = effort
     if request.logprobs:
         parameters["logprobs"] = True
         if request.top_logprobs:
             parameters["top_logprobs"] = request.top_logprobs
-    return parameters | {"stream": True, "stream_options": {"include_usage": True}}
+    return parameters | _streamed(profile)
 
 
-def _sampling(options: dict[str, Any]) -> Parameters:
-    parameters: Parameters = {name: options[name] for name in _SAME_NAME if name in options}
-    if options.get("num_predict", -1) > 0:
-        parameters["max_tokens"] = options["num_predict"]
-    if options.get("seed", -1) >= 0:
-        parameters["seed"] = options["seed"]
-    if stop := options.get("stop"):
-        parameters["stop"] = stop
-    return parameters
+def _streamed(profile: Profile) -> Parameters:
+    """Every call is streamed, also where the client wants its answer whole: it can be cancelled, and it is one way to read."""
+    return {"stream": True} | ({"stream_options": {"include_usage": True}} if profile.stream_options else {})
 
 
-def _effort(think: Think | None) -> str | None:
-    return _EFFORTS[think] if isinstance(think, str) else None
+def _json_instruction(
+    wanted: Mapping[str, Any] | None, form: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], profile: Profile
+) -> str:
+    """What the messages must say besides: a schema that the server does not take, or the word JSON where it insists on it."""
+    if form["type"] != "json_object":
+        return ""
+    if wanted and wanted["type"] == "json_schema":
+        schema = json.dumps(wanted["json_schema"]["schema"], ensure_ascii=False)
+        return f"Answer with a JSON object that fits this JSON schema: {schema}"
+    if profile.json_word and not any("json" in str(message["content"]).lower() for message in messages):
+        return "Answer with a JSON object."
+    return ""
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _arguments(value: object) -> object:
     return value
 
 
-def _null_is(zero: object) -> BeforeValidator:
+def null_is(zero: object) -> BeforeValidator:
     """In a list, `null` is the zero value of the items' type."""
     return BeforeValidator(
         lambda items: [zero if item is None else item for item in items] if isinstance(items, list) else items
@@ -81,7 +81,7 @@ _BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 type Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 type KeepAlive = Annotated[float, BeforeValidator(_keep_alive)]
 type Thinking = Annotated[Think, BeforeValidator(_think)]
-type Images = Annotated[list[Annotated[str, AfterValidator(_base64)]], FailFast(), _null_is("")]
+type Images = Annotated[list[Annotated[str, AfterValidator(_base64)]], FailFast(), null_is("")]
 
 
 class CalledFunction(WireModel):
@@ -106,7 +106,7 @@ class Message(WireModel):
     content: str = ""
     thinking: str = ""
     images: Images = Field(default_factory=list)
-    tool_calls: Annotated[list[ToolCall], FailFast(), _null_is({})] = Field(default_factory=list)
+    tool_calls: Annotated[list[ToolCall], FailFast(), null_is({})] = Field(default_factory=list)
     tool_name: str = ""
     tool_call_id: str = ""
 
@@ -144,20 +144,23 @@ class _Generation(WireModel):
 
 
 _OPTIONS_TYPE = {"options": "map[string]interface {}"}
+MESSAGE_TYPES = {
+    "messages": "[]api.Message",
+    "messages[]": "api.Alias",
+    "messages.images": "[]api.ImageData",
+    "messages.images[]": "api.ImageData",
+    "messages.tool_calls": "[]api.ToolCall",
+    "messages.tool_calls[]": "api.ToolCall",
+    "messages.tool_calls.function": "api.ToolCallFunction",
+}
+"""The Go types within a list of messages."""
 
 
 class ChatRequest(_Generation):
     """`POST /api/chat`."""
 
     go_type: ClassVar[str] = "ChatRequest"
-    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE | {
-        "messages": "[]api.Message",
-        "messages[]": "api.Alias",
-        "messages.images": "[]api.ImageData",
-        "messages.images[]": "api.ImageData",
-        "messages.tool_calls": "[]api.ToolCall",
-        "messages.tool_calls[]": "api.ToolCall",
-        "messages.tool_calls.function": "api.ToolCallFunction",
+    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE | MESSAGE_TYPES | {
         "tools": "api.Tools",
         "tools[]": "api.Tool",
         "tools.function": "api.ToolFunction",
@@ -165,8 +168,8 @@ class ChatRequest(_Generation):
     }
     go_owners: ClassVar[dict[str, str]] = {"tools": "Tool", "tools.function": "ToolFunction"}
 
-    messages: Annotated[list[Message], FailFast(), _null_is({})] = Field(default_factory=list)
-    tools: Annotated[list[Tool], FailFast(), _null_is({})] = Field(default_factory=list)
+    messages: Annotated[list[Message], FailFast(), null_is({})] = Field(default_factory=list)
+    tools: Annotated[list[Tool], FailFast(), null_is({})] = Field(default_factory=list)
 
 
 class GenerateRequest(_Generation):
@@ -183,7 +186,7 @@ class GenerateRequest(_Generation):
     suffix: str = ""
     system: str = ""
     template: str = ""
-    context: Annotated[list[Int], FailFast(), _null_is(0)] = Field(default_factory=list)
+    context: Annotated[list[Int], FailFast(), null_is(0)] = Field(default_factory=list)
     raw: bool = False
     images: Images = Field(default_factory=list)
 

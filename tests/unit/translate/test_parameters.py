@@ -1,27 +1,34 @@
 """Ollama's requests become the arguments of OpenAI's calls."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.context import write_context
+from ollama_openai_proxy.translate.models import read_model
 from ollama_openai_proxy.translate.parameters import (
     chat_parameters,
+    check_raw,
     completion_parameters,
     embedding_parameters,
     generate_messages,
     generate_parameters,
     response_format,
 )
-from ollama_openai_proxy.wire.requests import ChatRequest, EmbedRequest, GenerateRequest
+from ollama_openai_proxy.translate.profiles import PROFILES, ProfileName
+from ollama_openai_proxy.wire.requests import ChatRequest, GenerateRequest
 
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+GENERIC = PROFILES["generic"]
+MODEL = replace(read_model({"id": "alias"}, 0), target="m")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
 def chat(**fields: Any) -> dict[str, Any]:
     """What a chat sends beside its model, its messages, and that it is streamed."""
-    parameters = chat_parameters(ChatRequest.model_validate(fields), "m")
+    parameters = chat_parameters(ChatRequest.model_validate(fields), MODEL, GENERIC)
     assert parameters.pop("model") == "m"
     assert parameters.pop("messages") == []
     assert {name: parameters.pop(name) for name in STREAMED} == STREAMED
@@ -34,7 +41,7 @@ def generate(**fields: Any) -> GenerateRequest:
 
 def completion(**fields: Any) -> dict[str, Any]:
     """What a completion sends beside its model, and that it is streamed."""
-    parameters = completion_parameters(generate(**fields), "m")
+    parameters = completion_parameters(generate(**fields), MODEL, GENERIC)
     assert parameters.pop("model") == "m"
     assert {name: parameters.pop(name) for name in STREAMED} == STREAMED
     return parameters
@@ -152,14 +159,14 @@ def test_no_tools_are_not_sent() -> None:
 
 def test_the_messages_are_translated() -> None:
     request = ChatRequest.model_validate({"messages": [{"role": "alien", "content": "x"}]})
-    assert chat_parameters(request, "m")["messages"] == [{"role": "user", "content": "x"}]
+    assert chat_parameters(request, MODEL, GENERIC)["messages"] == [{"role": "user", "content": "x"}]
 
 
 # ── generate
 
 
 def test_a_prompt_is_a_conversation_of_one_turn() -> None:
-    sent = generate_parameters(generate(prompt="Hi", system="s", images=["Qk0="], options={"seed": 1}), "m")
+    sent = generate_parameters(generate(prompt="Hi", system="s", images=["Qk0="], options={"seed": 1}), MODEL, GENERIC)
     image = {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}
     assert sent == {
         "model": "m",
@@ -212,19 +219,78 @@ def test_a_completion_has_arguments_of_its_own(asked: dict[str, Any], sent: dict
 @pytest.mark.parametrize("other", [{"system": "s"}, {"template": "t"}, {"context": [1]}])
 def test_a_raw_prompt_excludes_what_would_surround_it(other: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        completion(prompt="a", raw=True, **other)
+        check_raw(generate(prompt="a", raw=True, **other))
     assert (caught.value.status, caught.value.message) == (400, "raw mode does not support template, system, or context")
-    assert completion(prompt="a", suffix="b", **other) == {"prompt": "a", "suffix": "b"}
+    check_raw(generate(prompt="a", suffix="b", **other))
+
+
+def test_a_completion_is_refused_for_a_wrong_format_although_it_sends_none() -> None:
+    with pytest.raises(InvalidRequest, match="invalid format"):
+        completion(prompt="a", raw=True, format="xml")
+
+
+# ── models and back ends with wishes of their own
+
+
+def test_what_the_models_file_says_counts_where_the_request_says_nothing() -> None:
+    model = replace(MODEL, system="be brief", options={"temperature": 0.1, "num_predict": 9})
+    hello = [{"role": "user", "content": "hi"}]
+    sent = chat_parameters(ChatRequest.model_validate({"messages": hello, "options": {"temperature": 1}}), model, GENERIC)
+    assert (sent["temperature"], sent["max_tokens"]) == (1, 9)
+    assert sent["messages"] == [{"role": "system", "content": "be brief"}, *hello]
+    own = [{"role": "system", "content": "sing"}, *hello]
+    assert chat_parameters(ChatRequest.model_validate({"messages": own}), model, GENERIC)["messages"] == own
+    assert generate_parameters(generate(prompt="a"), model, GENERIC)["messages"][0]["content"] == "be brief"
+    assert generate_parameters(generate(prompt="a", system="sing"), model, GENERIC)["messages"][0]["content"] == "sing"
+
+
+def asked_of(profile: ProfileName, **fields: Any) -> dict[str, Any]:
+    return chat_parameters(ChatRequest.model_validate(fields), MODEL, PROFILES[profile])
+
+
+def test_the_word_json_is_said_to_a_server_that_insists_on_it() -> None:
+    hello, json_too = [{"role": "user", "content": "hi"}], [{"role": "user", "content": "as Json please"}]
+    sent = asked_of("openai", messages=hello, format="json")["messages"]
+    assert (sent[0]["role"], sent[1:]) == ("system", hello)
+    assert "JSON" in sent[0]["content"]
+    assert asked_of("openai", messages=json_too, format="json")["messages"] == json_too
+    assert asked_of("generic", messages=hello, format="json")["messages"] == hello
+    assert asked_of("openai", messages=hello, format=SCHEMA)["messages"] == hello
+
+
+def test_a_schema_that_a_server_does_not_take_is_said_in_words() -> None:
+    sent = asked_of("deepseek", messages=[{"role": "user", "content": "hi"}], format=SCHEMA)
+    assert sent["response_format"] == {"type": "json_object"}
+    assert json.dumps(SCHEMA) in sent["messages"][0]["content"]
+
+
+def test_the_ids_of_tool_calls_are_shortened_alike_on_both_sides() -> None:
+    calls = [{"id": "a long id", "function": {"name": "f", "arguments": {}}}]
+    history = [{"role": "assistant", "tool_calls": calls}, {"role": "tool", "content": "r", "tool_call_id": "a long id"}]
+    asking, answer = asked_of("mistral", messages=history)["messages"]
+    assert asking["tool_calls"][0]["id"] == answer["tool_call_id"]
+    assert len(answer["tool_call_id"]) == 9
+    assert answer["tool_call_id"].isalnum()
+
+
+@pytest.mark.parametrize(("profile", "back"), [("deepseek", "hm"), ("generic", None)])
+def test_reasoning_goes_back_with_tool_calls_where_it_is_wanted(profile: ProfileName, back: str | None) -> None:
+    asking = {"role": "assistant", "thinking": "hm", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    assert asked_of(profile, messages=[asking])["messages"][0].get("reasoning_content") == back
+
+
+def test_a_server_without_stream_options_is_not_asked_for_counts() -> None:
+    silent = replace(GENERIC, stream_options=False)
+    assert "stream_options" not in chat_parameters(ChatRequest(), MODEL, silent)
 
 
 # ── embeddings
 
 
-@pytest.mark.parametrize(
-    ("request_", "sent"),
-    [(None, {}), (EmbedRequest(), {}), (EmbedRequest(dimensions=-1), {}), (EmbedRequest(dimensions=3), {"dimensions": 3})],
-)
-def test_embeddings_are_asked_for_with_the_dimensions_that_the_client_wants(
-    request_: EmbedRequest | None, sent: dict[str, Any]
-) -> None:
-    assert embedding_parameters("m", ["a"], request_) == {"model": "m", "input": ["a"], **sent}
+@pytest.mark.parametrize(("dimensions", "sent"), [(0, {}), (-1, {}), (3, {"dimensions": 3})])
+def test_embeddings_are_asked_for_with_the_dimensions_that_the_client_wants(dimensions: int, sent: dict[str, Any]) -> None:
+    assert embedding_parameters(MODEL, ["a"], GENERIC, dimensions) == {"model": "m", "input": ["a"], **sent}
+
+
+def test_the_length_of_vectors_has_the_name_that_the_server_knows() -> None:
+    assert embedding_parameters(MODEL, ["a"], PROFILES["mistral"], 3)["output_dimension"] == 3

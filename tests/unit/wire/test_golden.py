@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.embeddings import inputs
-from ollama_openai_proxy.translate.parameters import chat_parameters, completion_parameters, generate_parameters
+from ollama_openai_proxy.translate.models import read_model
+from ollama_openai_proxy.translate.parameters import chat_parameters, check_raw, generate_parameters
+from ollama_openai_proxy.translate.profiles import PROFILES
 from ollama_openai_proxy.wire.decoding import decode
 from ollama_openai_proxy.wire.requests import (
     ChatRequest,
@@ -18,6 +20,8 @@ from ollama_openai_proxy.wire.requests import (
 )
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "golden"
+
+MODEL = read_model({"id": "m"}, 0)
 
 # What decoding, options and format decide. The other refusals depend on the model, or on its being named.
 TEXTS = [
@@ -73,10 +77,11 @@ def refusal(path: str, body: bytes) -> tuple[int, str] | None:
     try:
         match path:
             case "/api/chat":
-                chat_parameters(decode(ChatRequest, body), "m")
+                chat_parameters(decode(ChatRequest, body), MODEL, PROFILES["generic"])
             case "/api/generate":
                 asked = decode(GenerateRequest, body)
-                (completion_parameters if asked.raw else generate_parameters)(asked, "m")
+                check_raw(asked)
+                generate_parameters(asked, MODEL, PROFILES["generic"])
             case "/api/embed":
                 inputs(decode(EmbedRequest, body).input)
             case "/api/embeddings":

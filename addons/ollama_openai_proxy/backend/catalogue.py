@@ -1,0 +1,125 @@
+"""All models of all back ends: what they list, corrected and extended by the models file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import BackendError
+from ..translate.models import CAPABILITIES, Model, ModelIndex, read_model
+from .client import Backend
+from .models_file import DEFAULT_BACKEND, load_models_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..settings import Settings
+    from .models_file import ModelEntry
+
+LIFETIME = 10.0
+"""Seconds for which the back ends are not asked again for their models."""
+
+logger = logging.getLogger(__name__)
+
+
+class Catalogue:
+    """The models that clients can use, and the back end of each.
+
+    Raises:
+        SettingsError: the models file is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = load_models_file(settings.models_file)
+        self._backends = {
+            DEFAULT_BACKEND: Backend(
+                DEFAULT_BACKEND, settings.openai_api_base_url, settings.openai_api_key, settings.backend_profile
+            )
+        }
+        for name, entry in self._file.backends.items():
+            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile)
+        self._index: ModelIndex | None = None
+        self._fresh_until = 0.0
+        self._asking = asyncio.Lock()
+        self._last: dict[str, list[Model]] = {}
+
+    async def close(self) -> None:
+        """Close the connections to all back ends."""
+        await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+
+    def backend_of(self, model: Model) -> Backend:
+        """The back end that has a model."""
+        return self._backends[model.backend]
+
+    async def list(self) -> list[Model]:
+        """What `/api/tags` shows, the newest first.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        index = await self._current()
+        return sorted((model for model in index.models if not model.hidden), key=lambda model: -model.created)
+
+    async def find(self, name: str) -> Model | None:
+        """The model that a client means, or None where there is none of that name.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        index = await self._current()
+        if (model := index.find(name)) or self._backends[DEFAULT_BACKEND].lists_models:
+            return model
+        # Without a list, the back end will say itself whether it knows the name.
+        return read_model({"id": name.strip()}, time.time(), DEFAULT_BACKEND)
+
+    async def _current(self) -> ModelIndex:
+        # Of many requests that come together, one asks and the others wait for it.
+        async with self._asking:
+            if self._index is None or time.monotonic() >= self._fresh_until:
+                listed = await self._listed()
+                named = [_named(name, entry, listed) for name, entry in self._file.models.items()]
+                self._index = ModelIndex([*named, *listed])
+                self._fresh_until = time.monotonic() + LIFETIME
+            return self._index
+
+    async def _listed(self) -> Sequence[Model]:
+        backends = list(self._backends.values())
+        listings = await asyncio.gather(*(backend.models() for backend in backends), return_exceptions=True)
+        failures = [listing for listing in listings if isinstance(listing, BaseException)]
+        for failure in failures:
+            if len(failures) == len(backends) or not isinstance(failure, BackendError):
+                raise failure
+        models: list[Model] = []
+        for backend, listing in zip(backends, listings, strict=True):
+            if isinstance(listing, BackendError):
+                # One server that is away takes neither the others' models with it, nor those that it is known to have.
+                logger.warning("back end %s does not list its models: %s", backend.name, listing.message)
+            elif not isinstance(listing, BaseException):
+                self._last[backend.name] = listing
+            models += self._last.get(backend.name, [])
+        return models
+
+
+def _named(name: str, entry: ModelEntry, listed: Sequence[Model]) -> Model:
+    """The model of an entry of the models file: as its back end lists it, if it does, with what the entry says instead."""
+    target = entry.model or name
+    found = next((model for model in listed if (model.backend, model.target) == (entry.backend, target)), None)
+    model = found or read_model({"id": target}, time.time(), entry.backend)
+    told = {
+        "context_length": entry.context_length,
+        "embedding_length": entry.embedding_length,
+        "family": entry.family,
+        "parameter_size": entry.parameter_size,
+        "quantization": entry.quantization_level,
+    }
+    if entry.capabilities is not None:
+        model = replace(
+            model,
+            capabilities=tuple(capability for capability in CAPABILITIES if capability in entry.capabilities),
+            lacks=frozenset(CAPABILITIES) - frozenset(entry.capabilities),
+        )
+    model = replace(model, **{field: value for field, value in told.items() if value is not None})  # type: ignore[arg-type]
+    return replace(model, id=name, options=entry.options, system=entry.system, hidden=entry.hidden)

@@ -1,0 +1,82 @@
+"""The models as the endpoints see them: found by name, or refused in Ollama's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequest, ModelNotFound
+from ..wire.names import parse_name
+from .derived import Derived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..backend.catalogue import Catalogue
+    from ..translate.models import Model
+
+
+class Models:
+    """The back ends' models, and the names that clients made for them."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.derived = Derived()
+        self._catalogue = catalogue
+
+    async def list(self) -> list[Model]:
+        """All models that are shown, those made by clients first.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        return [*self.derived.list(), *await self._catalogue.list()]
+
+    async def find(self, name: str) -> Model | None:
+        """The model that a client means.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        return self.derived.find(name) or await self._catalogue.find(name)
+
+    async def require(self, name: str, *, nameless: str = "model is required", quoted: bool = False) -> Model:
+        """The model that a request names.
+
+        Args:
+            name: as in the request.
+            nameless: the text for a request without a name; "" for the endpoints where that is a 404.
+            quoted: whether the endpoint words its 404 as the embedding endpoints do.
+
+        Raises:
+            InvalidRequest: there is no name, or one that no model could have.
+            ModelNotFound: there is no such model.
+            BackendError: no back end could be asked.
+        """
+        if not name.strip():
+            raise InvalidRequest(nameless) if nameless else ModelNotFound("model '' not found")
+        if model := await self.find(name):
+            return model
+        if not parse_name(name.strip()).valid:
+            raise InvalidRequest("invalid model name")
+        raise ModelNotFound(f'model "{name}" not found, try pulling it first' if quoted else f"model '{name}' not found")
+
+
+def require_capabilities(model: Model, name: str, wanted: Sequence[str], doing: str = "chat") -> None:
+    """Refuse what a model is known to lack; what is not known of it is allowed.
+
+    Args:
+        model: the model.
+        name: its name in the request.
+        wanted: what the request needs.
+        doing: what a request does that needs no more than `completion`: "chat" or "generate".
+
+    Raises:
+        InvalidRequest: with Ollama's text for the capabilities of `wanted` that are missing.
+    """
+    missing = [capability for capability in wanted if capability in model.lacks]
+    if "thinking" in missing:
+        raise InvalidRequest(f'"{name}" does not support thinking')
+    if "completion" in missing:
+        raise InvalidRequest(f'"{name}" does not support {doing}')
+    if missing:
+        full = parse_name(name.strip()).full
+        raise InvalidRequest("\n".join(f"{full} does not support {capability}" for capability in missing))
