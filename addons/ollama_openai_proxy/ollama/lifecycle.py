@@ -136,7 +136,7 @@ class Lifecycle:
         if request.method == "HEAD":
             missing = f"blob sha256:{digest[1]} not found"
             raise ModelNotFound(missing)
-        got = request.body.decode("ascii")
+        got = request.body.decode("ascii") or f"sha256:{hashlib.sha256().hexdigest()}"
         if got != f"sha256:{digest[1].lower()}":
             raise InvalidRequest(f'digest mismatch, expected "sha256:{digest[1]}", got "{got}"')
         return Reply(201)

@@ -21,6 +21,12 @@ def error_text(body: Any) -> str:
             return "" if text[:1] == "<" else text[:_LONGEST]
         case list():
             return "; ".join(filter(None, map(error_text, body)))[:_LONGEST]
+        case {"loc": [_, _, *_] as place, "msg": str(text)}:
+            # FastAPI names the parameter beside its message.
+            return f"{'.'.join(map(str, place))}: {text}"[:_LONGEST]
+        case {"message": str(text), "metadata": {"raw": raw}} if reason := error_text(raw):
+            # OpenRouter puts there what the server behind it said.
+            return f"{text}: {reason}"[:_LONGEST]
         case dict():
             # OpenAI's "error" and "message", FastAPI's "detail" with its "msg", others' "errors".
             for key in ("error", "message", "detail", "msg", "errors"):
