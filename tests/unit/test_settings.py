@@ -196,3 +196,10 @@ def test_a_forbidden_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(SettingsError, match="Port 80 may not be opened by this user"):
         check_address(fixing("http://h:1"), "127.0.0.1", 80)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("file", [".env.example", "README.md"])
+def test_every_setting_is_documented(file: str, name: str) -> None:
+    text = (Path(__file__).parents[2] / file).read_text()
+    assert (f"#{name.upper()}=" if file == ".env.example" else f"| `{name.upper()}` |") in text

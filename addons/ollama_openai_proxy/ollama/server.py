@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
+COMMAND_LINE = "ollama/"
+"""How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -91,4 +94,7 @@ class OllamaServer:
             return await self._endpoints[endpoint](request)
         except ApiError as error:
             logger.info("%s %s → %d (%s)", request.method, request.path, error.status, request_id)
-            return Reply(error.status, {"Content-Type": JSON_TYPE} | error.headers, error_body(error.message))
+            status = error.status
+            if status == 401 and request.headers.get("user-agent", "").startswith(COMMAND_LINE):
+                status = 502
+            return Reply(status, {"Content-Type": JSON_TYPE} | error.headers, error_body(error.message))
