@@ -29,6 +29,8 @@ HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "
 FRAMING = ("content-length", "host", "transfer-encoding")
 
 OPENAI_PATHS = "/v1/"
+FORWARDED = "ollama_forwarded"
+"""Marks, in a flow's metadata, one that goes on to the back end as it is; holds the headers for its reply."""
 CLIENT_KEYS = ("authorization", "x-api-key", "api-key")
 """Headers in which a client names a key of its own."""
 
@@ -40,19 +42,19 @@ def mode_addon(settings: Settings) -> ModeAddon:
     return TranslateMode(settings) if settings.proxy_mode == "translate" else FixMode(settings)
 
 
-def mitm_options(settings: Settings, host: str, port: int) -> dict[str, Any]:
-    """The mitmproxy options that the mode needs to listen on `host`:`port`."""
+def mitm_options(settings: Settings) -> dict[str, Any]:
+    """The mitmproxy options that the mode needs to listen on the host and port of the settings."""
     if settings.proxy_mode == "translate":
         # Nothing is ever sent there: each flow gets an upstream in this process. What a user of mitmweb sees is the URL
         # that the client asked for.
-        target = f"http://127.0.0.1:{port}"
+        target = f"http://127.0.0.1:{settings.proxy_port}"
     else:
         target = settings.ollama_upstream_url
         target = target.removesuffix(urlsplit(target).path)
     return {
         "mode": [f"reverse:{target}"],
-        "listen_host": host,
-        "listen_port": port,
+        "listen_host": settings.proxy_host,
+        "listen_port": settings.proxy_port,
         "keep_host_header": settings.proxy_mode == "translate",
         "connection_strategy": "lazy",
         "tcp_timeout": CONNECTION_TIMEOUT_SECONDS,
@@ -81,7 +83,8 @@ class TranslateMode:
         request.path = methods.mend_slashes(request.path)
         if self._settings.fix_methods:
             _restore_method(flow, has_body=_announces_body(request), only_with_body=True)
-        if request.path.startswith(OPENAI_PATHS) and self._server.refusal(exchange_request(request)) is None:
+        if request.path.startswith(OPENAI_PATHS) and self._server.refusal(asked := exchange_request(request)) is None:
+            flow.metadata[FORWARDED] = self._server.cors(asked)
             self._forward(request)
         else:
             self._upstream.attach(flow)
@@ -90,7 +93,7 @@ class TranslateMode:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Answer a flow that is replayed, and so has no client to stream to."""
-        if flow.response is None and not flow.request.path.startswith(OPENAI_PATHS) and not self._upstream.attach(flow):
+        if flow.response is None and FORWARDED not in flow.metadata and not self._upstream.attach(flow):
             await self._upstream.answer(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -99,7 +102,8 @@ class TranslateMode:
             return
         if isinstance(flow.server_conn, InProcessServer):
             flow.response.stream = "content-length" not in flow.response.headers
-        elif flow.request.path.startswith(OPENAI_PATHS):
+        elif FORWARDED in flow.metadata:
+            flow.response.headers.update(flow.metadata[FORWARDED])
             flow.response.stream = True
 
     def _forward(self, request: http.Request) -> None:

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
-        check_address(settings, settings.proxy_host, settings.proxy_port)
+        check_address(settings)
         _set_up_logging(settings)
         return asyncio.run(_serve(settings))
     except SettingsError as error:

@@ -38,7 +38,7 @@ class LeanMaster(Master):
             Announce(settings),
             errorcheck.ErrorCheck(),
         )
-        options.update(**mitm_options(settings, settings.proxy_host, settings.proxy_port))
+        options.update(**mitm_options(settings))
 
 
 class UpstreamTls:

@@ -57,14 +57,15 @@ class OllamaScript:
         if self.addons:
             raise exceptions.OptionsError(f"{changed[0]} is read at the start only: restart with the new value.")
         try:
-            settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
+            settings = _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
+            mode = mode_addon(settings)
             self._open(settings)
         except SettingsError as error:
             _abandon_default_server(ctx.master.addons.get("proxyserver"))
             # An error that is logged before mitmproxy runs makes it exit with status 1.
             logger.error("%s", error)  # the sentence says it all
         else:
-            self.addons = [mode_addon(settings)]
+            self.addons = [mode]
 
     async def running(self) -> None:
         """Wait for the port, so that a failure to open it still counts as one of the start."""
@@ -72,18 +73,22 @@ class OllamaScript:
             await self._rebinding
 
     def _open(self, settings: Settings) -> None:
-        host = _set_by_user("listen_host") or settings.proxy_host
-        port = _set_by_user("listen_port") or settings.proxy_port
-        wanted = mitm_options(settings, host, port)
+        wanted = mitm_options(settings)
         wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
         proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
         if _set_by_user("mode"):
             del wanted["mode"], wanted["listen_host"], wanted["listen_port"]
         elif ctx.options.server and _abandon_default_server(proxyserver):
-            check_address(settings, host, port)
+            check_address(settings)
         ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
         if "mode" in wanted and ctx.options.server:
             self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _with_users_address(settings: Settings) -> Settings:
+    """The settings with the address of mitmproxy's own options, where the user set those."""
+    given = {"proxy_host": _set_by_user("listen_host"), "proxy_port": _set_by_user("listen_port")}
+    return settings.model_copy(update={name: value for name, value in given.items() if value})
 
 
 def _set_by_user(option: str) -> Any:

@@ -153,14 +153,14 @@ def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings
     return settings
 
 
-def check_address(settings: Settings, host: str, port: int) -> None:
-    """Make sure that the proxy can listen on `host`:`port` and does not stand in front of itself.
+def check_address(settings: Settings) -> None:
+    """Make sure that the proxy can listen on its host and port and does not stand in front of itself.
 
     Raises:
         SettingsError: the port is taken or forbidden, the host is not of this machine, or the URL behind the proxy is
             the proxy's own.
     """
-    url = settings.upstream_url
+    host, port, url = settings.proxy_host, settings.proxy_port, settings.upstream_url
     name = "OPENAI_API_BASE_URL" if settings.proxy_mode == "translate" else "OLLAMA_UPSTREAM_URL"
     if _reaches(url, host, port):
         raise SettingsError(

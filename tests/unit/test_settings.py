@@ -130,8 +130,9 @@ def test_others_need_none(settings: dict[str, str]) -> None:
 # ── the address
 
 
-def fixing(url: str) -> Settings:
-    return load_settings({"proxy_mode": "fix", "ollama_upstream_url": url})
+def fixing(url: str, host: str, port: int) -> Settings:
+    settings = load_settings({"proxy_mode": "fix", "ollama_upstream_url": url})
+    return settings.model_copy(update={"proxy_host": host, "proxy_port": port})
 
 
 def free_port() -> int:
@@ -151,22 +152,22 @@ def free_port() -> int:
 )
 def test_a_proxy_in_front_of_itself_is_refused(url: str, host: str, port: int) -> None:
     with pytest.raises(SettingsError, match=r"^OLLAMA_UPSTREAM_URL is .* this proxy itself"):
-        check_address(fixing(url), host, port)
+        check_address(fixing(url, host, port))
 
 
 def test_translate_mode_names_its_own_setting() -> None:
     with pytest.raises(SettingsError, match=r"^OPENAI_API_BASE_URL is "):
-        check_address(load_settings({"openai_api_base_url": "http://127.0.0.1:11434/v1"}), "127.0.0.1", 11434)
+        check_address(load_settings({"openai_api_base_url": "http://127.0.0.1:11434/v1"}))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://10.0.0.1", "http://ollama.example"])
 def test_a_free_port_can_be_used(url: str) -> None:
-    check_address(fixing(url), "127.0.0.1", free_port())
+    check_address(fixing(url, "127.0.0.1", free_port()))
 
 
 def test_another_machine_may_have_the_same_port() -> None:
     port = free_port()
-    check_address(fixing(f"http://10.0.0.1:{port}"), "127.0.0.1", port)
+    check_address(fixing(f"http://10.0.0.1:{port}", "127.0.0.1", port))
 
 
 def test_a_port_in_use_is_told() -> None:
@@ -175,17 +176,17 @@ def test_a_port_in_use_is_told() -> None:
         taken.listen(1)
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Port {port} is in use"):
-            check_address(fixing("http://h"), "127.0.0.1", port)
+            check_address(fixing("http://h", "127.0.0.1", port))
 
 
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(SettingsError, match=r"PROXY_HOST is '192\.0\.2\.1', which is not an address of this machine"):
-        check_address(fixing("http://h"), "192.0.2.1", free_port())
+        check_address(fixing("http://h", "192.0.2.1", free_port()))
 
 
 def test_what_is_no_address_is_told() -> None:
     with pytest.raises(SettingsError, match=r"PROXY_HOST is '1\.2\.3\.4\.5', which is no address"):
-        check_address(fixing("http://h"), "1.2.3.4.5", free_port())
+        check_address(fixing("http://h", "1.2.3.4.5", free_port()))
 
 
 def test_a_forbidden_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +196,7 @@ def test_a_forbidden_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(SettingsError, match="Port 80 may not be opened by this user"):
-        check_address(fixing("http://h:1"), "127.0.0.1", 80)
+        check_address(fixing("http://h:1", "127.0.0.1", 80))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

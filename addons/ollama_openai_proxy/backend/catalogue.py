@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LIFETIME = 10.0
 """Seconds for which the back ends are not asked again for their models."""
+PATIENCE = 3.0
+"""Seconds that one of several back ends has to list its models; some clients wait no longer than five for all of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Catalogue:
         self._index: ModelIndex | None = None
         self._fresh_until = 0.0
         self._asking = asyncio.Lock()
-        self._last: dict[str, list[Model]] = {}
+        self._last: dict[str, Sequence[Model]] = {}
 
     async def close(self) -> None:
         """Close the connections to all back ends."""
@@ -87,7 +89,7 @@ class Catalogue:
 
     async def _listed(self) -> Sequence[Model]:
         backends = list(self._backends.values())
-        listings = await asyncio.gather(*(backend.models() for backend in backends), return_exceptions=True)
+        listings = await asyncio.gather(*(self._ask(backend) for backend in backends), return_exceptions=True)
         failures = [listing for listing in listings if isinstance(listing, BaseException)]
         for failure in failures:
             if len(failures) == len(backends) or not isinstance(failure, BackendError):
@@ -101,6 +103,13 @@ class Catalogue:
                 self._last[backend.name] = listing
             models += self._last.get(backend.name, [])
         return models
+
+    async def _ask(self, backend: Backend) -> Sequence[Model]:
+        try:
+            async with asyncio.timeout(PATIENCE if len(self._backends) > 1 else None):
+                return await backend.models()
+        except TimeoutError:
+            raise BackendError(504, f"the back end {backend.name} did not answer in {PATIENCE:g} seconds") from None
 
 
 def _named(name: str, entry: ModelEntry, listed: Sequence[Model]) -> Model:

@@ -81,13 +81,17 @@ class OllamaServer:
         if reply is None:
             found = route(request.method, request.path)
             reply = found if isinstance(found, Reply) else await self._serve(found, request, request_id)
-            reply = replace(reply, headers={**reply.headers, **self._access.headers(request)})
+            reply = replace(reply, headers={**reply.headers, **self.cors(request)})
         return replace(reply, headers={**reply.headers, "X-Request-Id": request_id})
 
     def refusal(self, request: Request) -> Reply | None:
         """The reply to a request that may not come from where it comes, or that only asks whether it may."""
         found = route(request.method, request.path)
         return self._access.refuse(request, found.headers.get("Allow") if isinstance(found, Reply) else None)
+
+    def cors(self, request: Request) -> dict[str, str]:
+        """What the reply to a request carries so that the web page it came from may read it."""
+        return self._access.headers(request)
 
     async def _serve(self, endpoint: Endpoint, request: Request, request_id: str) -> Reply:
         try:

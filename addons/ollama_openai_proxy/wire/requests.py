@@ -160,12 +160,16 @@ class ChatRequest(_Generation):
     """`POST /api/chat`."""
 
     go_type: ClassVar[str] = "ChatRequest"
-    go_types: ClassVar[dict[str, str]] = _OPTIONS_TYPE | MESSAGE_TYPES | {
-        "tools": "api.Tools",
-        "tools[]": "api.Tool",
-        "tools.function": "api.ToolFunction",
-        "tools.function.parameters": "api.ToolFunctionParameters",
-    }
+    go_types: ClassVar[dict[str, str]] = (
+        _OPTIONS_TYPE
+        | MESSAGE_TYPES
+        | {
+            "tools": "api.Tools",
+            "tools[]": "api.Tool",
+            "tools.function": "api.ToolFunction",
+            "tools.function.parameters": "api.ToolFunctionParameters",
+        }
+    )
     go_owners: ClassVar[dict[str, str]] = {"tools": "Tool", "tools.function": "ToolFunction"}
 
     messages: Annotated[list[Message], FailFast(), null_is({})] = Field(default_factory=list)

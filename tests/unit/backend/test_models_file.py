@@ -144,7 +144,11 @@ def test_a_mistake_is_one_sentence_with_its_place(path: Path, text: str, complai
 
 @pytest.mark.parametrize(
     ("text", "where"),
-    [("[models", "end of document"), ("[models.a]\n[models.a]", "line 2"), (f"[backends.a]\napi_key = '{SECRET}", "end of document")],
+    [
+        ("[models", "end of document"),
+        ("[models.a]\n[models.a]", "line 2"),
+        (f"[backends.a]\napi_key = '{SECRET}", "end of document"),
+    ],
 )
 def test_what_is_no_toml_is_told_where(path: Path, text: str, where: str) -> None:
     with pytest.raises(SettingsError) as caught:
