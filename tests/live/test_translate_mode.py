@@ -14,7 +14,7 @@ import httpx
 import pytest
 from ollama import AsyncClient, Client, ResponseError
 
-from tests.live.proxy import ProxyProcess, free_port
+from tests.live.proxy import Door, ProxyProcess, free_port
 from tests.standins import (
     Chunk,
     Cut,
@@ -477,3 +477,16 @@ def test_a_long_answer_is_the_same_streamed_and_whole(client: Client, backend: S
     streamed = "".join(frame.message.content or "" for frame in client.chat("gpt-test", HELLO, stream=True))
     assert streamed == client.chat("gpt-test", HELLO).message.content
     assert streamed.endswith("word 1999 ")
+
+
+@pytest.mark.parametrize("door", ["console", "mitmdump"])
+def test_neither_keys_nor_bodies_are_logged(door: Door) -> None:
+    with ScriptedBackend(api_key="marked-key") as backend:
+        settings = {"OPENAI_API_BASE_URL": backend.base_url, "OPENAI_API_KEY": "marked-key", "LOG_LEVEL": "debug"}
+        with ProxyProcess(door=door, **settings) as proxy:
+            backend.reply_with(Error(400, error_body("marked-reason")), Stream([text("marked-answer"), Cut()]))
+            for _ in range(3):
+                post(proxy.url, "/api/chat", model="gpt-test", messages=[{"role": "user", "content": "marked-prompt"}])
+            post(proxy.url, "/api/generate", model="gpt-test", prompt=["marked-prompt"])
+        assert "/api/chat" in proxy.log
+        assert "marked-" not in proxy.log

@@ -69,7 +69,7 @@ class Generation:
         check_raw(asked)
         wanted = ["completion", *(["insert"] if asked.suffix else []), *(["thinking"] if asked.think else [])]
         if asked.prompt or asked.keep_alive != 0:
-            require_capabilities(model, asked.model, wanted)
+            require_capabilities(model, asked.model, wanted, "generate")
         if not asked.prompt:
             return self._idle(model, GenerateFrames(asked.model, None), asked.keep_alive)
         backend = self._catalogue.backend_of(model)

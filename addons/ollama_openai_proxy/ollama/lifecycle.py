@@ -35,19 +35,17 @@ class Lifecycle:
         self._models = models
 
     async def pull(self, request: Request) -> Reply:
-        """Succeed as for a model that is there already; fail as for one that the registry has not."""
+        """Succeed as for a model that is there already, also where none is: a back end may serve more than it lists."""
         asked = decode(PullRequest, request.body)
         name = asked.about.strip()
         model = await self._models.find(name) if name else None
         if model is None and not parse_name(name).valid:
             raise InvalidRequest("invalid model name")
         frames: list[dict[str, Any]] = [{"status": "pulling manifest"}]
-        if model is None:
-            frames.append({"error": "pull model manifest: file does not exist"})
-        else:
+        if model is not None:
             progress = {"digest": f"sha256:{model.digest}", "total": model.size, "completed": model.size}
             frames.append({"status": f"pulling {model.digest[:12]}"} | progress)
-            frames += [{"status": status} for status in ("verifying sha256 digest", "writing manifest", "success")]
+        frames += [{"status": status} for status in ("verifying sha256 digest", "writing manifest", "success")]
         return progress_reply(frames, stream=asked.stream)
 
     async def push(self, request: Request) -> Reply:
