@@ -170,7 +170,7 @@ class Stepwise:
 
     async def _wait(self) -> None:
         try:
-            while not self.go.acquire(blocking=False):  # noqa: ASYNC110  # the test is another thread
+            while not self.go.acquire(blocking=False):  # the test is another thread
                 await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             self.cancelled.set()

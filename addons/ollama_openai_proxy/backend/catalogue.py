@@ -47,9 +47,12 @@ class Catalogue:
         self._fresh_until = 0.0
         self._asking = asyncio.Lock()
         self._last: dict[str, Sequence[Model]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Close the connections to all back ends."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
 
     def backend_of(self, model: Model) -> Backend:
@@ -71,16 +74,31 @@ class Catalogue:
         Raises:
             BackendError: no back end could be asked.
         """
+        if self._index and (model := self._index.find(name)):
+            # A model that was there a moment ago is asked for at once; whether it still is, is found out beside it.
+            if self._is_stale() and not self._asking.locked():
+                self._refreshing = asyncio.create_task(self._refresh())
+            return model
         index = await self._current()
         if (model := index.find(name)) or self._backends[DEFAULT_BACKEND].lists_models:
             return model
         # Without a list, the back end will say itself whether it knows the name.
         return read_model({"id": name.strip()}, time.time(), DEFAULT_BACKEND)
 
+    def _is_stale(self) -> bool:
+        return time.monotonic() >= self._fresh_until
+
+    async def _refresh(self) -> None:
+        try:
+            await self._current()
+        except BackendError as error:
+            logger.warning("the models could not be listed again: %s", error.message)
+            self._fresh_until = time.monotonic() + LIFETIME
+
     async def _current(self) -> ModelIndex:
         # Of many requests that come together, one asks and the others wait for it.
         async with self._asking:
-            if self._index is None or time.monotonic() >= self._fresh_until:
+            if self._index is None or self._is_stale():
                 listed = await self._listed()
                 named = [_named(name, entry, listed) for name, entry in self._file.models.items()]
                 self._index = ModelIndex([*named, *listed])
