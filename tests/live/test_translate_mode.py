@@ -482,8 +482,8 @@ def test_a_long_answer_is_the_same_streamed_and_whole(client: Client, backend: S
 @pytest.mark.parametrize("door", ["console", "mitmdump"])
 def test_neither_keys_nor_bodies_are_logged(door: Door) -> None:
     with ScriptedBackend(api_key="marked-key") as backend:
-        settings = {"OPENAI_API_BASE_URL": backend.base_url, "OPENAI_API_KEY": "marked-key", "LOG_LEVEL": "debug"}
-        with ProxyProcess(door=door, **settings) as proxy:
+        url, key = backend.base_url, "marked-key"
+        with ProxyProcess(door=door, OPENAI_API_BASE_URL=url, OPENAI_API_KEY=key, LOG_LEVEL="debug") as proxy:
             backend.reply_with(Error(400, error_body("marked-reason")), Stream([text("marked-answer"), Cut()]))
             for _ in range(3):
                 post(proxy.url, "/api/chat", model="gpt-test", messages=[{"role": "user", "content": "marked-prompt"}])

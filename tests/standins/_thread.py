@@ -110,7 +110,7 @@ class ThreadedServer(Journal, ABC):
         transport = request.transport
         if transport is not None:
             # Aborting throws away what the kernel has not taken yet; the client is to get all that was written.
-            while transport.get_write_buffer_size():  # noqa: ASYNC110 - the transport has no event for it
+            while transport.get_write_buffer_size():
                 await asyncio.sleep(0.001)
             transport.abort()
         await asyncio.Event().wait()
