@@ -114,6 +114,7 @@ class TranslateMode:
         request.port = base.port or (443 if base.scheme == "https" else 80)
         request.host_header = base.netloc
         request.path = base.path + "/" + request.path.removeprefix(OPENAI_PATHS)
+        _strip_hop_by_hop(request.headers)
         for name in CLIENT_KEYS:
             request.headers.pop(name, None)
         if key := self._settings.openai_api_key:
