@@ -1,7 +1,5 @@
 """Settings: where they come from, what is taken, and what a wrong one is told."""
 
-import errno
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ from ollama_openai_proxy.settings import (
     MustBe,
     Settings,
     SettingsError,
-    check_address,
     load_settings,
 )
 
@@ -106,101 +103,3 @@ def test_a_wrong_value_is_told_what_it_must_be_and_is_not_shown(name: str, text:
     with pytest.raises(SettingsError) as caught:
         load_settings(KEYED | {name: text})
     assert str(caught.value) == f"{name.upper()} is wrong: it must be {wanted}."
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_described_and_says_what_it_must_be(name: str) -> None:
-    field = Settings.model_fields[name]
-    assert field.description
-    assert field.description.endswith(".")
-    assert any(isinstance(part, MustBe) for part in field.metadata)
-
-
-@pytest.mark.parametrize("url", [OPENAI_URL, "https://api.openai.com/v1/", "https://API.openai.com"])
-def test_openai_needs_a_key(url: str) -> None:
-    with pytest.raises(SettingsError, match="OPENAI_API_KEY is not set"):
-        load_settings({"openai_api_base_url": url})
-
-
-@pytest.mark.parametrize("settings", [{"proxy_mode": "fix"}, {"openai_api_base_url": "http://127.0.0.1:8000/v1"}])
-def test_others_need_none(settings: dict[str, str]) -> None:
-    assert load_settings(settings).openai_api_key is None
-
-
-# ── the address
-
-
-def fixing(url: str, host: str, port: int) -> Settings:
-    settings = load_settings({"proxy_mode": "fix", "ollama_upstream_url": url})
-    return settings.model_copy(update={"proxy_host": host, "proxy_port": port})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.mark.parametrize(
-    ("url", "host", "port"),
-    [
-        *(("http://127.0.0.1:11435", "127.0.0.1", 11435), ("http://localhost:11435", "127.0.0.1", 11435)),
-        *(("http://[::1]:11435", "0.0.0.0", 11435), ("http://127.0.0.1:11435/x", "", 11435), ("http://h", "h", 80)),
-        *(("https://h", "h", 443), ("http://0.0.0.0:11435", "localhost", 11435), ("http://127.0.0.9:1", "::", 1)),
-    ],
-)
-def test_a_proxy_in_front_of_itself_is_refused(url: str, host: str, port: int) -> None:
-    with pytest.raises(SettingsError, match=r"^OLLAMA_UPSTREAM_URL is .* this proxy itself"):
-        check_address(fixing(url, host, port))
-
-
-def test_translate_mode_names_its_own_setting() -> None:
-    with pytest.raises(SettingsError, match=r"^OPENAI_API_BASE_URL is "):
-        check_address(load_settings({"openai_api_base_url": "http://127.0.0.1:11434/v1"}))
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://10.0.0.1", "http://ollama.example"])
-def test_a_free_port_can_be_used(url: str) -> None:
-    check_address(fixing(url, "127.0.0.1", free_port()))
-
-
-def test_another_machine_may_have_the_same_port() -> None:
-    port = free_port()
-    check_address(fixing(f"http://10.0.0.1:{port}", "127.0.0.1", port))
-
-
-def test_a_port_in_use_is_told() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen(1)
-        port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"Port {port} is in use"):
-            check_address(fixing("http://h", "127.0.0.1", port))
-
-
-def test_an_address_of_another_machine_is_told() -> None:
-    with pytest.raises(SettingsError, match=r"PROXY_HOST is '192\.0\.2\.1', which is not an address of this machine"):
-        check_address(fixing("http://h", "192.0.2.1", free_port()))
-
-
-def test_what_is_no_address_is_told() -> None:
-    with pytest.raises(SettingsError, match=r"PROXY_HOST is '1\.2\.3\.4\.5', which is no address"):
-        check_address(fixing("http://h", "1.2.3.4.5", free_port()))
-
-
-def test_a_forbidden_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Who runs the tests may be allowed to open any port.
-    def refuse(_socket: socket.socket, _address: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(SettingsError, match="Port 80 may not be opened by this user"):
-        check_address(fixing("http://h:1", "127.0.0.1", 80))
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-@pytest.mark.parametrize("file", [".env.example", "README.md"])
-def test_every_setting_is_documented(file: str, name: str) -> None:
-    text = (Path(__file__).parents[2] / file).read_text()
-    assert (f"#{name.upper()}=" if file == ".env.example" else f"| `{name.upper()}` |") in text
