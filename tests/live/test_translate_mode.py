@@ -490,3 +490,57 @@ def test_neither_keys_nor_bodies_are_logged(door: Door) -> None:
             post(proxy.url, "/api/generate", model="gpt-test", prompt=["marked-prompt"])
         assert "/api/chat" in proxy.log
         assert "marked-" not in proxy.log
+
+
+# ── what back ends take
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_refused_parameter_is_renamed_and_the_client_notices_nothing(stream: bool) -> None:
+    refusal = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    with ScriptedBackend() as backend, ProxyProcess(OPENAI_API_BASE_URL=backend.base_url) as proxy:
+        backend.reply_with(Error(400, error_body(refusal, param="max_tokens")))
+        for _ in range(2):
+            reply = post(proxy.url, "/api/chat", model="gpt-test", messages=HELLO, stream=stream, options={"num_predict": 5})
+            assert reply.status_code == 200
+        sent = [set(request.json) & {"max_tokens", "max_completion_tokens"} for request in backend.requests[1:]]
+        assert sent == [{"max_tokens"}, {"max_completion_tokens"}, {"max_completion_tokens"}]
+
+
+def test_several_refusals_in_turn_are_learnt_and_a_real_one_reaches_the_client() -> None:
+    with ScriptedBackend() as backend, ProxyProcess(OPENAI_API_BASE_URL=backend.base_url) as proxy:
+        names = ["temperature", "top_p", "seed"]
+        backend.reply_with(*(Error(400, error_body(f"Unsupported parameter: '{name}'", param=name)) for name in names))
+        options = {"temperature": 1, "top_p": 0.5, "seed": 3}
+        assert post(proxy.url, "/api/chat", model="gpt-test", messages=HELLO, options=options).status_code == 200
+        assert not set(asked(backend)) & set(names)
+        backend.reply_with(Error(400, error_body("the prompt is too long", param="messages")))
+        reply = post(proxy.url, "/api/chat", model="gpt-test", messages=HELLO, options=options)
+        assert (reply.status_code, reply.json()) == (400, {"error": "the prompt is too long"})
+
+
+def test_embeddings_of_a_back_end_that_refuses_dimensions_are_cut_here() -> None:
+    with ScriptedBackend() as backend, ProxyProcess(OPENAI_API_BASE_URL=backend.base_url) as proxy:
+        backend.reply_with(Error(400, error_body("This model does not support specifying dimensions.", param="dimensions")))
+        reply = post(proxy.url, "/api/embed", model="text-embedding-test", input="one", dimensions=3).json()
+        assert math.hypot(*reply["embeddings"][0]) == pytest.approx(1)
+        assert len(reply["embeddings"][0]) == 3
+
+
+def test_a_profile_sends_what_its_family_knows() -> None:
+    with (
+        ScriptedBackend(strict=False) as backend,
+        ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, BACKEND_PROFILE="vllm") as proxy,
+    ):
+        options = {"top_k": 20, "min_p": 0.1, "repeat_penalty": 1.2}
+        assert post(proxy.url, "/api/chat", model="gpt-test", messages=HELLO, options=options, think=False).status_code == 200
+        sent = asked(backend)
+        assert (sent["top_k"], sent["min_p"], sent["repetition_penalty"]) == (20, 0.1, 1.2)
+        assert sent["chat_template_kwargs"]["enable_thinking"] is False
+
+
+def test_the_command_line_is_not_told_to_sign_in(url: str, backend: ScriptedBackend) -> None:
+    backend.reply_with(Error(401, error_body("wrong key")))
+    body = {"model": "gpt-test", "messages": HELLO}
+    reply = httpx.post(f"{url}/api/chat", json=body, headers={"User-Agent": "ollama/0.24.0 (amd64 linux) Go/go1.26"})
+    assert (reply.status_code, reply.json()) == (502, {"error": "wrong key"})
