@@ -26,11 +26,14 @@ class Derived:
         self._models: dict[str, Model] = {}
 
     def add(self, name: str, source: Model, *, system: str = "", options: dict[str, Any] | None = None) -> None:
-        """Make `name` another name for `source`, with the given settings in place of its own where there are any."""
-        self.remove(name)
+        """Make `name` another name for `source`, with the given settings in place of its own where there are any.
+
+        A name that is there already in another case stays as it was written first, as it does in Ollama.
+        """
+        earlier = self._models.pop(plain_name(name), None)
         self._models[plain_name(name)] = replace(
             source,
-            id=name,
+            id=earlier.id if earlier else name,
             created=int(time.time()),
             system=system or source.system,
             options={**source.options, **(options or {})},

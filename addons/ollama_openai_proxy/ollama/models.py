@@ -23,12 +23,13 @@ class Models:
         self._catalogue = catalogue
 
     async def list(self) -> list[Model]:
-        """All models that are shown, those made by clients first.
+        """All models that are shown, those made by clients first; these take the place of others of their name.
 
         Raises:
             BackendError: no back end could be asked.
         """
-        return [*self.derived.list(), *await self._catalogue.list()]
+        others = [model for model in await self._catalogue.list() if self.derived.find(model.id) is None]
+        return [*self.derived.list(), *others]
 
     async def find(self, name: str) -> Model | None:
         """The model that a client means.

@@ -53,7 +53,7 @@ class AnswerReader:
             BackendError: the chunk is an error.
         """
         if error := chunk.get("error"):
-            raise BackendError(_status(error), error_text(error))
+            raise BackendError(_status(error), error_text(error) or "the back end reported an error")
         if usage := chunk.get("usage"):
             self._usage = usage
         choice = _first_choice(chunk)

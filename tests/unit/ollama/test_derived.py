@@ -49,7 +49,7 @@ def test_settings_replace_those_of_the_source_one_by_one(made: Derived) -> None:
 def test_a_name_made_again_is_replaced_whole(made: Derived) -> None:
     made.add("m", BASE, system="Be brief.", options={"seed": 1})
     made.add("M:latest", BASE, options={"top_k": 1})
-    assert [(model.id, model.system, model.options) for model in made.list()] == [("M:latest", "", {"top_k": 1})]
+    assert [(model.id, model.system, model.options) for model in made.list()] == [("m", "", {"top_k": 1})]
 
 
 @pytest.mark.parametrize(

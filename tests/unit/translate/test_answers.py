@@ -323,3 +323,8 @@ def test_pieces_are_joined() -> None:
     pieces = [Delta("a", "x", [1], [2]), Delta("b"), Delta("", "y", [3], [4])]  # type: ignore[list-item]
     assert join_deltas(pieces) == Delta("ab", "xy", [1, 3], [2, 4])  # type: ignore[list-item]
     assert join_deltas([]) == Delta("", "", [], [])
+
+
+def test_an_error_without_a_text_is_a_sentence_all_the_same() -> None:
+    with pytest.raises(BackendError, match="the back end reported an error"):
+        AnswerReader().feed({"error": {"code": 500}})
