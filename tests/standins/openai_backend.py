@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from aiohttp import web
@@ -255,11 +256,15 @@ class _Call:
 class ScriptedBackend(ThreadedServer):
     """An OpenAI-compatible server under `/v1`.
 
-    With `api_key`, whoever does not send it as a bearer token gets a 401. With `strict`, a body that the OpenAI SDK's
-    own types do not allow gets a 400 and is remembered in `violations`; it does not use up a script.
+    With `api_key`, whoever does not send it as a bearer token gets a 401. A body that the OpenAI SDK's own types do not
+    allow gets a 400 and is remembered in `violations`; it does not use up a script. Without `strict`, parameters that
+    OpenAI does not have are taken, as other families of servers take them.
+
+    Raises:
+        AssertionError: on leaving the context, if there are violations. A test that means them clears the list.
     """
 
-    def __init__(self, *, strict: bool = False, api_key: str | None = None, port: int = 0) -> None:
+    def __init__(self, *, strict: bool = True, api_key: str | None = None, port: int = 0) -> None:
         super().__init__(port=port)
         self.strict = strict
         self.api_key = api_key
@@ -269,6 +274,11 @@ class ScriptedBackend(ThreadedServer):
             for name in ("gpt-test", "text-embedding-test")
         ]
         self._scripts: deque[Script] = deque()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        if self.violations and error is None:
+            raise AssertionError("\n".join(["the back end was sent what OpenAI does not take:", *self.violations]))
 
     @property
     def base_url(self) -> str:
@@ -365,7 +375,7 @@ async def _pause(step: Pause) -> None:
             await asyncio.sleep(CLIENT_PATIENCE)  # the handler is cancelled when the client leaves
         case Gate(event):
             # The event belongs to the test's thread; a thread that waited for it here could not be cancelled.
-            while not event.is_set():  # noqa: ASYNC110
+            while not event.is_set():
                 await asyncio.sleep(_GATE_POLL)
 
 

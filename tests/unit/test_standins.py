@@ -78,7 +78,8 @@ def said(chunks: list[ChatCompletionChunk]) -> str:
 
 @pytest.fixture
 def backend() -> Iterator[ScriptedBackend]:
-    with ScriptedBackend() as server:
+    """Lax, so that a request can be as short as the test."""
+    with ScriptedBackend(strict=False) as server:
         yield server
 
 
@@ -296,7 +297,7 @@ def test_client_leaving_is_noticed_at_once(backend: ScriptedBackend, script: Str
 
 
 def test_leaving_the_context_ends_what_is_running() -> None:
-    with ScriptedBackend() as backend:
+    with ScriptedBackend(strict=False) as backend:
         backend.reply_with(Stream([text("a"), Sleep(30)]))
         client = socket.create_connection(("127.0.0.1", backend.port))
         client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
@@ -389,7 +390,7 @@ STRICT_CASES = [
 
 @pytest.mark.parametrize(("operation", "body", "blamed"), STRICT_CASES)
 def test_strict_backend_takes_only_what_openai_documents(operation: str, body: dict[str, Any], blamed: str | None) -> None:
-    with ScriptedBackend(strict=True) as backend:
+    with ScriptedBackend() as backend:
         reply = httpx.post(f"{backend.base_url}/{operation}", json=body)
         if blamed is None:
             assert (reply.status_code, backend.violations) == (200, [])
@@ -399,10 +400,29 @@ def test_strict_backend_takes_only_what_openai_documents(operation: str, body: d
             (violation,) = backend.violations
             assert violation.startswith(f"{operation}: ")
             assert blamed in violation
+            backend.violations.clear()
 
 
-def test_lax_backend_takes_anything(backend: ScriptedBackend) -> None:
-    assert httpx.post(f"{backend.base_url}/chat/completions", json={"bogus": 1}).status_code == 200
+@pytest.mark.parametrize("body", [b'{"model": "m", "messages": [], "bogus": 1}', b"[]", b"{"])
+def test_what_openai_does_not_take_is_told_when_the_back_end_ends(body: bytes) -> None:
+    with pytest.raises(AssertionError, match="chat/completions: "), ScriptedBackend() as backend:
+        assert httpx.post(f"{backend.base_url}/chat/completions", content=body).status_code == 400
+    assert not [thread for thread in threading.enumerate() if thread.name == "ScriptedBackend"]
+
+
+def test_a_failed_test_is_told_by_its_own_error() -> None:
+    def fail() -> None:
+        with ScriptedBackend() as backend:
+            httpx.post(f"{backend.base_url}/embeddings", json={})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+
+
+def test_lax_backend_takes_anything() -> None:
+    with ScriptedBackend(strict=False) as backend:
+        assert httpx.post(f"{backend.base_url}/chat/completions", json={"bogus": 1}).status_code == 200
 
 
 # -- The strict Ollama: the whole recording played back ---------------------------------------------------------------
