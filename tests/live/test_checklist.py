@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from ollama import Client
 
 from tests.live.proxy import ProxyProcess
 from tests.standins import (
@@ -43,6 +42,8 @@ from tests.standins import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ollama import Client
 
     from tests.standins import Step
 
@@ -76,28 +77,6 @@ class Backend(ScriptedBackend):
 def _shared() -> Iterator[tuple[Backend, ProxyProcess]]:
     with Backend() as backend, ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, OPENAI_API_KEY="key") as proxy:
         yield backend, proxy
-
-
-@pytest.fixture
-def backend(_shared: tuple[Backend, ProxyProcess]) -> Iterator[Backend]:
-    backend = _shared[0]
-    backend.requests.clear()
-    backend.sent.clear()
-    yield backend
-    assert backend.violations == []
-    assert backend.wait_idle()
-
-
-@pytest.fixture
-def url(_shared: tuple[Backend, ProxyProcess], backend: Backend) -> str:
-    return _shared[1].url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    client = Client(url)
-    yield client
-    client.close()
 
 
 def post(url: str, path: str, body: Any, **headers: str) -> httpx.Response:

@@ -93,21 +93,6 @@ def _shared() -> Iterator[tuple[Backend, ProxyProcess]]:
         yield backend, proxy
 
 
-@pytest.fixture
-def backend(_shared: tuple[Backend, ProxyProcess]) -> Iterator[Backend]:
-    backend = _shared[0]
-    backend.requests.clear()
-    backend.sent.clear()
-    yield backend
-    assert backend.violations == []
-    assert backend.wait_idle()
-
-
-@pytest.fixture
-def url(_shared: tuple[Backend, ProxyProcess], backend: Backend) -> str:
-    return _shared[1].url
-
-
 def asked(backend: ScriptedBackend) -> Any:
     """The body of the last call to a model."""
     return next(request.json for request in reversed(backend.requests) if request.method == "POST")
@@ -625,9 +610,9 @@ def raw_pieces(port: int, path: str, body: bytes) -> Iterator[bytes]:
 def test_each_frame_is_a_write_of_its_own(door: ProxyProcess, backend: Backend, path: str, body: dict[str, Any]) -> None:
     words = [f"word {number} " for number in range(8)]
     backend.reply_with(Stream([step for word in words for step in (Sleep(0.05), text(word))] + [Sleep(0.05), finish()]))
-    pieces = list(raw_pieces(door.port, path, json.dumps(body).encode()))
     frames = []
-    for piece in pieces:
+    writes = 0
+    for piece in raw_pieces(door.port, path, json.dumps(body).encode()):
         # Whole chunks of whole lines, so that a client may parse each read by itself.
         while piece and piece != b"0\r\n\r\n":
             length, _, rest = piece.partition(b"\r\n")
@@ -635,8 +620,10 @@ def test_each_frame_is_a_write_of_its_own(door: ProxyProcess, backend: Backend, 
             assert end == b"\r\n"
             assert data.endswith(b"}\n")
             frames += [json.loads(line) for line in data.splitlines()]
+            writes += 1
     assert len(frames) == len(words) + 1
-    assert len(pieces) > 1
+    # The kernel may join two writes for one read, but each write stays a chunk.
+    assert writes >= len(words)
 
 
 def test_a_long_frame_is_one_chunk(url: str, backend: Backend) -> None:

@@ -62,29 +62,6 @@ def _shared() -> Iterator[tuple[ScriptedBackend, ProxyProcess]]:
         yield backend, proxy
 
 
-@pytest.fixture
-def backend(_shared: tuple[ScriptedBackend, ProxyProcess]) -> Iterator[ScriptedBackend]:
-    backend = _shared[0]
-    backend.requests.clear()
-    backend.sent.clear()
-    backend.violations.clear()
-    yield backend
-    assert backend.violations == []
-    assert backend.wait_idle()
-
-
-@pytest.fixture
-def url(_shared: tuple[ScriptedBackend, ProxyProcess], backend: ScriptedBackend) -> str:
-    return _shared[1].url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    client = Client(url)
-    yield client
-    client.close()
-
-
 def post(url: str, path: str, **body: Any) -> httpx.Response:
     return httpx.post(url + path, json=body, timeout=20)
 

@@ -105,5 +105,9 @@ def _check_top_logprobs(asked: ChatRequest | GenerateRequest) -> None:
 
 
 def _context_of(asked: GenerateRequest, model: Model) -> Callable[[str], Sequence[int]]:
-    messages = [{"role": message.role, "content": message.content} for message in generate_messages(asked, model.system)]
-    return lambda answer: write_context([*messages, {"role": "assistant", "content": answer}])
+    def context(answer: str) -> Sequence[int]:
+        # Made when the answer has ended, so that it does not hold up the first frame.
+        messages = [{"role": message.role, "content": message.content} for message in generate_messages(asked, model.system)]
+        return write_context([*messages, {"role": "assistant", "content": answer}])
+
+    return context
