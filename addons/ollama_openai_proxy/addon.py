@@ -1,52 +1,41 @@
-"""The two modes as mitmproxy addons: which flow goes where.
+"""The proxy as a mitmproxy addon: every flow is answered in this process, none by the upstream that mitmproxy knows.
 
-In translate mode every flow is answered by the Ollama API in this process; in fix mode the request is put right and goes on
-to the real Ollama through mitmproxy. Both expect mitmproxy to listen in reverse mode, with the options of `mitm_options`.
+It expects mitmproxy to listen in reverse mode, with the options of `mitm_options`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mitmproxy import http
-
-from .fix import methods
-from .ollama.server import OllamaServer
-from .upstream import InProcessServer, InProcessUpstream, exchange_request
+from .downstream import Patience, stop_listening, teach_manners
+from .front import Front, is_upload
+from .settings import is_loopback
+from .upstream import ARRIVED_AS, InProcessUpstream, exchange_request
 
 if TYPE_CHECKING:
+    from mitmproxy import http
     from mitmproxy.connection import Client
+    from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+    from .exchange import Request
     from .settings import Settings
 
 # mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
 CONNECTION_TIMEOUT_SECONDS = 3600
-HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings")
-# Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
-FRAMING = ("content-length", "host", "transfer-encoding")
 
-OPENAI_PATHS = "/v1/"
-FORWARDED = "ollama_forwarded"
-"""Marks, in a flow's metadata, one that goes on to the back end as it is; holds the headers for its reply."""
-CLIENT_KEYS = ("authorization", "x-api-key", "api-key")
-"""Headers in which a client names a key of its own."""
-
-type ModeAddon = TranslateMode | FixMode
-
-
-def mode_addon(settings: Settings) -> ModeAddon:
-    """The addon of the mode that the settings ask for."""
-    return TranslateMode(settings) if settings.proxy_mode == "translate" else FixMode(settings)
+logger = logging.getLogger(__name__)
 
 
 def mitm_options(settings: Settings) -> dict[str, Any]:
-    """The mitmproxy options that the mode needs to listen on the host and port of the settings."""
+    """The mitmproxy options that the proxy needs to listen on the host and port of the settings."""
     if settings.proxy_mode == "translate":
-        # Nothing is ever sent there: each flow gets an upstream in this process. What a user of mitmweb sees is the URL
-        # that the client asked for.
+        # What a user of mitmweb sees is the URL that the client asked for.
         target = f"http://127.0.0.1:{settings.proxy_port}"
     else:
         target = settings.ollama_upstream_url
@@ -55,154 +44,118 @@ def mitm_options(settings: Settings) -> dict[str, Any]:
         "mode": [f"reverse:{target}"],
         "listen_host": settings.proxy_host,
         "listen_port": settings.proxy_port,
-        "keep_host_header": settings.proxy_mode == "translate",
+        "keep_host_header": True,
         "connection_strategy": "lazy",
         "tcp_timeout": CONNECTION_TIMEOUT_SECONDS,
     }
 
 
-class TranslateMode:
-    """Answers the Ollama API through an OpenAI-compatible server."""
+class ProxyAddon:
+    """Puts each request right, as far as it was mangled, and lets the proxy answer it.
 
-    name = "ollama_translate"
+    Raises:
+        SettingsError: a setting, or a file that the settings name, is wrong.
+    """
+
+    name = "ollama_proxy"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._server = OllamaServer(settings)
-        self._upstream = InProcessUpstream(self._server.respond)
+        self._front = Front(settings)
+        self._upstream = InProcessUpstream(self._front.respond)
+        self._patience = Patience(settings.client_timeout)
+        teach_manners()
+
+    def running(self) -> None:
+        """Warn of what was perhaps not meant."""
+        if self._front.is_open and not is_loopback(self._settings.proxy_host):
+            logger.warning(
+                "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.",
+                self._settings.proxy_host,
+            )
 
     async def done(self) -> None:
-        """Close the connections to the back end."""
-        await self._server.close()
+        """Take no more requests, let running answers end, and close the connections to what is behind the proxy."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+                loop.add_signal_handler(number, self._front.hurry)
+        await stop_listening()
+        await self._front.drain(self._settings.drain_seconds)
+        await self._front.close()
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Decide who answers, before mitmproxy looks for the flow's upstream."""
-        if flow.response is not None:
-            return
-        request = flow.request
-        request.path = methods.mend_slashes(request.path)
-        if self._settings.fix_methods:
-            _restore_method(flow, has_body=_announces_body(request), only_with_body=True)
-        if request.path.startswith(OPENAI_PATHS) and self._server.refusal(asked := exchange_request(request)) is None:
-            flow.metadata[FORWARDED] = self._server.cors(asked)
-            self._forward(request)
-        else:
-            self._upstream.attach(flow)
-            if request.path.startswith(methods.BLOBS) and request.method == "POST" and flow.response is None:
-                request.stream = BlobDigest()
-
-    async def request(self, flow: http.HTTPFlow) -> None:
-        """Answer a flow that is replayed, and so has no client to stream to."""
-        if flow.response is None and FORWARDED not in flow.metadata and not self._upstream.attach(flow):
-            await self._upstream.answer(flow)
-
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Let frames through as they come."""
-        if flow.response is None:
-            return
-        if isinstance(flow.server_conn, InProcessServer):
-            flow.response.stream = "content-length" not in flow.response.headers
-        elif FORWARDED in flow.metadata:
-            flow.response.headers.update(flow.metadata[FORWARDED])
-            flow.response.stream = True
-
-    def _forward(self, request: http.Request) -> None:
-        """Send an OpenAI call on to the back end, with the proxy's own key."""
-        base = urlsplit(self._settings.openai_api_base_url)
-        request.scheme = base.scheme
-        request.host = base.hostname or ""
-        request.port = base.port or (443 if base.scheme == "https" else 80)
-        request.host_header = base.netloc
-        request.path = base.path + "/" + request.path.removeprefix(OPENAI_PATHS)
-        _strip_hop_by_hop(request.headers)
-        for name in CLIENT_KEYS:
-            request.headers.pop(name, None)
-        if key := self._settings.openai_api_key:
-            request.headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+    def client_connected(self, client: Client) -> None:
+        """Watch what a client sends."""
+        self._patience.connected(client)
 
     def client_disconnected(self, client: Client) -> None:
         """Stop what still works for a client that has gone."""
+        self._patience.disconnected(client)
         self._upstream.detach(client)
 
-
-class BlobDigest:
-    """Puts the digest of an uploaded blob in place of the blob, which may be larger than memory."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def __call__(self, data: bytes) -> bytes:
-        """Take a piece of the body; an empty one ends it."""
-        if data:
-            self._hash.update(data)
-            return b""
-        return f"sha256:{self._hash.hexdigest()}".encode()
-
-
-class FixMode:
-    """Restores the methods of requests to a real Ollama and lets bodies through unbuffered, both ways."""
-
-    name = "ollama_fix"
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._upstream_path = urlsplit(settings.ollama_upstream_url).path
-
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Put the head of the request right."""
-        if flow.response is not None:
+        """Begin at once with a request that does not have to be there as a whole."""
+        self._patience.head_arrived(flow)
+        if flow.response is not None or not _announces_body(flow.request):
             return
+        asked = exchange_request(flow, parts=_still_to_come())
+        mended = self._front.mend(asked)
+        if self._front.takes_parts(mended):
+            if is_upload(mended):
+                _apply(mended, asked, flow)
+            flow.request.stream = True
+            self._upstream.attach(flow)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Mend the request and choose who answers it; one that is replayed has no client to stream to, and is answered here."""
+        self._patience.body_arrived(flow)
         request = flow.request
-        arrived_as = request.method
-        request.path = methods.mend_slashes(request.path)
-        path, mark, query = request.path.partition("?")
-        endpoint = methods.find(path)
-        if self._settings.fix_methods:
-            _restore_method(flow, has_body=_announces_body(request))
-        _strip_hop_by_hop(request.headers)
-        if endpoint is not None and endpoint.path is not None:
-            path = endpoint.path
-        flow.metadata["unload"] = endpoint is not None and endpoint.unload
-        flow.metadata["became_head"] = request.method == "HEAD" != arrived_as
-        # A blob may be larger than memory.
-        request.stream = path.startswith(methods.BLOBS) and flow.response is None
-        request.path = self._upstream_path + path + mark + query
+        if flow.response is not None or request.stream:
+            return
+        asked = exchange_request(flow, request.raw_content or b"")
+        _apply(self._front.mend(asked), asked, flow)
+        if not self._upstream.attach(flow):
+            await self._upstream.answer(flow)
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Rewrite the body of a call that no Ollama server knows."""
-        if flow.metadata.get("unload") and flow.response is None:
-            flow.request.content = methods.unload_body(flow.request.raw_content or b"")
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Note that a client may send its next request."""
+        self._patience.answered(flow)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Let the reply through as it comes."""
-        if flow.response is not None:
-            flow.response.stream = True
-            if flow.metadata.get("became_head"):
-                # Whoever sent a GET waits for the body that a reply to HEAD announces and does not have.
-                flow.response.headers.pop("transfer-encoding", None)
-                flow.response.headers["content-length"] = "0"
+    # Whatever mode mitmproxy is in, nothing but what the settings name is ever connected to.
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Be no tunnel."""
+        self._patience.refuse(flow, HTTPStatus.FORBIDDEN, "this is no forward proxy: it answers for itself only")
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Let mitmproxy itself connect to nothing."""
+        data.server.error = "this proxy connects only to what is behind it"
 
 
-def _restore_method(flow: http.HTTPFlow, *, has_body: bool, only_with_body: bool = False) -> None:
+def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:
+    """Show in the flow what was mended."""
     request = flow.request
-    restored = methods.restore(request.method, request.path.partition("?")[0], has_body=has_body)
-    if isinstance(restored, methods.LostBody):
-        error = json.dumps({"error": methods.explain_lost_body(restored)})
-        headers = {"Content-Type": "application/json; charset=utf-8", "Allow": restored.allow}
-        flow.response = http.Response.make(405, error, headers)
-    elif has_body or not only_with_body:
-        request.method = restored
+    if mended.method != arrived.method:
+        flow.metadata[ARRIVED_AS] = arrived.method
+    request.method = mended.method
+    request.path = mended.target
+    if mended.fields != arrived.fields:
+        request.headers.fields = tuple((_octets(name), _octets(value)) for name, value in mended.fields)
+    if mended.body != arrived.body:
+        request.content = mended.body
 
 
-def _strip_hop_by_hop(headers: http.Headers) -> None:
-    named = [name.strip().lower() for name in headers.get("connection", "").split(",")]
-    for name in (*HOP_BY_HOP, *named):
-        if name not in FRAMING:
-            headers.pop(name, None)
-    if "close" in named:
-        # mitmproxy reads here what is to happen after the reply, and the upstream may as well close, too.
-        headers["connection"] = "close"
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _announces_body(request: http.Request) -> bool:
-    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+    headers = request.headers
+    if request.is_http2 and "content-length" not in headers:
+        return request.method not in ("GET", "HEAD", "OPTIONS")
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _still_to_come() -> Any:
+    """Stands for a body that has not arrived yet."""
+    yield b""

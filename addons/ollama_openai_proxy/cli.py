@@ -11,6 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .observe.log import set_up_logging
 from .settings import Settings, SettingsError, check_address, load_settings
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def _variables() -> str:
 
 
 def _set_up_logging(settings: Settings) -> None:
-    level = settings.log_level.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    set_up_logging(settings.log_level, settings.log_format)
     # mitmproxy tells of each connection.
     for chatty in ("mitmproxy", "asyncio"):
-        logging.getLogger(chatty).setLevel(level if settings.log_level in ("debug", "error") else "WARNING")
+        level = settings.log_level if settings.log_level in ("debug", "error") else "warning"
+        logging.getLogger(chatty).setLevel(level.upper())
 
 
 async def _serve(settings: Settings) -> int:

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_KINDS = {
+    401: "unauthorized",
+    403: "forbidden",
+    405: "lost_body",
+    413: "too_large",
+    429: "rate_limited",
+    503: "busy",
+}
+
 
 class ApiError(Exception):
     """An error that the client is told.
@@ -15,28 +24,33 @@ class ApiError(Exception):
         status: the HTTP status, if the answer has not begun.
         message: one plain sentence or Ollama's own text; never JSON, since clients parse it.
         headers: further headers of the reply, such as `Retry-After`.
+        kind: a word for logs and metrics, which may not hold the message.
     """
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, *, kind: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
+        self.kind = kind or _KINDS.get(status, "other")
 
 
 class InvalidRequest(ApiError):
     """The request cannot be understood, or asks for what its model cannot do."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(status, message)
+        super().__init__(status, message, kind="invalid_request")
 
 
 class ModelNotFound(ApiError):
     """The request names a model that is not there."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(404, message)
+        super().__init__(404, message, kind="model_not_found")
 
 
 class BackendError(ApiError):
-    """The back end refused, failed, or could not be reached."""
+    """The back end failed or could not be reached."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, *, kind: str = "") -> None:
+        super().__init__(status, message, headers, kind=kind or ("backend_timeout" if status == 504 else "backend_failed"))

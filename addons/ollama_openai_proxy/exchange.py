@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose body has arrived in full.
+    """A request, with its whole body or with one that still arrives.
 
     Attributes:
         method: as the client sent it, or as it was restored.
         target: path and query as on the request line, still percent-encoded.
         headers: names in lower case; the values of a repeated header are joined with ", ".
-        body: as received, without transfer coding.
+        body: as received, without transfer coding; empty where `parts` has it.
+        fields: the headers as they came: in order, repeated, in the client's spelling.
+        parts: the body as it arrives, where the door does not wait for its end. Who reads slowly slows the client.
+        peer: the address of whoever sent it.
+        arrived_as: the method with which it came, where that was mended before.
+        authority: the host that an absolute request target names; empty for the usual one.
     """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    fields: Sequence[tuple[str, str]] = ()
+    parts: AsyncIterable[bytes] | None = None
+    peer: str = ""
+    arrived_as: str = ""
+    authority: str = ""
 
     @property
     def path(self) -> str:
@@ -38,11 +48,27 @@ class Reply:
 
     Attributes:
         status: HTTP status code.
-        headers: without those of the connection (`Content-Length`, `Transfer-Encoding`, `Date` …), which the door sets.
+        headers: without those of the connection (`Content-Length`, `Transfer-Encoding` …), which the door sets.
         body: the whole body, or an asynchronous generator of parts. Each part is sent at once; the generator is closed
             when the client leaves, at the `yield` it waits in or by cancellation of what it awaits.
+        length: the bytes of a body that comes in parts, or that a reply to HEAD only announces, where they are known.
+        head_first: send the head without waiting for the first part.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | AsyncGenerator[bytes, None] = b""
+    length: int | None = None
+    head_first: bool = False
+
+
+class Timeouts(NamedTuple):
+    """How long what stands behind the proxy may take.
+
+    Attributes:
+        begin: seconds until its answer begins; None for ever.
+        idle: seconds of silence within its answer; None for ever.
+    """
+
+    begin: float | None
+    idle: float | None

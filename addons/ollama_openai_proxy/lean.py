@@ -12,7 +12,7 @@ from mitmproxy import ctx
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
 
-from .addon import mitm_options, mode_addon
+from .addon import ProxyAddon, mitm_options
 
 if TYPE_CHECKING:
     from mitmproxy.addonmanager import Loader
@@ -34,7 +34,7 @@ class LeanMaster(Master):
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
             UpstreamTls(),
-            mode_addon(settings),
+            ProxyAddon(settings),
             Announce(settings),
             errorcheck.ErrorCheck(),
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from mitmproxy import ctx, exceptions
 from mitmproxy.proxy.mode_servers import ServerInstance
 
-from .addon import mitm_options, mode_addon
+from .addon import ProxyAddon, mitm_options
 from .settings import Settings, SettingsError, check_address, load_settings
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from mitmproxy.addonmanager import Loader
     from mitmproxy.addons.proxyserver import Proxyserver
-
-    from .addon import ModeAddon
 
 TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
@@ -36,7 +34,7 @@ class OllamaScript:
     name = "ollama_openai_proxy"
 
     def __init__(self) -> None:
-        self.addons: list[ModeAddon] = []
+        self.addons: list[ProxyAddon] = []
         self._rebinding: asyncio.Task[bool] | None = None
 
     def load(self, loader: Loader) -> None:
@@ -58,14 +56,14 @@ class OllamaScript:
             raise exceptions.OptionsError(f"{changed[0]} is read at the start only: restart with the new value.")
         try:
             settings = _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
-            mode = mode_addon(settings)
+            proxy = ProxyAddon(settings)
             self._open(settings)
         except SettingsError as error:
             _abandon_default_server(ctx.master.addons.get("proxyserver"))
             # An error that is logged before mitmproxy runs makes it exit with status 1.
             logger.error("%s", error)  # the sentence says it all
         else:
-            self.addons = [mode]
+            self.addons = [proxy]
 
     async def running(self) -> None:
         """Wait for the port, so that a failure to open it still counts as one of the start."""

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .exchange import Timeouts
 from .translate.profiles import ProfileName
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ type Mode = Literal["translate", "fix"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
+DEFAULT_TIMEOUTS: dict[Mode, float] = {"translate": 600, "fix": 0}
 
 
 class SettingsError(Exception):
@@ -91,6 +93,85 @@ class Settings(BaseSettings):
     fix_methods: Annotated[bool, MustBe('"true" or "false"')] = Field(
         True, description="Restore the HTTP method of a request that arrives with a wrong one."
     )
+    openai_api_key_passthrough: Annotated[bool, MustBe('"true" or "false"')] = Field(
+        False,
+        description=(
+            "Translate mode: send the key that the client brings to the server, instead of OPENAI_API_KEY, which then is for "
+            "clients that bring none."
+        ),
+    )
+    proxy_api_keys: Annotated[SecretStr | None, MustBe("keys of eight characters or more, separated by commas")] = Field(
+        None,
+        description=(
+            "Keys that clients must bring, separated by commas: as `Authorization: Bearer`, as the password of "
+            "`Authorization: Basic`, or as `X-Api-Key`. Without any, everyone may call."
+        ),
+    )
+    proxy_api_keys_file: Annotated[Path | None, MustBe("the path of a file with a key on each line")] = Field(
+        None, description="A file with further keys that clients may bring, one on each line; for mounted secrets."
+    )
+    rate_limit: Annotated[str | None, MustBe("limits like 60/minute;1000/day")] = Field(
+        None, description="How often each key, or without keys each address, may call, for example 60/minute;1000/day."
+    )
+    rate_limit_storage: Annotated[SecretStr, MustBe("memory:// or a URL like redis://127.0.0.1:6379")] = Field(
+        SecretStr("memory://"), description="Where calls are counted; with a redis:// URL several proxies share one count."
+    )
+    trusted_proxies: Annotated[str, MustBe("addresses or networks, separated by commas")] = Field(
+        "", description="Addresses and networks whose X-Forwarded-For is believed, separated by commas."
+    )
+    max_body_size: Annotated[ByteSize, Field(ge=0), MustBe("a size like 100MiB, or 0 for any")] = Field(
+        ByteSize(100 << 20),
+        description="The largest body of a request, for example 100MiB; 0 is any. Uploads of blobs are not limited.",
+    )
+    max_concurrent_requests: Annotated[int, Field(ge=0), MustBe("a number, or 0 for any")] = Field(
+        0, description="How many calls to models are answered at a time; further ones wait. 0 is any number."
+    )
+    max_queued_requests: Annotated[int, Field(ge=0), MustBe("a number")] = Field(
+        512, description="How many calls may wait for MAX_CONCURRENT_REQUESTS; further ones are told that the server is busy."
+    )
+    client_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for ever")] = Field(
+        60,
+        description=(
+            "How many seconds a client may take to send a request's head, and its body beyond 1 kB a second; 0 is for ever."
+        ),
+    )
+    request_timeout: Annotated[float | None, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for ever")] = (
+        Field(
+            None,
+            description=(
+                "How many seconds the server behind the proxy may take to begin its answer; 0 is for ever. "
+                "The default is 600 in translate mode and for ever in fix mode."
+            ),
+        )
+    )
+    stream_idle_timeout: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for ever")
+    ] = Field(
+        None,
+        description=(
+            "How many seconds the server behind the proxy may be silent within an answer; 0 is for ever. "
+            "The default is 600 in translate mode and for ever in fix mode."
+        ),
+    )
+    method_map: Annotated[str | None, MustBe("TOML or JSON, or the path of such a file")] = Field(
+        None,
+        description=(
+            "Changes to the map of endpoints and methods: the path of a TOML or JSON file, or such text itself, for example "
+            '"/api/wipe" = {method = "DELETE", path = "/api/delete"}.'
+        ),
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for never")] = (
+        Field(
+            0,
+            description=(
+                "After so many seconds without a first frame, a streamed chat or generate call gets empty frames, "
+                "which keep a proxy in between from giving up; 0 is never."
+            ),
+        )
+    )
+    upstream_wait_seconds: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for not at all")
+    ] = Field(0, description="Fix mode: how long a request waits for an Ollama that refuses connections, as while it starts.")
     ollama_version: Annotated[
         str, Field(pattern=r"^\d+\.\d+\.\d+$"), MustBe("a version like 0.24.0: three numbers and nothing else")
     ] = Field(
@@ -116,6 +197,15 @@ class Settings(BaseSettings):
             + "."
         ),
     )
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False), MustBe("a number of seconds, or 0 for none")] = Field(
+        30, description="How many seconds running answers have to end when the proxy is told to stop."
+    )
+    metrics_port: Annotated[int | None, Field(ge=1, le=65535), MustBe("a port number from 1 to 65535")] = Field(
+        None, description="A port of its own for /metrics; without it they are at that path of the proxy's own port."
+    )
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower), MustBe('"text" or "json"')] = Field(
+        "text", description="The form of the log lines that the console command writes."
+    )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(_lower),
@@ -123,10 +213,19 @@ class Settings(BaseSettings):
     ] = Field("info", description="The least urgent log lines to write.")
 
     @model_validator(mode="after")
-    def _pick_port(self) -> Self:
+    def _pick_defaults(self) -> Self:
         if self.proxy_port == 0:
             self.proxy_port = DEFAULT_PORTS[self.proxy_mode]
+        if self.request_timeout is None:
+            self.request_timeout = DEFAULT_TIMEOUTS[self.proxy_mode]
+        if self.stream_idle_timeout is None:
+            self.stream_idle_timeout = DEFAULT_TIMEOUTS[self.proxy_mode]
         return self
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long what stands behind the proxy may take."""
+        return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
 
     @property
     def upstream_url(self) -> str:
@@ -145,7 +244,8 @@ def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings
         settings = Settings(**given)  # type: ignore[arg-type]  # texts: pydantic makes the types
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
-    if settings.proxy_mode == "translate" and not settings.openai_api_key and _is_openai(settings.openai_api_base_url):
+    needs_key = settings.proxy_mode == "translate" and not settings.openai_api_key_passthrough
+    if needs_key and not settings.openai_api_key and _is_openai(settings.openai_api_base_url):
         raise SettingsError(
             "OPENAI_API_KEY is not set: set it to your OpenAI key, "
             "or set OPENAI_API_BASE_URL to the OpenAI-compatible server you want to use."
@@ -216,3 +316,11 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return host == "localhost"
     return address.is_loopback or address.is_unspecified
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

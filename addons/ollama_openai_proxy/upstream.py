@@ -8,9 +8,10 @@ interception, `store_streamed_bodies` and the flow list work as for any other up
 
 The contract with the coroutine (`Respond`):
 
-* It is called once for each request, when the body has arrived, and returns a `Reply` or raises.
-* Of a streamed body each part is written as soon as it is yielded, the first together with the reply's head; the next is
-  asked for when the client's socket has room, so a slow client slows the generator.
+* It is called once for each request and returns a `Reply` or raises: when the body has arrived or, where the flow's request
+  is streamed (`flow.request.stream`), at once, with the body in parts; a coroutine that reads slowly slows the client.
+* Of a streamed reply each part is written as soon as it is yielded, the first together with the head unless the reply says
+  `head_first`; the next is asked for when the client's socket has room, so a slow client slows the generator.
 * It is cancelled as soon as the client leaves, the stream is reset, or the flow is killed.
 * An exception before the reply becomes an empty status 500; one after it cuts the connection, so that the client sees an
   incomplete body.
@@ -24,7 +25,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import aclosing
+from collections import deque
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -46,11 +48,13 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server import ConnectionIO
 
 from .exchange import Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.proxy.layer import CommandGenerator
@@ -59,6 +63,11 @@ if TYPE_CHECKING:
 type Respond = Callable[[Request], Awaitable[Reply]]
 
 logger = logging.getLogger(__name__)
+
+ARRIVED_AS = "ollama_arrived_as"
+"""In a flow's metadata, the method with which its request came, where that was mended."""
+UPLOAD_BUFFER = 1 << 18
+"""Bytes of a request's body that may wait for the coroutine."""
 
 
 class InProcessServer(connection.Server):
@@ -115,7 +124,7 @@ class InProcessUpstream:
 
     async def answer(self, flow: http.HTTPFlow) -> None:
         """Answer a flow that has no live client, whole: set its response."""
-        reply = await self._respond(exchange_request(flow.request, flow.request.raw_content or b""))
+        reply = await self._respond(exchange_request(flow, flow.request.raw_content or b""))
         if isinstance(reply.body, bytes):
             content = reply.body
         else:
@@ -140,7 +149,8 @@ class _InProcessConnection(HttpConnection):
         self._layer = layer
         self._handler = handler
         self._respond = respond
-        self._requests: dict[StreamId, tuple[http.Request, list[bytes]]] = {}
+        self._bodies: dict[StreamId, list[bytes]] = {}
+        self._uploads: dict[StreamId, _Upload] = {}
         self._tasks: dict[StreamId, asyncio.Task[None]] = {}
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
@@ -149,54 +159,86 @@ class _InProcessConnection(HttpConnection):
                 for part in event.output:
                     yield ReceiveHttp(part)
             case RequestHeaders():
-                self._requests[event.stream_id] = event.request, []
+                if event.request.stream:
+                    self._uploads[event.stream_id] = body = _Upload(self._handler)
+                    self._start(event.stream_id, exchange_request(self._flow(event.stream_id), parts=body))
+                else:
+                    self._bodies[event.stream_id] = []
             case RequestData():
-                self._requests[event.stream_id][1].append(event.data)
+                if upload := self._uploads.get(event.stream_id):
+                    upload.feed(event.data)
+                else:
+                    self._bodies[event.stream_id].append(event.data)
             case RequestEndOfMessage():
-                request, parts = self._requests.pop(event.stream_id)
-                stream = self._layer.streams[event.stream_id]
-                self._tasks[event.stream_id] = asyncio.get_running_loop().create_task(
-                    self._serve(stream, request, b"".join(parts)), name=f"answer to {request.method} {request.path}"
-                )
+                if upload := self._uploads.pop(event.stream_id, None):
+                    upload.feed(b"")
+                else:
+                    content = b"".join(self._bodies.pop(event.stream_id))
+                    self._start(event.stream_id, exchange_request(self._flow(event.stream_id), content))
             case RequestProtocolError():
-                self._requests.pop(event.stream_id, None)
+                self._bodies.pop(event.stream_id, None)
+                if upload := self._uploads.pop(event.stream_id, None):
+                    upload.abandon()
                 if task := self._tasks.pop(event.stream_id, None):
                     task.cancel(event.message)
 
     def cancel_all(self) -> None:
+        for upload in self._uploads.values():
+            upload.abandon()
         for task in self._tasks.values():
             task.cancel("client disconnected")
 
-    async def _serve(self, stream: HttpStream, request: http.Request, body: bytes) -> None:
+    def _flow(self, stream_id: StreamId) -> http.HTTPFlow:
+        return self._layer.streams[stream_id].flow
+
+    def _start(self, stream_id: StreamId, request: Request) -> None:
+        stream = self._layer.streams[stream_id]
+        self._tasks[stream_id] = asyncio.get_running_loop().create_task(
+            self._serve(stream, request), name=f"answer to {request.method} {request.path}"
+        )
+
+    async def _serve(self, stream: HttpStream, request: Request) -> None:
         stream_id = stream.stream_id
         try:
             try:
-                reply = await self._respond(exchange_request(request, body))
+                reply = await self._respond(request)
             except Exception as error:  # whatever it is, the client is owed a reply
-                logger.error("%s %s failed: %s", request.method, request.path.partition("?")[0], _describe(error))
+                logger.error("%s %s failed: %s", request.method, request.path, _describe(error))
                 reply = Reply(500)
-            head = ResponseHeaders(stream_id, _response(request, reply))
+            head = ResponseHeaders(stream_id, _response(stream.flow.request, reply))
             if isinstance(reply.body, bytes):
                 content = b"" if request.method == "HEAD" else reply.body
                 data = (ResponseData(stream_id, content),) if content else ()
                 await self._send(stream, head, *data, ResponseEndOfMessage(stream_id))
                 return
-            # The head goes out together with the first part.
+            # Where the first part is about to come, the head goes out together with it.
             pending: tuple[HttpEvent, ...] = (head,)
             async with aclosing(reply.body) as parts:
+                if reply.head_first:
+                    await self._send(stream, head)
+                    pending = ()
                 async for part in parts:
                     if part:
                         await self._send(stream, *pending, ResponseData(stream_id, part))
-                        await self._handler.drain_writers()
+                        await self._room()
                         pending = ()
             await self._send(stream, *pending, ResponseEndOfMessage(stream_id))
         except _Killed:
             await self._emit(ResponseProtocolError(stream_id, Error.KILLED_MESSAGE, ErrorCode.KILL))
         except Exception as error:
-            logger.error("%s %s broke off: %s", request.method, request.path.partition("?")[0], _describe(error))
+            logger.error("%s %s broke off: %s", request.method, request.path, _describe(error))
             await self._emit(ResponseProtocolError(stream_id, "the answer broke off", ErrorCode.GENERIC_SERVER_ERROR))
         finally:
             self._tasks.pop(stream_id, None)
+            if isinstance(request.parts, _Upload):
+                request.parts.abandon()
+
+    async def _room(self) -> None:
+        """Wait until the client's socket takes more; it alone, since what the client still sends may be waiting for us."""
+        transport = self._handler.transports.get(self._handler.client)
+        if transport is not None and transport.writer is not None:
+            with suppress(OSError):  # the client has gone, which mitmproxy is about to notice
+                await transport.writer.drain()
 
     async def _send(self, stream: HttpStream, *output: HttpEvent) -> None:
         error = stream.flow.error
@@ -206,6 +248,59 @@ class _InProcessConnection(HttpConnection):
 
     async def _emit(self, *output: HttpEvent) -> None:
         await self._handler.server_event(_Output(self.conn, output))
+
+
+class _Upload:
+    """The body of a request on its way from mitmproxy to the coroutine.
+
+    mitmproxy reads on from a client when all its writers have room. So this is one of them, too.
+    """
+
+    def __init__(self, handler: ProxyConnectionHandler) -> None:
+        self._handler = handler
+        self._parts: deque[bytes] = deque()
+        self._waiting = 0
+        self._changed = asyncio.Event()
+        self._abandoned = False
+        # A key of its own: to close the connection that this belongs to is not for mitmproxy to do.
+        self._key = connection.Server(address=None)
+        handler.transports[self._key] = ConnectionIO(writer=self)  # type: ignore[arg-type]  # as much of one as is needed
+
+    def feed(self, data: bytes) -> None:
+        """Take a part; an empty one ends the body."""
+        if not self._abandoned:
+            self._parts.append(data)
+            self._waiting += len(data)
+            self._changed.set()
+
+    def abandon(self) -> None:
+        """Forget what was not read and what still comes."""
+        self._abandoned = True
+        self._parts.clear()
+        self._waiting = 0
+        self._changed.set()
+        self._handler.transports.pop(self._key, None)
+
+    async def drain(self) -> None:
+        """Wait until there is room for more."""
+        while self._waiting > UPLOAD_BUFFER:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self._abandoned:
+            while not self._parts:
+                self._changed.clear()
+                await self._changed.wait()
+                if self._abandoned:
+                    return
+            part = self._parts.popleft()
+            self._waiting -= len(part)
+            self._changed.set()
+            if not part:
+                self.abandon()
+                return
+            yield part
 
 
 class _Killed(Exception):
@@ -229,32 +324,61 @@ def _http_layer_of(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> Http
     return None
 
 
-def exchange_request(request: http.Request, body: bytes = b"") -> Request:
-    """Convert mitmproxy's request to what the Ollama API takes."""
+def exchange_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
+    """Convert a flow's request to one that knows no mitmproxy."""
+    request = flow.request
+    fields = tuple(request.headers.items(multi=True))
     headers: dict[str, str] = {}
-    for name, value in request.headers.items(multi=True):
+    for name, value in fields:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return Request(request.method, request.path, headers, body)
+    peer = flow.client_conn.peername
+    return Request(
+        request.method,
+        request.path,
+        headers,
+        body,
+        peer=peer[0] if peer else "",
+        arrived_as=flow.metadata.get(ARRIVED_AS, ""),
+        authority=_absolute_host(flow),
+        fields=fields,
+        parts=parts,
+    )
+
+
+def _absolute_host(flow: http.HTTPFlow) -> str:
+    """The host of an absolute request target."""
+    request = flow.request
+    if request.is_http2 or request.is_http3:
+        return ""  # there it is always given, in place of the Host header
+    if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+        return request.authority
+    # In its other modes mitmproxy has taken the target apart.
+    return request.host
 
 
 def _response(request: http.Request, reply: Reply) -> http.Response:
     """The response's head, with the framing that the client's HTTP version allows."""
-    fields = [*reply.headers.items(), ("Date", formatdate(usegmt=True))]
+    fields = list(reply.headers.items())
+    if not any(name.lower() == "date" for name, _ in fields):
+        fields.append(("Date", formatdate(usegmt=True)))
     whole = isinstance(reply.body, bytes)
-    if whole and reply.status not in (204, 304):
-        fields.append(("Content-Length", str(len(reply.body))))  # type: ignore[arg-type]
+    length = reply.length
+    if length is None and isinstance(reply.body, bytes) and reply.status not in (204, 304):
+        length = len(reply.body)
+    if length is not None:
+        fields.append(("Content-Length", str(length)))
     if request.http_version == "HTTP/1.0":
         # HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
-        if whole and request.headers.get("connection", "").lower() == "keep-alive":
+        if length is not None and request.headers.get("connection", "").lower() == "keep-alive":
             fields.append(("Connection", "keep-alive"))
     elif request.http_version == "HTTP/1.1":
-        if not whole:
+        if length is None and not whole:
             fields.append(("Transfer-Encoding", "chunked"))
         if request.headers.get("connection", "").lower() == "close":
             fields.append(("Connection", "close"))
     multiplexed = request.is_http2 or request.is_http3
-    return http.Response(
+    response = http.Response(
         http_version=request.http_version.encode(),
         status_code=reply.status,
         reason=status_codes.RESPONSES.get(reply.status, "").encode(),
@@ -266,6 +390,9 @@ def _response(request: http.Request, reply: Reply) -> http.Response:
         timestamp_start=time.time(),
         timestamp_end=None,
     )
+    # Otherwise mitmproxy would wait for the end of the body.
+    response.stream = not whole
+    return response
 
 
 def _describe(error: BaseException) -> str:

@@ -121,13 +121,11 @@ def test_a_back_end_without_models_has_empty_lists() -> None:
         assert (openai.status_code, openai.json()["data"]) == (200, [])
 
 
-@pytest.mark.xfail(strict=True, reason="/v1/models is the back end's list as it is; /api/tags is sorted")
 def test_both_lists_have_the_same_names_in_the_same_order(url: str) -> None:
     names = [model["name"] for model in get(url, "/api/tags").json()["models"]]
     assert [model["id"] for model in get(url, "/v1/models").json()["data"]] == names
 
 
-@pytest.mark.xfail(strict=True, reason="/v1 knows only the names of the default back end")
 def test_a_name_of_the_list_can_be_used_on_the_openai_surface(tmp_path: Path) -> None:
     with ScriptedBackend() as main, ScriptedBackend() as lab:
         lab.models = [lab.models[0] | {"id": "lab-only"}]

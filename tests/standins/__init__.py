@@ -9,6 +9,7 @@ client leaves:
 * `Mangler` is a pod's HTTP proxy, which turns every request into a GET.
 """
 
+from tests.standins._further_calls import COUNTED, message, message_events, response, response_events
 from tests.standins._record import Journal, RecordedRequest
 from tests.standins._thread import ThreadedServer
 from tests.standins.mangler import Mangler
@@ -42,6 +43,7 @@ from tests.standins.openai_backend import (
 )
 
 __all__ = [
+    "COUNTED",
     "Blob",
     "Chunk",
     "Cut",
@@ -67,8 +69,12 @@ __all__ = [
     "embedding_of",
     "error_body",
     "finish",
+    "message",
+    "message_events",
     "reasoning",
     "recording",
+    "response",
+    "response_events",
     "role",
     "text",
     "text_completion",

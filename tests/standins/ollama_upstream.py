@@ -131,6 +131,8 @@ class StrictOllama(ThreadedServer):
         """Seconds between two frames of chat, generate and pull."""
         self.cut_after: int | None = None
         """Drop the connection of chat, generate and pull after so many frames."""
+        self.failure: str | None = None
+        """Why chat and generate fail with a status of 500 when the model should have been loaded."""
         self.last_blob: Blob | None = None
         """The newest upload that has arrived completely, whether its digest was right or not."""
         self.blob_received = 0
@@ -261,6 +263,9 @@ class StrictOllama(ThreadedServer):
             unload = call.body.get("keep_alive") in (0, "0", "0s")
             (self._loaded.discard if unload else self._loaded.add)(name)
             return _json(_signed(call, _recorded(f"{kind} {'unload' if unload else 'load'}")))
+        if self.failure is not None:
+            await asyncio.sleep(self.first_frame_delay)
+            raise _RefusedError(500, self.failure)
         self._loaded.add(name)
         frames = _recorded(f"{kind} stream")
         if call.stream:

@@ -15,10 +15,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
+from typing_extensions import TypeIs
 
+from tests.standins._further_calls import FURTHER, FurtherOperation, answer
 from tests.standins._openai_params import Operation, complaint
 from tests.standins._thread import ThreadedServer
 
@@ -35,7 +37,7 @@ _GATE_POLL = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One event with exactly this object."""
+    """One event with exactly this object; in a stream of Responses or messages it is also named after its `type`."""
 
     data: Mapping[str, Any]
 
@@ -139,7 +141,7 @@ def usage(prompt: int, completion: int) -> Delta:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream of server-sent events. Unless told otherwise (`Done`, `End`, `Cut`) it closes with `[DONE]`."""
+    """A stream of server-sent events. Unless told otherwise (`Done`, `End`, `Cut`) it closes with `[DONE]`, if its API does."""
 
     steps: Sequence[Step]
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -241,7 +243,7 @@ def _usage(prompt: int, completion: int) -> dict[str, int]:
 @dataclass(frozen=True, slots=True)
 class _Call:
     request: web.Request
-    operation: Operation
+    operation: Operation | FurtherOperation
     body: Mapping[str, Any]
 
     @property
@@ -260,13 +262,17 @@ class ScriptedBackend(ThreadedServer):
     allow gets a 400 and is remembered in `violations`; it does not use up a script. Without `strict`, parameters that
     OpenAI does not have are taken, as other families of servers take them.
 
+    By itself it has models, chat completions, completions and embeddings. With `everything` it also has `/v1/responses`,
+    `/v1/messages`, `/v1/messages/count_tokens` and `/v1/audio/transcriptions`, whose bodies are not checked.
+
     Raises:
         AssertionError: on leaving the context, if there are violations. A test that means them clears the list.
     """
 
-    def __init__(self, *, strict: bool = True, api_key: str | None = None, port: int = 0) -> None:
+    def __init__(self, *, strict: bool = True, api_key: str | None = None, everything: bool = False, port: int = 0) -> None:
         super().__init__(port=port)
         self.strict = strict
+        self.everything = everything
         self.api_key = api_key
         self.violations: list[str] = []
         self.models: list[dict[str, Any]] = [
@@ -304,6 +310,8 @@ class ScriptedBackend(ThreadedServer):
                 return self._model(path.removeprefix("models/"))
             case "POST", ("chat/completions" | "completions" | "embeddings") as operation:
                 return await self._invoke(request, operation, body)
+            case "POST", further if self.everything and further in FURTHER:
+                return await self._invoke(request, cast("FurtherOperation", further), body)
         return _json(404, error_body(f"Invalid URL ({request.method} {request.path})"))
 
     def _model(self, name: str) -> web.Response:
@@ -313,15 +321,15 @@ class ScriptedBackend(ThreadedServer):
         message = f"The model '{name}' does not exist"
         return _json(404, error_body(message, param="model", code="model_not_found"))
 
-    async def _invoke(self, request: web.Request, operation: Operation, body: bytes) -> web.StreamResponse:
+    async def _invoke(self, request: web.Request, operation: Operation | FurtherOperation, body: bytes) -> web.StreamResponse:
         try:
-            data = json.loads(body)
+            data = {} if operation == "audio/transcriptions" else json.loads(body)
         except ValueError:
             data = None
         if not isinstance(data, dict):
             return self._refuse(operation, "", "We could not parse the JSON body of your request.")
         call = _Call(request, operation, data)
-        if self.strict and (found := complaint(operation, body, stream=call.stream)):
+        if self.strict and not _is_further(operation) and (found := complaint(operation, body, stream=call.stream)):
             return self._refuse(operation, *found)
         script = self._scripts.popleft() if self._scripts else _default(call)
         if isinstance(script, Cut):
@@ -334,7 +342,7 @@ class ScriptedBackend(ThreadedServer):
             return _json(200, script.data, script.headers)
         return _refusal(script)
 
-    def _refuse(self, operation: Operation, param: str, message: str) -> web.Response:
+    def _refuse(self, operation: str, param: str, message: str) -> web.Response:
         self.violations.append(f"{operation}: {message}")
         return _json(400, error_body(message, param=param or None))
 
@@ -342,11 +350,12 @@ class ScriptedBackend(ThreadedServer):
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **script.headers}
         response = web.StreamResponse(headers=headers)
         await response.prepare(call.request)
-        finished = False
+        further = _is_further(call.operation)
+        finished = further
         for step in script.steps:
             match step:
                 case Chunk(data):
-                    await self.write(response, _event(data))
+                    await self.write(response, _event(data, named=further))
                 case Delta():
                     await self.write(response, _event(_enveloped(call, step)))
                 case Raw(piece):
@@ -400,8 +409,13 @@ def _plain(status: int, body: bytes, kind: str | None, headers: Mapping[str, str
     return web.Response(status=status, body=body, headers={**own, **headers})
 
 
-def _event(data: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+def _is_further(operation: Operation | FurtherOperation) -> TypeIs[FurtherOperation]:
+    return operation in FURTHER
+
+
+def _event(data: Mapping[str, Any], *, named: bool = False) -> bytes:
+    name = f"event: {data['type']}\n".encode() if named else b""
+    return name + b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _enveloped(call: _Call, step: Delta) -> dict[str, Any]:
@@ -422,6 +436,9 @@ def _enveloped(call: _Call, step: Delta) -> dict[str, Any]:
 
 
 def _default(call: _Call) -> Script:
+    if _is_further(call.operation):
+        said = answer(call.operation, call.body, DEFAULT_TEXT)
+        return Stream([*map(Chunk, said)]) if isinstance(said, list) else Whole(said)
     if call.operation == "embeddings":
         return Whole(_embeddings(call.body))
     if not call.stream:

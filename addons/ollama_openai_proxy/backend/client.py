@@ -7,12 +7,16 @@ import inspect
 import logging
 import time
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
+from multidict import CIMultiDict
 
 from ..errors import BackendError
+from ..record import current_record
+from ..relay import Relay
 from ..translate.adaptation import Adaptations
 from ..translate.models import read_models
 from ..translate.profiles import PROFILES, detect_profile
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from ..exchange import Reply, Request, Timeouts
     from ..translate.models import Model
     from ..translate.profiles import Profile, ProfileName
     from .sse import Chunk
@@ -35,8 +40,12 @@ logger = logging.getLogger(__name__)
 
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 600.0
 DRAIN_TIMEOUT = 0.2
+NOT_FORWARDED = (
+    *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
+    *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
+)
+"""Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 MOST_ATTEMPTS = 6
@@ -46,34 +55,75 @@ MOST_ATTEMPTS = 6
 class Backend:
     """One server.
 
+    Args:
+        name: what the models file calls it.
+        base_url: its URL.
+        key: the proxy's own key.
+        profile: its kind; None finds out.
+        timeouts: how long it may take.
+        passthrough: whether the key that a client brings takes the place of the proxy's own.
+
     Attributes:
         name: what the models file calls it.
         lists_models: whether it has a list of models; where it has none, any name may be asked for.
+        missing: paths that it turned out not to have.
     """
 
-    def __init__(self, name: str, base_url: str, key: SecretStr | None, profile: ProfileName | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        key: SecretStr | None,
+        profile: ProfileName | None,
+        timeouts: Timeouts,
+        *,
+        passthrough: bool = False,
+    ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
             logging.getLogger(chatty).setLevel(logging.WARNING)
         self.name = name
         self.lists_models = True
+        self.missing: set[str] = set()
         self._base_url = base_url
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=key.get_secret_value() if key else "none",
-            timeout=httpx2.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
-        self._headers: Headers = {} if key else {"Authorization": openai.Omit()}
+        self._key = key
+        self._passthrough = passthrough
+        self._timeouts = timeouts
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
         self._adaptations: dict[str, Adaptations] = {}
+        # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
+        self._relay = Relay(base_url, "the back end", timeouts, environment=True)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+        await self._relay.close()
+
+    async def forward(self, request: Request, target: str, body: bytes | None = None) -> Reply:
+        """Hand an OpenAI call on as it is, with the proxy's key instead of the client's.
+
+        Args:
+            request: the call.
+            target: path and query below the server's base URL.
+            body: instead of the request's.
+
+        Raises:
+            BackendError: the server cannot be reached, or broke off before its reply.
+        """
+        coding = [] if body is None else [("Content-Encoding", "")]
+        reply = await self._relay.send(request, target, body, [*self._replaced_headers(), *coding])
+        _note_id(reply.headers)
+        kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
+        return replace(reply, headers=CIMultiDict(kept))
 
     async def models(self) -> list[Model]:
         """Ask for the models, which also tells what kind of server it is.
@@ -83,7 +133,8 @@ class Backend:
         """
         try:
             with self.errors():
-                page = await self._client.models.list(extra_headers=self._headers)
+                async with asyncio.timeout(self._timeouts.begin):
+                    page = await self._client.models.list(extra_headers=self._headers())
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -113,7 +164,9 @@ class Backend:
 
         async def attempt(adapted: Parameters) -> dict[str, Any]:
             with self.errors():
-                reply = await call(**_arguments(_EMBEDDING, adapted), extra_headers=self._headers)
+                async with asyncio.timeout(self._timeouts.begin):
+                    reply = await call(**_arguments(_EMBEDDING, adapted), extra_headers=self._headers())
+                _note_id(reply.headers)
                 body = reply.http_response.json()
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
@@ -136,6 +189,7 @@ class Backend:
             except Refusal as refusal:
                 if not adaptations.learn(sent, refusal.status, refusal.message, refusal.param):
                     raise
+                current_record().retries += 1
                 logger.info("back end %s refuses part of a call to %s; it is left out from now on", self.name, model)
                 self._adaptations[model] = adaptations
         return await attempt(adaptations.apply(parameters))
@@ -146,15 +200,37 @@ class Backend:
         try:
             yield
         except (openai.OpenAIError, httpx2.HTTPError) as error:
+            if isinstance(error, openai.APIStatusError):
+                _note_id(error.response.headers)
             raise backend_error(error, self._base_url) from error
+        except TimeoutError as error:
+            raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
         except (BrokenStream, ValueError) as error:
             raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
+    def _headers(self) -> Headers:
+        """What a call of the SDK carries besides."""
+        record = current_record()
+        headers: dict[str, str | openai.Omit] = {"X-Request-Id": record.request_id} if record.request_id else {}
+        if self._passthrough and record.client_key:
+            headers["Authorization"] = f"Bearer {record.client_key}"
+        elif self._key is None:
+            headers["Authorization"] = openai.Omit()
+        return headers
+
+    def _replaced_headers(self) -> list[tuple[str, str]]:
+        """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""
+        record = current_record()
+        own = self._key.get_secret_value() if self._key else ""
+        key = (record.client_key if self._passthrough else None) or own
+        keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
+        return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
+
     def _stream(self, create: Callable[..., Any], known: frozenset[str], parameters: Parameters) -> ChunkStream:
         def call(adapted: Parameters) -> Any:
-            return create(**_arguments(known, adapted), extra_headers=self._headers)
+            return create(**_arguments(known, adapted), extra_headers=self._headers())
 
-        return ChunkStream(self, call, parameters)
+        return ChunkStream(self, call, parameters, self._timeouts)
 
 
 class ChunkStream:
@@ -165,8 +241,9 @@ class ChunkStream:
             connection looks like an end.
     """
 
-    def __init__(self, backend: Backend, call: Callable[[Parameters], Any], parameters: Parameters) -> None:
+    def __init__(self, backend: Backend, call: Callable[[Parameters], Any], parameters: Parameters, timeouts: Timeouts) -> None:
         self.complete = False
+        self._timeouts = timeouts
         self._backend = backend
         self._call = call
         self._parameters = parameters
@@ -183,18 +260,22 @@ class ChunkStream:
 
         async def open_stream(adapted: Parameters) -> tuple[AsyncGenerator[list[Chunk], None], list[Chunk] | None]:
             reads = self._read(adapted)
-            return reads, await anext(reads, None)
+            with self._backend.errors():
+                async with asyncio.timeout(self._timeouts.begin):
+                    return reads, await anext(reads, None)
 
-        reads, first = await self._backend.adapted(self._parameters, open_stream)
+        reads, chunks = await self._backend.adapted(self._parameters, open_stream)
         async with aclosing(reads):
-            if first:
-                yield first
-            async for chunks in reads:
-                yield chunks
+            with self._backend.errors():
+                while chunks is not None:
+                    yield chunks
+                    async with asyncio.timeout(self._timeouts.idle):
+                        chunks = await anext(reads, None)
 
     async def _read(self, parameters: Parameters) -> AsyncGenerator[list[Chunk], None]:
         with self._backend.errors():
             async with self._call(parameters) as response:
+                _note_id(response.headers)
                 if "json" in response.headers.get("content-type", ""):
                     # It does not stream: the answer is one chunk.
                     yield [await response.json()]
@@ -212,6 +293,17 @@ class ChunkStream:
                     if chunks := reader.finish():
                         yield chunks
                 self.complete = reader.done or _framed(response.http_response)
+
+
+def _note_id(headers: Mapping[str, str]) -> None:
+    """Note the id under which the server knows a call."""
+    if own := headers.get("x-request-id"):
+        current_record().backend_ids.append(own)
+
+
+def _of_its_site(name: str) -> bool:
+    """Whether a reply's header is about the site that it comes from, which the client does not see."""
+    return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
 
 
 async def _drain(reads: AsyncIterator[bytes]) -> None:

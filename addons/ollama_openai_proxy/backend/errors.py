@@ -25,7 +25,7 @@ class Refusal(BackendError):
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None) -> None:
-        super().__init__(status, message, headers)
+        super().__init__(status, message, headers, kind="backend_refused")
         self.param = param
 
 

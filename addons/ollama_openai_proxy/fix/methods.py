@@ -1,42 +1,59 @@
-"""Which HTTP method each endpoint of Ollama wants, and what to do with a request that arrives with another one.
+"""Which HTTP method each endpoint of Ollama wants, and what else a call to it has to become.
 
-Pure: the map is data, `restore` decides, the addon applies the decision to a flow. Source: wire reference §2 and
-requirements F1, F2, F9.
+Pure: the map is data, `MethodMap` finds the entry of a path, `restore` decides. Source: wire reference §2 and requirements F1,
+F2, F6, F9.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, replace
-from typing import Literal
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-type Method = Literal["GET", "POST", "DELETE"]
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+type Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
 
 # These never come out of a mangling proxy by accident, and mean the same for every path.
 KEPT = frozenset({"HEAD", "OPTIONS"})
+# Of these, a request without a body is as good as one with it.
+_BODILESS = frozenset({"GET"})
+_OVERRIDES = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How Ollama wants one path to be called.
+    """How one path wants to be called.
 
     Attributes:
         method: the method it takes (`HEAD` and `OPTIONS` aside).
-        allow: the `Allow` header of Ollama's 405.
+        allow: the `Allow` header of a 405.
         path: the path to use instead, for a name that no Ollama server knows.
-        unload: the request's model is to be unloaded: the body becomes a generate call with `keep_alive` 0.
+        body: fields of the body that takes the place of the request's, beside the model that the request names; None leaves
+            the body as it is.
+        bodiless: what a GET without a body was, where such a call exists; None where its body was lost.
     """
 
     method: Method
-    allow: str
+    allow: str = ""
     path: str | None = None
-    unload: bool = False
+    body: Mapping[str, Any] | None = None
+    bodiless: Literal["HEAD"] | None = None
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a call without a body makes no sense."""
+        return self.method not in _BODILESS
 
 
 _READ = Endpoint("GET", "HEAD, GET")
 _CALL = Endpoint("POST", "POST")
-_UNLOAD = Endpoint("POST", "POST", path="/api/generate", unload=True)
+_UNLOAD = Endpoint("POST", "POST", path="/api/generate", body={"keep_alive": 0})
 
 ENDPOINTS: dict[str, Endpoint] = {
     "/": _READ,
@@ -54,72 +71,141 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/api/create": _CALL,
     "/api/copy": _CALL,
     "/api/delete": Endpoint("DELETE", "DELETE"),
+    # A client asks for a blob with HEAD before it sends it, and HEAD is the one bodiless call of that path.
+    "/api/blobs/": Endpoint("POST", "HEAD, POST", bodiless="HEAD"),
     # Names that programs use though no Ollama server has them.
-    "/api/ls": replace(_READ, path="/api/tags"),
-    "/api/serve": replace(_READ, path="/api/version"),
+    "/api/ls": Endpoint("GET", "HEAD, GET", path="/api/tags"),
+    "/api/serve": Endpoint("GET", "HEAD, GET", path="/api/version"),
     "/api/stop": _UNLOAD,
     "/api/unload": _UNLOAD,
 }
-BLOBS = "/api/blobs/"
-_BLOB = Endpoint("POST", "HEAD, POST")
-# Endpoints that work without a body; to lose theirs on the way does them no harm.
-_BODILESS = frozenset({"GET"})
+"""The built-in map. A path that ends in a slash stands for all paths below it."""
+
+_OPEN_ENDED = ("/api/", "/v1/")
+"""Where a body means POST, also on paths that the map does not have."""
 
 
-@dataclass(frozen=True, slots=True)
-class LostBody:
-    """A GET on an endpoint that needs a body, without one: it cannot be repaired."""
+class MethodMap:
+    """The built-in map with changes: an endpoint takes the place of the one of its path, None leaves a path alone."""
 
-    allow: str
+    def __init__(self, changes: Mapping[str, Endpoint | None] | None = None) -> None:
+        self._endpoints: dict[str, Endpoint | None] = {**ENDPOINTS, **(changes or {})}
+        below = [path for path in self._endpoints if path.endswith("/") and path != "/"]
+        self._below = sorted(below, key=len, reverse=True)
+
+    def find(self, path: str) -> Endpoint | None:
+        """The endpoint of a path (without its query, slashes mended), or None where the map has none."""
+        entry = self._entry(path)
+        return self._endpoints[entry] if entry is not None else None
+
+    def _entry(self, path: str) -> str | None:
+        """The path of the entry that a path falls under."""
+        return path if path in self._endpoints else next((entry for entry in self._below if path.startswith(entry)), None)
+
+    def restore(self, method: str, path: str, *, has_body: bool, override: str = "") -> str:
+        """The method that a request must have had when its client sent it.
+
+        Args:
+            method: as it arrived.
+            path: without its query, slashes mended.
+            has_body: whether a body arrived with it.
+            override: what `X-HTTP-Method-Override` says; it counts where the map has no entry.
+        """
+        if method in KEPT:
+            return method
+        endpoint = self.find(path)
+        if endpoint is None:
+            if override.upper() in _OVERRIDES:
+                return override.upper()
+            if self._entry(path) is not None:
+                return method
+            means_post = method == "GET" or path.startswith(_OPEN_ENDED)
+            return "POST" if has_body and means_post else method
+        if method == "GET" and not has_body and endpoint.takes_body:
+            # Left as it is: it cannot be repaired, or is answered as HEAD.
+            return method
+        return endpoint.method
+
+    def lost_body(self, method: str, path: str, *, has_body: bool) -> Endpoint | None:
+        """The endpoint of a GET that had another method and a body before both were lost, else None."""
+        if method != "GET" or has_body:
+            return None
+        endpoint = self.find(path)
+        return endpoint if endpoint is not None and endpoint.takes_body and endpoint.bodiless is None else None
 
 
-def find(path: str) -> Endpoint | None:
-    """The endpoint of a path (without its query, slashes mended), or None where the map has none."""
-    return _BLOB if path.startswith(BLOBS) else ENDPOINTS.get(path)
-
-
-def restore(method: str, path: str, *, has_body: bool) -> str | LostBody:
-    """The method that a request must have had when its client sent it.
-
-    Where the map has no entry, a GET with a body is taken for a POST and everything else is left alone.
-    """
-    if method in KEPT:
-        return method
-    endpoint = find(path)
-    if endpoint is None:
-        return "POST" if method == "GET" and has_body else method
-    if method == "GET" and not has_body and endpoint.method not in _BODILESS:
-        # A client asks for a blob with HEAD before it sends it, and HEAD is the one bodiless call of that path.
-        return "HEAD" if endpoint is _BLOB else LostBody(endpoint.allow)
-    return endpoint.method
-
-
-def mend_slashes(target: str) -> str:
-    """The request target with doubled slashes in its path made one and a trailing one removed.
-
-    Ollama answers such paths with a redirect, after which most clients lose method and body.
-    """
-    path, mark, query = target.partition("?")
-    if "//" not in path and (path == "/" or not path.endswith("/")):
-        return target
-    return (re.sub("/{2,}", "/", path).rstrip("/") or "/") + mark + query
-
-
-def unload_body(body: bytes) -> bytes:
-    """The body of the generate call that unloads the model a stop or unload request names."""
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-    if not isinstance(asked, dict):
-        return body
-    return json.dumps({"model": asked.get("model") or asked.get("name") or "", "keep_alive": 0}).encode()
-
-
-def explain_lost_body(lost: LostBody) -> str:
+def explain_lost_body(endpoint: Endpoint) -> str:
     """What to tell the client of a request whose body was lost."""
     return (
-        f"405 method not allowed: this endpoint takes {lost.allow}, but the request arrived as GET without a body. "
+        f"405 method not allowed: this endpoint takes {endpoint.allow}, but the request arrived as GET without a body. "
         "A redirect from http to https, or of a doubled slash, drops method and body: "
         "use https:// and no trailing slash in the base URL."
     )
+
+
+class _Entry(BaseModel):
+    """One entry of a user's map."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Method
+    path: Annotated[str, Field(pattern="^/")] | None = None
+    body: dict[str, JsonValue] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_alone(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"method": value}
+        if isinstance(value, dict) and isinstance(value.get("method"), str):
+            value = value | {"method": value["method"].upper()}
+        return value
+
+    @model_validator(mode="after")
+    def _body_is_taken(self) -> Self:
+        if self.body is not None and self.method in _BODILESS:
+            raise ValueError(self.method)
+        return self
+
+    def endpoint(self, path: str) -> Endpoint:
+        """The entry as an endpoint of the map."""
+        known = ENDPOINTS.get(path)
+        same = known is not None and known.method == self.method
+        allow = known.allow if known and same else "HEAD, GET" if self.method == "GET" else self.method
+        return Endpoint(self.method, allow, self.path, self.body, known.bodiless if known and same else None)
+
+
+_MAP: TypeAdapter[dict[Annotated[str, Field(pattern="^/")], _Entry | Literal["KEEP", "keep"]]] = TypeAdapter(
+    dict[Annotated[str, Field(pattern="^/")], Literal["KEEP", "keep"] | _Entry]
+)
+
+
+def read_method_map(text: str) -> MethodMap:
+    """The map of a setting: TOML or JSON, inline or as the path of a file.
+
+    Each key is a path; its value is a method, "keep" (leave such requests alone), or a table of `method`, `path` and `body`.
+
+    Raises:
+        ValueError: it cannot be read; the message says why.
+    """
+    source = text.strip()
+    if not source:
+        raise ValueError("it is blank")
+    if not source.startswith("{") and "=" not in source:
+        try:
+            source = Path(source).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{source} cannot be read") from error
+    try:
+        data = json.loads(source) if source.lstrip().startswith("{") else tomllib.loads(source)
+        entries = _MAP.validate_python(data)
+    except ValidationError as error:
+        at, *inside = error.errors()[0]["loc"]
+        if inside == ["[key]"]:
+            raise ValueError(f"{at}: a path begins with a slash") from error
+        raise ValueError(
+            f'{at}: say "GET", "POST", "PUT", "PATCH", "DELETE" or "keep", or give method, path and body'
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is neither TOML nor JSON ({error})") from error
+    return MethodMap({path: entry.endpoint(path) if isinstance(entry, _Entry) else None for path, entry in entries.items()})

@@ -6,8 +6,10 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from ..errors import ApiError, BackendError
+from ..backend.answers import read_answer
+from ..errors import ApiError
 from ..exchange import Reply
+from ..record import current_record
 from ..translate.answers import join_deltas
 from ..wire.frames import JSON_TYPE, NDJSON_TYPE, Counters, error_body
 
@@ -35,6 +37,7 @@ class Answer:
         self._frames = frames
         self._prompt_estimate = prompt_estimate
         self._started = self._opened = self._first = time.perf_counter_ns()
+        self._begun = False
 
     async def whole(self) -> Reply:
         """The answer as one object. Cancelling frees the back end.
@@ -43,8 +46,9 @@ class Answer:
             ApiError: the back end refused or failed.
         """
         pieces: list[Delta] = []
-        async with aclosing(self._deltas()) as batches:
+        async with aclosing(read_answer(self._stream, self._reader)) as batches:
             async for deltas in batches:
+                self._note(deltas)
                 pieces += deltas
         return Reply(200, {"Content-Type": JSON_TYPE}, self._frames.whole(join_deltas(pieces), self._counters()))
 
@@ -54,9 +58,12 @@ class Answer:
         Raises:
             ApiError: the back end refused or failed before the first frame, so that the client can be told with a status.
         """
-        batches = self._deltas()
-        first = await anext(batches, None)
-        return Reply(200, {"Content-Type": NDJSON_TYPE}, self._write(first or [], batches))
+        batches = read_answer(self._stream, self._reader)
+        async for first in batches:
+            self._note(first)
+            if first:
+                return Reply(200, {"Content-Type": NDJSON_TYPE}, self._write(first, batches))
+        return Reply(200, {"Content-Type": NDJSON_TYPE}, self._write([], batches))
 
     async def _write(self, first: list[Delta], batches: AsyncGenerator[list[Delta], None]) -> AsyncGenerator[bytes, None]:
         write = self._frames.delta
@@ -65,39 +72,33 @@ class Answer:
                 if first:
                     yield b"".join(map(write, first))
                 async for deltas in batches:
-                    yield b"".join(map(write, deltas))
+                    if deltas:
+                        yield b"".join(map(write, deltas))
                 yield self._frames.final(self._counters())
             except ApiError as error:
+                current_record().error = error.kind
                 yield error_body(error.message) + b"\n"
 
-    async def _deltas(self) -> AsyncGenerator[list[Delta], None]:
-        """The pieces of the answer, those that came together in one list; ends only with an answer that is complete."""
-        feed = self._reader.feed
-        begun = False
-        async with aclosing(self._stream.batches()) as batches:
-            async for chunks in batches:
-                deltas = [delta for chunk in chunks if (delta := feed(chunk))]
-                if not begun:
-                    self._first = time.perf_counter_ns()
-                    if deltas:
-                        begun = True
-                    elif self._opened == self._started:
-                        self._opened = self._first
-                if deltas:
-                    yield deltas
-        if not (self._stream.complete or self._reader.ended):
-            raise BackendError(502, "the back end broke off its answer")
-        if delta := self._reader.finish():
-            yield [delta]
+    def _note(self, deltas: list[Delta]) -> None:
+        """Take the time of what came before the first piece, and of the first piece itself."""
+        if not self._begun:
+            self._first = time.perf_counter_ns()
+            if deltas:
+                self._begun = True
+            elif self._opened == self._started:
+                self._opened = self._first
 
     def _counters(self) -> Counters:
         ended = time.perf_counter_ns()
+        usage = self._reader.usage(self._prompt_estimate)
+        record = current_record()
+        record.prompt_tokens, record.completion_tokens = usage.input_tokens, usage.output_tokens
         return Counters(
             done_reason=self._reader.done_reason,
             total_duration=max(ended - self._started, 1),
             load_duration=max(self._opened - self._started, 1),
-            prompt_eval_count=self._reader.prompt_tokens(self._prompt_estimate),
+            prompt_eval_count=usage.input_tokens,
             prompt_eval_duration=max(self._first - self._opened, 1),
-            eval_count=self._reader.completion_tokens,
+            eval_count=usage.output_tokens,
             eval_duration=max(ended - self._first, 1),
         )

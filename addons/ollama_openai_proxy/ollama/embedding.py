@@ -13,9 +13,9 @@ from .generation import estimate_tokens
 from .replies import json_reply
 
 if TYPE_CHECKING:
-    from ..backend.catalogue import Catalogue
     from ..exchange import Reply, Request
-    from .models import Models
+    from ..models.catalogue import Catalogue
+    from ..models.lookup import Models
     from .residents import Residents
 
 

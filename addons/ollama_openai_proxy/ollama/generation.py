@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
 from ..exchange import Reply
+from ..heartbeat import with_heartbeat
+from ..models.lookup import require_capabilities
 from ..translate.answers import AnswerReader
 from ..translate.context import write_context
 from ..translate.parameters import (
@@ -20,16 +22,15 @@ from ..wire.decoding import decode
 from ..wire.frames import JSON_TYPE, ChatFrames, GenerateFrames
 from ..wire.requests import ChatRequest, GenerateRequest
 from .answers import Answer
-from .models import require_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ..backend.catalogue import Catalogue
     from ..exchange import Request
+    from ..models.catalogue import Catalogue
+    from ..models.lookup import Models
     from ..translate.models import Model
     from ..wire.frames import Frames
-    from .models import Models
     from .residents import Residents
 
 MOST_TOP_LOGPROBS = 20
@@ -39,10 +40,11 @@ CHARACTERS_PER_TOKEN = 4
 class Generation:
     """The endpoints that make text."""
 
-    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents) -> None:
+    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents, heartbeat: float) -> None:
         self._models = models
         self._catalogue = catalogue
         self._residents = residents
+        self._heartbeat = heartbeat
 
     async def chat(self, request: Request) -> Reply:
         """Answer a conversation, or load or unload a model where there is none."""
@@ -59,7 +61,7 @@ class Generation:
         stream = backend.chat(chat_parameters(asked, model, backend.profile))
         reader = AnswerReader(drop_thinking=asked.think is False)
         texts = (message.content for message in asked.messages)
-        return await self._answer(asked, model, Answer(stream, reader, frames, estimate_tokens(texts)))
+        return await self._answer(asked, model, Answer(stream, reader, frames, estimate_tokens(texts)), frames)
 
     async def generate(self, request: Request) -> Reply:
         """Answer a prompt, or load or unload a model where it is empty."""
@@ -82,11 +84,11 @@ class Generation:
             reader = AnswerReader(drop_thinking=asked.think is False)
         frames = GenerateFrames(asked.model, None if asked.raw else _context_of(asked, model))
         answer = Answer(stream, reader, frames, estimate_tokens((asked.system, asked.prompt)))
-        return await self._answer(asked, model, answer)
+        return await self._answer(asked, model, answer, frames)
 
-    async def _answer(self, asked: ChatRequest | GenerateRequest, model: Model, answer: Answer) -> Reply:
+    async def _answer(self, asked: ChatRequest | GenerateRequest, model: Model, answer: Answer, frames: Frames) -> Reply:
         self._residents.used(model, asked.keep_alive)
-        return await (answer.streamed() if asked.stream else answer.whole())
+        return await (with_heartbeat(answer.streamed(), frames, self._heartbeat) if asked.stream else answer.whole())
 
     def _idle(self, model: Model, frames: Frames, keep_alive: float | None) -> Reply:
         """The reply to a call without anything to answer, by which clients load and unload models."""

@@ -21,8 +21,8 @@ from .replies import progress_reply
 
 if TYPE_CHECKING:
     from ..exchange import Request
+    from ..models.lookup import Models
     from ..translate.models import Model
-    from .models import Models
 
 BLOBS = "/api/blobs/"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
@@ -124,8 +124,7 @@ class Lifecycle:
     async def blob(self, request: Request) -> Reply:
         """Say whether a blob is there (it never is), or take one and forget it.
 
-        The door has put in place of an uploaded body its digest, as `sha256:` and 64 hexadecimal digits: a blob may be
-        larger than memory.
+        A blob may be larger than memory, so only its digest is made.
         """
         asked = request.path.removeprefix(BLOBS)
         digest = _DIGEST.fullmatch(asked)
@@ -134,7 +133,11 @@ class Lifecycle:
         if request.method == "HEAD":
             missing = f"blob sha256:{digest[1]} not found"
             raise ModelNotFound(missing)
-        got = request.body.decode("ascii") or f"sha256:{hashlib.sha256().hexdigest()}"
+        uploaded = hashlib.sha256(request.body)
+        if request.parts is not None:
+            async for part in request.parts:
+                uploaded.update(part)
+        got = f"sha256:{uploaded.hexdigest()}"
         if got != f"sha256:{digest[1].lower()}":
             raise InvalidRequest(f'digest mismatch, expected "sha256:{digest[1]}", got "{got}"')
         return Reply(201)

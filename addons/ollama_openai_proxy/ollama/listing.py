@@ -11,7 +11,7 @@ from ..wire.requests import ShowRequest
 from .replies import json_reply
 
 if TYPE_CHECKING:
-    from .models import Models
+    from ..models.lookup import Models
     from .residents import Residents
 
 _COPILOT = "GitHubCopilotChat/"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendError
 from ..wire.frames import Delta
+from ..wire.usage import Usage
 from .characters import HalfJoiner, mended
 from .errors import error_text
 from .thinking import ThinkSplitter
@@ -100,6 +101,11 @@ class AnswerReader:
         return "length" if self._finish_reason == "length" else "stop"
 
     @property
+    def finish_reason(self) -> str:
+        """The reason for the end as the back end called it; "stop" where it did not say."""
+        return self._finish_reason or "stop"
+
+    @property
     def ended(self) -> bool:
         """Whether the back end said that the answer is complete."""
         return self._finish_reason is not None
@@ -112,6 +118,17 @@ class AnswerReader:
     def completion_tokens(self) -> int:
         """Tokens of the answer, as the back end counted them, else the number of its chunks; at least 1."""
         return max(_whole(self._usage.get("completion_tokens")) or self._pieces, 1)
+
+    def usage(self, prompt_estimate: int) -> Usage:
+        """All counts, those that the back end does not give as `prompt_tokens` and `completion_tokens` have them."""
+        prompt_details = self._usage.get("prompt_tokens_details") or {}
+        completion_details = self._usage.get("completion_tokens_details") or {}
+        return Usage(
+            input_tokens=self.prompt_tokens(prompt_estimate),
+            output_tokens=self.completion_tokens,
+            cached_tokens=_whole(prompt_details.get("cached_tokens")),
+            reasoning_tokens=_whole(completion_details.get("reasoning_tokens")),
+        )
 
     def _delta(self, content: str, thinking: str, logprobs: list[dict[str, Any]]) -> Delta | None:
         if not (content or thinking or logprobs):

@@ -44,6 +44,7 @@ class Model:
         options: Ollama options for requests that do not set them.
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
+        entry: what the back end's own list says of it.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""
     hidden: bool = False
+    entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -95,6 +97,7 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
         embedding_length=known.embedding_length or DEFAULT_EMBEDDING_LENGTH,
         capabilities=_shown(known),
         lacks=frozenset(capability for capability, there in known.capabilities.items() if not there),
+        entry=entry,
     )
 
 
@@ -128,6 +131,13 @@ def plain_name(name: str) -> str:
     """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
     plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
     return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
+
+
+def openai_entry(model: Model) -> dict[str, Any]:
+    """The model's entry in `/v1/models`: what the back end says of it, under the name that clients use."""
+    told = {name: value for name, value in model.entry.items() if value is not None}
+    head = {"id": model.id, "object": "model", "created": model.created, "owned_by": told.get("owned_by") or "library"}
+    return head | {name: value for name, value in told.items() if name not in head}
 
 
 def tags_entry(model: Model) -> dict[str, Any]:

@@ -74,12 +74,28 @@ def completion_parameters(request: GenerateRequest, model: Model, profile: Profi
     response_format(request.format)
     options = check_options({**model.options, **request.options})
     parameters: Parameters = {"model": model.target, "prompt": request.prompt}
-    parameters |= sampling_parameters(options, profile, chat=False) | _streamed(profile)
+    parameters |= sampling_parameters(options, profile, chat=False) | streamed(profile)
     if request.suffix:
         parameters["suffix"] = request.suffix
     if request.logprobs:
         parameters["logprobs"] = request.top_logprobs or 1
     return parameters
+
+
+def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
+    """What the models file adds to a chat completion of a client: the options and the system prompt that it does not set.
+
+    Raises:
+        InvalidRequest: an option is of a wrong type.
+    """
+    defaults = sampling_parameters(check_options(dict(model.options)), profile) if model.options else {}
+    added = {name: value for name, value in defaults.items() if name not in call}
+    messages = call.get("messages")
+    if model.system and isinstance(messages, list):
+        roles = {message.get("role") for message in messages if isinstance(message, dict)}
+        if roles.isdisjoint(("system", "developer")):
+            added["messages"] = [{"role": "system", "content": model.system}, *messages]
+    return added
 
 
 def embedding_parameters(model: Model, inputs: list[str], profile: Profile, dimensions: int = 0) -> Parameters:
@@ -114,7 +130,7 @@ def _conversation(
     sent = openai_messages(messages, reasoning_back=profile.reasoning_back)
     if profile.short_call_ids:
         shorten_call_ids(sent)
-    if form and (instruction := _json_instruction(wanted, form, sent, profile)):
+    if form and (instruction := json_instruction(wanted, form, sent, profile)):
         sent.insert(0, {"role": "system", "content": instruction})
     parameters: Parameters = {"model": model.target, "messages": sent}
     parameters |= sampling_parameters(options, profile) | thinking_parameters(request.think, profile)
@@ -124,15 +140,15 @@ def _conversation(
         parameters["logprobs"] = True
         if request.top_logprobs:
             parameters["top_logprobs"] = request.top_logprobs
-    return parameters | _streamed(profile)
+    return parameters | streamed(profile)
 
 
-def _streamed(profile: Profile) -> Parameters:
+def streamed(profile: Profile) -> Parameters:
     """Every call is streamed, also where the client wants its answer whole: it can be cancelled, and it is one way to read."""
     return {"stream": True} | ({"stream_options": {"include_usage": True}} if profile.stream_options else {})
 
 
-def _json_instruction(
+def json_instruction(
     wanted: Mapping[str, Any] | None, form: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], profile: Profile
 ) -> str:
     """What the messages must say besides: a schema that the server does not take, or the word JSON where it insists on it."""

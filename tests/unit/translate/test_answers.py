@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ollama_openai_proxy.errors import BackendError
 from ollama_openai_proxy.translate.answers import AnswerReader, join_deltas
 from ollama_openai_proxy.wire.frames import Delta, encode_json
+from ollama_openai_proxy.wire.usage import Usage
 
 
 def chunk(finish_reason: str | None = None, logprobs: Any = None, **delta: Any) -> dict[str, Any]:
@@ -328,3 +329,37 @@ def test_pieces_are_joined() -> None:
 def test_an_error_without_a_text_is_a_sentence_all_the_same() -> None:
     with pytest.raises(BackendError, match="the back end reported an error"):
         AnswerReader().feed({"error": {"code": 500}})
+
+
+# ── the end, as OpenAI and Anthropic tell it
+
+
+@pytest.mark.parametrize(
+    ("reasons", "reason"),
+    [
+        *(([], "stop"), ([None], "stop"), (["stop"], "stop"), (["length"], "length"), (["tool_calls"], "tool_calls")),
+        *((["content_filter", None], "content_filter"), (["stop", "length"], "length")),
+    ],
+)
+def test_the_reason_for_the_end_is_the_back_ends(reasons: list[str | None], reason: str) -> None:
+    assert read(*(chunk(reason, content="a") for reason in reasons))[1].finish_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 4}, Usage(7, 4)),
+        (
+            {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 5}}
+            | {"completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Usage(7, 4, 5, 3),
+        ),
+        ({"prompt_tokens": 7.0, "prompt_tokens_details": None, "completion_tokens_details": {}}, Usage(7, 2)),
+        ({"prompt_tokens": None, "completion_tokens_details": {"reasoning_tokens": None}}, Usage(50, 2)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": "x"}}, Usage(50, 2)),
+        (None, Usage(50, 2)),
+    ],
+)
+def test_the_tokens_are_counted_by_the_back_end_or_else_guessed(usage: Any, counted: Usage) -> None:
+    _, reader = read(chunk(content="a"), chunk(content="b"), {"choices": [], "usage": usage})
+    assert reader.usage(50) == counted

@@ -12,6 +12,7 @@ from ollama_openai_proxy.translate.models import (
     CAPABILITIES,
     Model,
     ModelIndex,
+    openai_entry,
     plain_name,
     ps_entry,
     read_model,
@@ -325,3 +326,24 @@ def test_any_entry_of_a_listing_can_be_described(entry: dict[str, Any]) -> None:
     assert described.context_length > 0
     assert set(show(described)["capabilities"]) <= set(CAPABILITIES)
     assert described.modified_at.endswith("Z")
+
+
+# ── the OpenAI API's list
+
+
+def test_an_entry_of_the_openai_list_has_what_the_back_end_says_under_the_clients_name() -> None:
+    entry = {"id": "Org/Big-1", "object": "model", "created": 7, "owned_by": "org", "max_model_len": 4096, "root": None}
+    listed = openai_entry(replace(read_model(entry, NOW), id="alias"))
+    assert listed == {"id": "alias", "object": "model", "created": 7, "owned_by": "org", "max_model_len": 4096}
+    assert list(listed)[:4] == ["id", "object", "created", "owned_by"]
+
+
+@pytest.mark.parametrize("entry", [{}, {"object": None, "created": None, "owned_by": None}, {"owned_by": ""}])
+def test_an_entry_of_the_openai_list_has_openais_four_fields_at_least(entry: dict[str, Any]) -> None:
+    assert openai_entry(model("m", **entry)) == {"id": "m", "object": "model", "created": 0, "owned_by": "library"}
+
+
+def test_an_entry_of_the_openai_list_is_a_model_whatever_the_back_end_calls_it() -> None:
+    listed = openai_entry(model("m", object="something", created="2024-05-06T07:08:09Z"))
+    assert listed["object"] == "model"
+    assert type(listed["created"]) is int

@@ -12,6 +12,7 @@ from ollama_openai_proxy.translate.parameters import (
     chat_parameters,
     check_raw,
     completion_parameters,
+    default_parameters,
     embedding_parameters,
     generate_messages,
     generate_parameters,
@@ -294,3 +295,68 @@ def test_embeddings_are_asked_for_with_the_dimensions_that_the_client_wants(dime
 
 def test_the_length_of_vectors_has_the_name_that_the_server_knows() -> None:
     assert embedding_parameters(MODEL, ["a"], PROFILES["mistral"], 3)["output_dimension"] == 3
+
+
+# ── what the models file adds to a call that is forwarded
+
+
+HELLO = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "added"),
+    [
+        ({}, {}, {}),
+        ({}, {"temperature": 0.1, "num_predict": 9, "stop": ["a"]}, {"temperature": 0.1, "max_tokens": 9, "stop": ["a"]}),
+        ({"temperature": 1, "max_tokens": 3}, {"temperature": 0.1, "num_predict": 9, "seed": 7}, {"seed": 7}),
+        ({"temperature": None}, {"temperature": 0.1}, {}),
+        ({"messages": HELLO}, {"num_ctx": 4096, "low_vram": True}, {}),
+    ],
+)
+def test_a_forwarded_call_gets_the_models_options_that_it_does_not_set(
+    call: dict[str, Any], options: dict[str, Any], added: dict[str, Any]
+) -> None:
+    assert default_parameters(call, replace(MODEL, options=options), GENERIC) == added
+
+
+def test_a_forwarded_call_gets_options_under_the_names_of_its_server() -> None:
+    model = replace(MODEL, options={"num_predict": 9})
+    assert default_parameters({"messages": []}, model, PROFILES["openai"]) == {"max_completion_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompted"),
+    [
+        (HELLO, True),
+        ([], True),
+        ([{"role": "assistant", "content": "x"}, "no message", {}], True),
+        ([{"role": "system", "content": "sing"}, *HELLO], False),
+        ([*HELLO, {"role": "developer", "content": "sing"}], False),
+        ("no list", False),
+        (None, False),
+    ],
+)
+def test_a_forwarded_conversation_without_a_system_prompt_gets_the_models(messages: Any, prompted: bool) -> None:
+    added = default_parameters({"messages": messages}, replace(MODEL, system="be brief"), GENERIC)
+    assert added == ({"messages": [{"role": "system", "content": "be brief"}, *messages]} if prompted else {})
+    assert default_parameters({"messages": messages}, MODEL, GENERIC) == {}
+
+
+def test_an_option_of_a_wrong_type_in_the_models_file_is_told() -> None:
+    with pytest.raises(InvalidRequest, match="temperature"):
+        default_parameters({}, replace(MODEL, options={"temperature": "hot"}), GENERIC)
+
+
+@pytest.mark.parametrize(
+    ("call", "profile"),
+    [
+        ({"max_tokens": 3}, "generic"),
+        ({"max_completion_tokens": 3}, "openai"),
+        pytest.param({"max_tokens": 3}, "openai", marks=pytest.mark.xfail(strict=True, reason="both names are sent")),
+        pytest.param(
+            {"max_completion_tokens": 3}, "generic", marks=pytest.mark.xfail(strict=True, reason="both names are sent")
+        ),
+    ],
+)
+def test_a_limit_is_the_clients_whichever_of_its_names_is_used(call: dict[str, Any], profile: ProfileName) -> None:
+    assert default_parameters(call, replace(MODEL, options={"num_predict": 9}), PROFILES[profile]) == {}

@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from ..exchange import Reply
+from ..settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +41,16 @@ class Access:
     Args:
         origins: what `OLLAMA_ORIGINS` holds: further origins, separated by commas, in which `*` stands for anything.
         host: the address that the proxy listens on; only on a loopback address is `Host` checked.
+        any_host: whether it is not checked there either, since another proxy in front puts its own.
     """
 
-    def __init__(self, origins: str, host: str) -> None:
+    def __init__(self, origins: str, host: str, *, any_host: bool = False) -> None:
         further = [origin.strip().lower() for origin in origins.split(",") if origin.strip()]
         self._any_origin = "*" in further
         self._origins = _pattern([*further, *_default_origins()])
-        self._check_host = _is_loopback(host)
+        self._check_host = is_loopback(host) and not any_host
+        # A page of a foreign name that was made to lead here is as foreign as it was.
+        self._trust_own_host = not (is_loopback(host) and any_host)
 
     def refuse(self, request: Request, allow: str | None) -> Reply | None:
         """The reply to a request that goes no further: one that is forbidden, or a preflight; None lets it pass.
@@ -57,7 +61,7 @@ class Access:
         """
         header = {"Allow": allow} if allow else {}
         origin = request.headers.get("origin")
-        if origin and not _same_origin(origin, request):
+        if origin and not self._same_origin(origin, request):
             if not self._allows(origin):
                 return Reply(403, header)
             if request.method == "OPTIONS":
@@ -69,9 +73,13 @@ class Access:
     def headers(self, request: Request) -> dict[str, str]:
         """What every other reply to an allowed origin carries."""
         origin = request.headers.get("origin")
-        if not origin or _same_origin(origin, request):
+        if not origin or self._same_origin(origin, request):
             return {}
         return self._allow_origin(origin) | self._vary("Origin")
+
+    def _same_origin(self, origin: str, request: Request) -> bool:
+        host = request.headers.get("host", "")
+        return origin in (f"http://{host}", f"https://{host}") and (self._trust_own_host or _is_local(host))
 
     def _allows(self, origin: str) -> bool:
         return self._any_origin or bool(self._origins.fullmatch(origin))
@@ -93,10 +101,6 @@ def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
 
 
-def _same_origin(origin: str, request: Request) -> bool:
-    return origin in {f"{scheme}://{request.headers.get('host', '')}" for scheme in ("http", "https")}
-
-
 def _is_local(host: str) -> bool:
     name = _without_port(host).lower()
     if name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_DOMAINS):
@@ -112,10 +116,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from ollama_openai_proxy.exchange import Reply, Request
-from ollama_openai_proxy.ollama.access import Access
+from ollama_openai_proxy.guard.access import Access
 
 HOST = "127.0.0.1:11434"
 HEADERS = (
@@ -182,3 +182,47 @@ def test_an_allowed_origin_does_not_excuse_a_foreign_host(origins: str) -> None:
     access = Access(origins, "127.0.0.1")
     assert access.refuse(request("http://localhost:3000", host="example.com"), "GET") == Reply(403, {"Allow": "GET"})
     assert access.refuse(request("http://localhost:3000", "OPTIONS", host="example.com"), None) != FORBIDDEN
+
+
+# ── behind another proxy, which puts a Host of its own
+
+POD = "pod-11435.proxy.example"
+
+
+@pytest.mark.parametrize("listens_on", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "192.168.1.5"])
+@pytest.mark.parametrize("host", ["example.com", POD, "8.8.8.8:80", HOST, ""])
+def test_where_any_host_may_come_none_is_checked(listens_on: str, host: str) -> None:
+    access = Access("", listens_on, any_host=True)
+    assert access.refuse(request(host=host), None) is None
+    assert access.headers(request(host=host)) == {}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_on_a_loopback_address_a_page_of_a_foreign_host_is_foreign_also_if_it_names_that_host(scheme: str, method: str) -> None:
+    page = request(f"{scheme}://{POD}", method, POD)
+    assert Access("", "127.0.0.1", any_host=True).refuse(page, None) == FORBIDDEN
+    # Elsewhere a page that the pod itself serves is no foreign one.
+    everywhere = Access("", "0.0.0.0", any_host=True)
+    assert everywhere.refuse(page, None) is None
+    assert everywhere.headers(page) == {}
+
+
+@pytest.mark.parametrize("listens_on", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["localhost:11435", "192.168.1.5:11435", "nas.local", "[::1]:11435"])
+def test_a_page_of_a_local_host_that_names_that_host_is_the_proxys_own(listens_on: str, host: str) -> None:
+    page = request(f"http://{host}", host=host)
+    access = Access("", listens_on, any_host=True)
+    assert access.refuse(page, None) is None
+    assert access.headers(page) == {}
+
+
+def test_where_any_host_may_come_origins_are_checked_all_the_same() -> None:
+    access = Access("https://app.example", "127.0.0.1", any_host=True)
+    assert access.refuse(request("https://evil.example", host=POD), None) == FORBIDDEN
+    assert access.refuse(request("https://evil.example", "OPTIONS", POD), None) == FORBIDDEN
+    assert access.refuse(request("https://app.example", host=POD), None) is None
+    assert access.headers(request("https://app.example", host=POD))["Access-Control-Allow-Origin"] == "https://app.example"
+    preflight = access.refuse(request("https://app.example", "OPTIONS", POD), None)
+    assert preflight is not None
+    assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "https://app.example")

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.backend import catalogue as module
-from ollama_openai_proxy.backend.catalogue import Catalogue
 from ollama_openai_proxy.errors import BackendError
+from ollama_openai_proxy.models import catalogue as module
+from ollama_openai_proxy.models.catalogue import Catalogue
 from ollama_openai_proxy.settings import load_settings
 
 from tests.standins import ScriptedBackend

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ollama_openai_proxy.backend.models_file import ModelsFile, load_models_file
+from ollama_openai_proxy.models.file import ModelsFile, load_models_file
 from ollama_openai_proxy.settings import SettingsError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "models.toml"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest, ModelNotFound
+from ..record import current_record
 from ..wire.names import parse_name
 from .derived import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..backend.catalogue import Catalogue
     from ..translate.models import Model
+    from .catalogue import Catalogue
 
 
 class Models:
@@ -37,7 +38,12 @@ class Models:
         Raises:
             BackendError: no back end could be asked.
         """
-        return self.derived.find(name) or await self._catalogue.find(name)
+        model = self.derived.find(name) or await self._catalogue.find(name)
+        record = current_record()
+        record.model = name
+        if model is not None:
+            record.backend = model.backend
+        return model
 
     async def require(self, name: str, *, nameless: str = "model is required", quoted: bool = False) -> Model:
         """The model that a request names.

@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..backend.client import Backend
 from ..errors import BackendError
+from ..record import current_record
 from ..translate.models import CAPABILITIES, Model, ModelIndex, read_model
-from .client import Backend
-from .models_file import DEFAULT_BACKEND, load_models_file
+from .file import DEFAULT_BACKEND, load_models_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..settings import Settings
-    from .models_file import ModelEntry
+    from .file import ModelEntry
 
 LIFETIME = 10.0
 """Seconds for which the back ends are not asked again for their models."""
 PATIENCE = 3.0
 """Seconds that one of several back ends has to list its models; some clients wait no longer than five for all of them."""
+
+MOST_LISTINGS = 100
+"""For how many keys of clients the models are remembered."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,24 +41,32 @@ class Catalogue:
 
     def __init__(self, settings: Settings) -> None:
         self._file = load_models_file(settings.models_file)
+        self._passthrough = settings.openai_api_key_passthrough
         self._backends = {
             DEFAULT_BACKEND: Backend(
-                DEFAULT_BACKEND, settings.openai_api_base_url, settings.openai_api_key, settings.backend_profile
+                DEFAULT_BACKEND,
+                settings.openai_api_base_url,
+                settings.openai_api_key,
+                settings.backend_profile,
+                settings.timeouts,
+                passthrough=self._passthrough,
             )
         }
         for name, entry in self._file.backends.items():
-            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile)
-        self._index: ModelIndex | None = None
-        self._fresh_until = 0.0
-        self._asking = asyncio.Lock()
-        self._last: dict[str, Sequence[Model]] = {}
-        self._refreshing: asyncio.Task[None] | None = None
+            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts)
+        # Clients with keys of their own may see different models.
+        self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 
     async def close(self) -> None:
         """Close the connections to all back ends."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        for listing in self._listings.values():
+            listing.close()
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+
+    @property
+    def default(self) -> Backend:
+        """The back end of the settings."""
+        return self._backends[DEFAULT_BACKEND]
 
     def backend_of(self, model: Model) -> Backend:
         """The back end that has a model."""
@@ -65,11 +78,50 @@ class Catalogue:
         Raises:
             BackendError: no back end could be asked.
         """
-        index = await self._current()
+        index = await self._listing().current()
         return sorted((model for model in index.models if not model.hidden), key=lambda model: -model.created)
 
     async def find(self, name: str) -> Model | None:
         """The model that a client means, or None where there is none of that name.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        if (model := await self._listing().find(name)) or self.default.lists_models:
+            return model
+        # Without a list, the back end will say itself whether it knows the name.
+        return read_model({"id": name.strip()}, time.time(), DEFAULT_BACKEND)
+
+    def _listing(self) -> _Listing:
+        whose = current_record().client_key if self._passthrough else None
+        if (listing := self._listings.get(whose)) is None:
+            listing = self._listings[whose] = _Listing(self._file.models, list(self._backends.values()))
+            if len(self._listings) > MOST_LISTINGS:
+                self._listings.popitem(last=False)[1].close()
+        else:
+            self._listings.move_to_end(whose)
+        return listing
+
+
+class _Listing:
+    """What the back ends list for one key."""
+
+    def __init__(self, named: Mapping[str, ModelEntry], backends: Sequence[Backend]) -> None:
+        self._named = named
+        self._backends = backends
+        self._index: ModelIndex | None = None
+        self._fresh_until = 0.0
+        self._asking = asyncio.Lock()
+        self._last: dict[str, Sequence[Model]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+
+    async def find(self, name: str) -> Model | None:
+        """The model of a name.
 
         Raises:
             BackendError: no back end could be asked.
@@ -79,41 +131,41 @@ class Catalogue:
             if self._is_stale() and not self._asking.locked():
                 self._refreshing = asyncio.create_task(self._refresh())
             return model
-        index = await self._current()
-        if (model := index.find(name)) or self._backends[DEFAULT_BACKEND].lists_models:
-            return model
-        # Without a list, the back end will say itself whether it knows the name.
-        return read_model({"id": name.strip()}, time.time(), DEFAULT_BACKEND)
+        return (await self.current()).find(name)
+
+    async def current(self) -> ModelIndex:
+        """All models.
+
+        Raises:
+            BackendError: no back end could be asked.
+        """
+        # Of many requests that come together, one asks and the others wait for it.
+        async with self._asking:
+            if self._index is None or self._is_stale():
+                listed = await self._listed()
+                named = [_named(name, entry, listed) for name, entry in self._named.items()]
+                self._index = ModelIndex([*named, *listed])
+                self._fresh_until = time.monotonic() + LIFETIME
+            return self._index
 
     def _is_stale(self) -> bool:
         return time.monotonic() >= self._fresh_until
 
     async def _refresh(self) -> None:
         try:
-            await self._current()
+            await self.current()
         except BackendError as error:
             logger.warning("the models could not be listed again: %s", error.message)
             self._fresh_until = time.monotonic() + LIFETIME
 
-    async def _current(self) -> ModelIndex:
-        # Of many requests that come together, one asks and the others wait for it.
-        async with self._asking:
-            if self._index is None or self._is_stale():
-                listed = await self._listed()
-                named = [_named(name, entry, listed) for name, entry in self._file.models.items()]
-                self._index = ModelIndex([*named, *listed])
-                self._fresh_until = time.monotonic() + LIFETIME
-            return self._index
-
     async def _listed(self) -> Sequence[Model]:
-        backends = list(self._backends.values())
-        listings = await asyncio.gather(*(self._ask(backend) for backend in backends), return_exceptions=True)
+        listings = await asyncio.gather(*(self._ask(backend) for backend in self._backends), return_exceptions=True)
         failures = [listing for listing in listings if isinstance(listing, BaseException)]
         for failure in failures:
-            if len(failures) == len(backends) or not isinstance(failure, BackendError):
+            if len(failures) == len(self._backends) or not isinstance(failure, BackendError):
                 raise failure
         models: list[Model] = []
-        for backend, listing in zip(backends, listings, strict=True):
+        for backend, listing in zip(self._backends, listings, strict=True):
             if isinstance(listing, BackendError):
                 # One server that is away takes neither the others' models with it, nor those that it is known to have.
                 logger.warning("back end %s does not list its models: %s", backend.name, listing.message)

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from ollama_openai_proxy.ollama import derived
-from ollama_openai_proxy.ollama.derived import Derived
+from ollama_openai_proxy.models import derived
+from ollama_openai_proxy.models.derived import Derived
 from ollama_openai_proxy.translate.models import Model, read_model
 
 BASE = read_model({"id": "base", "created": 1_700_000_000}, 2e9, "lab")

@@ -1,0 +1,206 @@
+"""The clients' side of mitmproxy: how much and how long a client may send, and what it is told when it sends nonsense.
+
+mitmproxy reads heads of any size for any time, and answers what it cannot parse with an HTML page. Here a client that is too
+slow or sends too much of a head is shown the door, and every answer is JSON.
+
+Like `upstream`, this relies on mitmproxy's internals; `tests/live/test_downstream.py` fails when they move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Literal
+
+import h11
+from mitmproxy import ctx
+from mitmproxy.proxy.layers.http import _http1
+
+from .wire.frames import JSON_TYPE, error_body
+
+if TYPE_CHECKING:
+    from mitmproxy.addons.proxyserver import Proxyserver
+    from mitmproxy.connection import Client
+    from mitmproxy.http import HTTPFlow
+
+type Phase = Literal["idle", "head", "body", "answer"]
+
+MOST_HEAD = 1 << 16
+"""Bytes of a request's head."""
+MOST_AHEAD = 1 << 20
+"""Bytes that a client may send before it has read the answer to its last request."""
+LEAST_RATE = 1024
+"""Bytes a second that a body must come with, beside the time that a client has anyway."""
+
+
+async def stop_listening() -> None:
+    """Close the ports; connections that are open stay."""
+    proxyserver: Proxyserver | None = ctx.master.addons.get("proxyserver")
+    if proxyserver is not None:
+        await proxyserver.servers.update([])
+
+
+class Patience:
+    """Watches what clients send.
+
+    Args:
+        seconds: how long a head may take, and a body beyond what its size allows; 0 is for ever.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._readers: dict[str, _Reader] = {}
+
+    def connected(self, client: Client) -> None:
+        """Watch a client; to be called in the `client_connected` hook."""
+        proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
+        handler = proxyserver.connections.get(client.id)
+        transport = handler.transports.get(client) if handler else None
+        if transport is not None and isinstance(transport.reader, asyncio.StreamReader):
+            reader = _Reader(transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
+            self._readers[client.id] = transport.reader = reader
+
+    def disconnected(self, client: Client) -> None:
+        """Forget a client; to be called in the `client_disconnected` hook."""
+        self._readers.pop(client.id, None)
+
+    def refuse(self, flow: HTTPFlow, status: HTTPStatus, message: str) -> None:
+        """Answer and end a flow that mitmproxy would not let a hook answer."""
+        if reader := self._readers.get(flow.client_conn.id):
+            reader.send_away(status, message)
+        flow.kill()
+
+    def head_arrived(self, flow: HTTPFlow) -> None:
+        """To be called in the `requestheaders` hook."""
+        if reader := self._readers.get(flow.client_conn.id):
+            reader.enter("body")
+
+    def body_arrived(self, flow: HTTPFlow) -> None:
+        """To be called in the `request` hook."""
+        if reader := self._readers.get(flow.client_conn.id):
+            reader.body_arrived()
+
+    def answered(self, flow: HTTPFlow) -> None:
+        """To be called in the `response` hook."""
+        if reader := self._readers.get(flow.client_conn.id):
+            reader.answered()
+
+
+class _Reader(asyncio.StreamReader):
+    """Stands between mitmproxy and a client's stream."""
+
+    def __init__(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+        # Not a stream of its own: it only answers `read`.
+        self._stream = stream
+        self._writer = writer
+        self._seconds = seconds
+        self._phase: Phase = "idle"
+        self._since = 0.0
+        self._received = 0
+        self._answered_early = False
+        self._resumed = asyncio.Event()
+
+    def enter(self, phase: Phase, received: int = 0) -> None:
+        """Begin a phase of a request, of which some bytes may have come already."""
+        self._phase = phase
+        self._since = asyncio.get_running_loop().time()
+        self._received = received
+        self._resumed.set()
+
+    def body_arrived(self) -> None:
+        """The request is complete."""
+        self.enter("idle" if self._answered_early else "answer")
+        self._answered_early = False
+
+    def answered(self) -> None:
+        """The answer is complete; the request may not be, where it was refused."""
+        if self._phase == "body":
+            self._answered_early = True
+        elif self._phase == "answer":
+            self.enter("head" if self._received else "idle", self._received)
+
+    async def read(self, n: int = -1) -> bytes:
+        """What the client sends next; the end of the stream for one that is sent away."""
+        while self._phase == "answer" and self._received > MOST_AHEAD:
+            self._resumed.clear()
+            await self._resumed.wait()
+        while True:
+            deadline = self._deadline()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    data = await self._stream.read(n)
+            except TimeoutError:
+                if self._deadline() != deadline:
+                    continue  # something else is going on by now
+                return self.send_away(HTTPStatus.REQUEST_TIMEOUT, "the request was not sent in time")
+            if self._phase == "idle" and data:
+                self.enter("head")
+            self._received += len(data)
+            if self._phase == "head" and _ends_head(data):
+                self.enter("body")  # the hook that says so may run after the next read
+            elif self._phase == "head" and self._received > MOST_HEAD:
+                return self.send_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large")
+            return data
+
+    def _deadline(self) -> float | None:
+        """When, on the loop's clock, a client has had enough time."""
+        if not self._seconds or self._phase in ("idle", "answer"):
+            return None
+        extra = self._received / LEAST_RATE if self._phase == "body" else 0
+        return self._since + self._seconds + extra
+
+    def send_away(self, status: HTTPStatus, message: str) -> bytes:
+        """Tell the client why its connection is about to be closed; gives the end of its stream."""
+        if not (self._answered_early or self._writer.is_closing()):
+            self._writer.write(error_response(status, message))
+        return b""
+
+
+def _ends_head(data: bytes) -> bool:
+    return b"\r\n\r\n" in data or b"\n\n" in data
+
+
+def error_response(status: int, message: str = "") -> bytes:
+    """The whole reply to a client that could not be understood, after which its connection is closed."""
+    # mitmproxy's own messages quote what was sent.
+    text = "malformed HTTP request" if status == HTTPStatus.BAD_REQUEST else message
+    body = error_body(text)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class _WithoutTrailers(h11._readers.ChunkedReader):  # noqa: SLF001  # mitmproxy uses it the same way
+    """Reads a body in chunks and drops its trailers, of which mitmproxy would die."""
+
+    def __call__(self, buf: h11._receivebuffer.ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        event = super().__call__(buf)
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+
+def _body_reader(expected_size: int | None) -> object:
+    return _WithoutTrailers() if expected_size is None else _make_body_reader(expected_size)
+
+
+class _Discreet(logging.Filter):
+    """Holds back what mitmproxy quotes of a request that it did not understand, which may have a key in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record may be shown."""
+        message = record.getMessage()
+        return not ("b'" in message or 'b"' in message or message.startswith("HTTP/1 protocol error"))
+
+
+_make_body_reader = _http1.make_body_reader
+
+
+def teach_manners() -> None:
+    """Let mitmproxy answer in JSON, survive trailers, and keep heads to itself. Calling it again changes nothing."""
+    _http1.make_error_response = error_response  # type: ignore[assignment]
+    _http1.make_body_reader = _body_reader  # type: ignore[assignment]
+    log = logging.getLogger("mitmproxy.proxy.server")
+    if not any(isinstance(each, _Discreet) for each in log.filters):
+        log.addFilter(_Discreet())

@@ -1,0 +1,1 @@
+"""Who may call: checks that come before any answer."""

@@ -1,0 +1,69 @@
+"""What a client is told when the server that it is connected to through the proxy breaks off its stream.
+
+A cut connection alone looks to many clients like the end of the answer.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .errors import ApiError
+from .record import current_record
+from .translate.surfaces import error_event
+from .wire.frames import NDJSON_TYPE, error_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from .exchange import Reply
+from .translate.surfaces import Surface
+
+SSE_TYPE = "text/event-stream"
+
+
+def explained(reply: Reply, surface: Surface) -> Reply:
+    """The reply, with an error as its last frame or event in case that its stream breaks off.
+
+    Of other kinds of body nothing can be said in the middle: there the connection is cut.
+    """
+    if isinstance(reply.body, bytes) or reply.length is not None:
+        return reply
+    kind = reply.headers.get("Content-Type", "")
+    if kind.startswith(NDJSON_TYPE):
+        return replace(reply, body=_lines(reply.body))
+    if kind.startswith(SSE_TYPE):
+        return replace(reply, body=_events(reply.body, surface))
+    return reply
+
+
+async def _lines(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Whole lines only: what comes behind a broken one could not be read."""
+    rest = b""
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                end = part.rfind(b"\n") + 1
+                if end:
+                    yield rest + part[:end]
+                    rest = part[end:]
+                else:
+                    rest += part
+        except ApiError as error:
+            current_record().error = error.kind
+            yield error_body(error.message) + b"\n"
+        else:
+            if rest:
+                yield rest
+
+
+async def _events(parts: AsyncGenerator[bytes, None], surface: Surface) -> AsyncGenerator[bytes, None]:
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                yield part
+        except ApiError as error:
+            current_record().error = error.kind
+            # Ends an event that is broken; an empty one is none.
+            yield b"\n\n" + error_event(surface, error.status, error.message)

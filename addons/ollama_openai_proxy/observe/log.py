@@ -1,0 +1,119 @@
+"""Log lines: one for each request, as text or as JSON, with the id of its request on every other one.
+
+No line holds a key or a body: of a request there is its path without the query, of an error its kind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..record import current_record
+
+if TYPE_CHECKING:
+    from ..record import Record
+
+type LogFormat = Literal["text", "json"]
+
+access = logging.getLogger("ollama_openai_proxy.access")
+"""The logger of the one line for each request."""
+QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What is asked every few seconds is logged at debug."""
+
+
+class AccessLog:
+    """Writes a line when a request has been answered."""
+
+    def began(self, record: Record) -> None:
+        """Nothing is logged before the end."""
+
+    def ended(self, record: Record) -> None:
+        """Log a request."""
+        level = logging.DEBUG if record.path in QUIET_PATHS else logging.INFO
+        if access.isEnabledFor(level):
+            fields = access_fields(record)
+            access.log(level, "%s", _as_text(fields), extra={"fields": fields})
+
+
+def access_fields(record: Record) -> dict[str, Any]:
+    """What the line says, in its order; what is not known is left out."""
+    fields = {
+        "request_id": record.request_id,
+        "caller": record.caller,
+        "method": record.method,
+        "arrived_as": record.arrived_as if record.arrived_as != record.method else "",
+        "path": record.path,
+        "status": record.status,
+        "error": record.error,
+        "model": record.model,
+        "backend": record.backend,
+        "backend_ids": record.backend_ids,
+        "bytes": record.bytes,
+        "frames": record.frames,
+        "first_part_ms": _milliseconds(record.first_part),
+        "duration_ms": _milliseconds(record.duration),
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "retries": record.retries,
+        "heartbeats": record.heartbeats,
+        "client_gone": record.gone,
+    }
+    always = ("status", "bytes", "duration_ms")
+    return {name: value for name, value in fields.items() if value or name in always or (value == 0 and "tokens" in name)}
+
+
+def set_up_logging(level: str, form: LogFormat) -> None:
+    """Log to stderr; to be called once, by a process that is nothing but the proxy."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, message, and the id of the request that it is about."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        request_id = "" if hasattr(record, "fields") else current_record().request_id
+        return super().format(record) + (f" ({request_id})" if request_id else "")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message`, and the fields of a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        if fields := getattr(record, "fields", None):
+            line |= {"message": "request"} | fields
+        else:
+            line["message"] = record.getMessage()
+            if request_id := current_record().request_id:
+                line["request_id"] = request_id
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _as_text(fields: dict[str, Any]) -> str:
+    head = f"{fields['method']} {fields['path']} → {fields['status']}" if fields.get("method") else ""
+    rest = [f"{name}={_word(value)}" for name, value in fields.items() if name not in ("method", "path", "status")]
+    return " ".join([head, *rest])
+
+
+def _word(value: Any) -> str:
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return json.dumps(text, ensure_ascii=False) if any(character.isspace() or character == '"' for character in text) else text
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -1,0 +1,214 @@
+"""Hands a request on to an HTTP server as it is, and its reply back as it comes.
+
+mitmproxy could do that itself, but it answers with an HTML page where the server is down, cuts the client off where the
+server breaks off, and can neither wait for a server that starts nor ask another way when it refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from .errors import ApiError, BackendError, InvalidRequest
+from .exchange import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from .exchange import Request, Timeouts
+
+HOP_BY_HOP = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("http2-settings", "proxy-authenticate", "proxy-authorization"),
+    }
+)
+# Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
+_FRAMING = frozenset({"content-length", "host"})
+# What aiohttp would add of its own.
+_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+CONNECT_TIMEOUT = 10.0
+RETRY_DELAY = 0.25
+READ_BUFFER = 1 << 16
+WHOLE = 1 << 20
+"""Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
+_HEAD_LIMIT = 1 << 16
+
+
+class Relay:
+    """The way to one server, over a pool of kept-alive connections.
+
+    Args:
+        base_url: its URL; a path in it comes before the path of each request.
+        what: what to call it in an error.
+        timeouts: how long the server may take.
+        hint: what to tell the client besides when the server cannot be reached.
+        wait: seconds for which a connection that is refused is tried again.
+        environment: whether `HTTPS_PROXY` and its like are heeded.
+    """
+
+    def __init__(
+        self, base_url: str, what: str, timeouts: Timeouts, *, hint: str = "", wait: float = 0, environment: bool = False
+    ) -> None:
+        self._base_url = base_url
+        self._what = what
+        self._timeouts = timeouts
+        self._hint = f": {hint}" if hint else ""
+        self._wait = wait
+        self._environment = environment
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self, request: Request, target: str, body: bytes | None = None, replaced: Sequence[tuple[str, str]] = ()
+    ) -> Reply:
+        """Send a request on; the reply is there when its head is.
+
+        Args:
+            request: as it came.
+            target: path and query below the base URL.
+            body: instead of the request's.
+            replaced: headers that take the place of the request's; an empty value only takes one away.
+
+        Raises:
+            BackendError: the server cannot be reached, or broke off.
+            InvalidRequest: the request cannot be sent.
+        """
+        if not target.startswith("/"):
+            raise InvalidRequest("invalid request target")
+        headers = _forwarded(request, replaced)
+        data = (request.parts or request.body if body is None else body) or None
+        response = await self._open(request.method, target, headers, data)
+        return await self._reply(request.method, response)
+
+    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: object) -> aiohttp.ClientResponse:
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                async with asyncio.timeout(self._timeouts.begin):
+                    return await self._opened().request(
+                        method,
+                        URL(self._base_url + target, encoded=True),
+                        headers=headers,
+                        data=data,
+                        allow_redirects=False,
+                        skip_auto_headers=_ADDED,
+                    )
+            except aiohttp.ClientConnectorError as error:
+                # Nothing was sent yet.
+                if time.monotonic() + RETRY_DELAY > deadline:
+                    raise self._unreachable(error) from error
+            except TimeoutError as error:
+                raise BackendError(504, f"{self._what} at {self._base_url} did not answer in time") from error
+            except aiohttp.ClientError as error:
+                raise self._broken(error) from error
+            except ValueError as error:
+                raise InvalidRequest("the request cannot be sent on: its method or a header is malformed") from error
+            await asyncio.sleep(RETRY_DELAY)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            encrypted = urlsplit(self._base_url).scheme == "https"
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=_tls() if encrypted else True),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                max_field_size=_HEAD_LIMIT,
+                max_line_size=_HEAD_LIMIT,
+                read_bufsize=READ_BUFFER,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+                trust_env=self._environment,
+            )
+        return self._session
+
+    async def _reply(self, method: str, response: aiohttp.ClientResponse) -> Reply:
+        headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
+        length = _whole_number(headers.pop("content-length", ""))
+        if method == "HEAD" or response.status in (204, 304):
+            response.release()
+            return Reply(response.status, headers, length=length)
+        parts = self._parts(response)
+        # Once it has begun, closing the generator also closes the connection.
+        await anext(parts)
+        if length is None or length > WHOLE:
+            return Reply(response.status, headers, parts, length, head_first=True)
+        async with aclosing(parts):
+            return Reply(response.status, headers, b"".join([part async for part in parts]))
+
+    async def _parts(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b""
+            reads = response.content.iter_any()
+            while True:
+                async with asyncio.timeout(self._timeouts.idle):
+                    part = await anext(reads, None)
+                if part is None:
+                    break
+                yield part
+        except TimeoutError as error:
+            raise BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer") from error
+        except aiohttp.ClientError as error:
+            raise self._broken(error) from error
+        finally:
+            # Of a body that was read to its end the connection is kept; otherwise the server must notice.
+            response.close()
+
+    def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
+        cause = error.os_error
+        reason = cause.strerror or str(cause) or type(cause).__name__
+        if cause.errno and not isinstance(cause, (ssl.SSLError, socket.gaierror)):
+            # asyncio only says that the call failed.
+            reason = os.strerror(cause.errno)
+        hint = "; is it running?" if isinstance(cause, ConnectionRefusedError) else ""
+        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{hint}")
+
+    def _broken(self, error: aiohttp.ClientError) -> ApiError:
+        return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
+
+
+def _tls() -> ssl.SSLContext:
+    """Trusts whom the SDK trusts."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
+    headers = _end_to_end(request.fields, [request.headers.get("connection", "")])
+    headers.popall("host", None)
+    if request.parts is None:
+        headers.popall("content-length", None)
+    for name, value in replaced:
+        headers.popall(name, None)
+        if value:
+            headers[name] = value
+    return headers
+
+
+def _end_to_end(fields: Iterable[tuple[str, str]], connection: Iterable[str]) -> CIMultiDict[str]:
+    """The headers without those that are for one hop only."""
+    named = {name.strip().lower() for value in connection for name in value.split(",")} - _FRAMING
+    return CIMultiDict((name, _valid(value)) for name, value in fields if name.lower() not in HOP_BY_HOP | named)
+
+
+def _valid(value: str) -> str:
+    """A header's value without the bytes that are no UTF-8, for which Python has stand-ins that cannot be sent."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,76 @@
+"""The answers that are being made, so that the proxy can take its leave of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .errors import ApiError
+from .interruption import SSE_TYPE
+from .translate.surfaces import error_event, surface_of
+from .wire.frames import NDJSON_TYPE, error_body
+
+if TYPE_CHECKING:
+    from .exchange import Reply
+
+LAST_WORDS = 1.0
+"""Seconds that answers which were ended have to tell their clients."""
+
+
+class Running:
+    """Knows which tasks answer at present."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._dismissed: set[asyncio.Task[object]] = set()
+        self._hurry = asyncio.Event()
+
+    def enter(self) -> None:
+        """Count the current task, until it has ended."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task is not None and task not in self._tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def is_dismissed(self) -> bool:
+        """Whether the current task was cancelled by `drain`, and so has still to tell its client."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task is None or task not in self._dismissed:
+            return False
+        self._dismissed.discard(task)
+        task.uncancel()
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the running answers, for so many seconds; then end them, each with an error."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        hurry = loop.create_task(self._hurry.wait())
+        while self._tasks and not hurry.done() and (left := deadline - loop.time()) > 0:
+            await asyncio.wait({*self._tasks, hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if self._tasks:
+            self._dismissed = set(self._tasks)
+            for task in self._dismissed.copy():
+                task.cancel("the proxy stops")
+            await asyncio.wait(set(self._tasks), timeout=LAST_WORDS)
+
+    def hurry(self) -> None:
+        """End a `drain` at once."""
+        self._hurry.set()
+
+
+def goodbye() -> ApiError:
+    """The error for those whose answers were ended."""
+    return ApiError(503, "the proxy is shutting down: try again", kind="shutdown")
+
+
+def last_words(reply: Reply, path: str) -> bytes:
+    """The same within a stream; nothing where nothing can be said."""
+    error = goodbye()
+    kind = reply.headers.get("Content-Type", "")
+    if kind.startswith(NDJSON_TYPE):
+        return error_body(error.message) + b"\n"
+    if kind.startswith(SSE_TYPE):
+        return b"\n\n" + error_event(surface_of(path), error.status, error.message)
+    return b""

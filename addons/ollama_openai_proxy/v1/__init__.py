@@ -1,0 +1,1 @@
+"""The OpenAI API, which Ollama serves on the same port."""
