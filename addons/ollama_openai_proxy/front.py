@@ -151,7 +151,7 @@ class Front:
             headers["Connection"] = "close"
         reply = _with_headers(reply, headers)
         if isinstance(reply.body, bytes):
-            record.bytes = len(reply.body)
+            record.bytes = 0 if request.method == "HEAD" else len(reply.body)
             self._ended(record)
             return reply
         body = self._observed(reply, record)

@@ -121,8 +121,6 @@ async def _translate(call: Call) -> Reply:
     # Few installations need it, and it takes a while to load.
     from .translation import translate
 
-    if call.model is None:
-        raise ModelNotFound("model '' not found")
     return await translate(call.request, call.content, call.model, call.backend)
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
 from ..backend.answers import read_answer
-from ..errors import ApiError
+from ..errors import ApiError, ModelNotFound
 from ..exchange import Reply
 from ..interruption import SSE_TYPE
 from ..record import current_record
@@ -57,8 +57,8 @@ class Writer(Protocol):
         """The answer as one object."""
 
 
-async def translate(request: Request, content: bytes, model: Model, backend: Backend) -> Reply:
-    """Answer a call that the back end does not have.
+async def translate(request: Request, content: bytes, model: Model | None, backend: Backend) -> Reply:
+    """Answer a call that the back end does not have; `model` is None where the request names none.
 
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
@@ -66,6 +66,7 @@ async def translate(request: Request, content: bytes, model: Model, backend: Bac
     if request.path == "/v1/responses":
         return await _respond(content, model, backend)
     asked = parse_messages_request(content, counting=request.path.endswith("/count_tokens"))
+    model = _named(model)
     tokens = anthropic_request.count_tokens(asked)
     if request.path.endswith("/count_tokens"):
         return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": tokens}))
@@ -76,14 +77,22 @@ async def translate(request: Request, content: bytes, model: Model, backend: Bac
     return await (answer.streamed() if asked.stream else answer.whole())
 
 
-async def _respond(content: bytes, model: Model, backend: Backend) -> Reply:
+async def _respond(content: bytes, model: Model | None, backend: Backend) -> Reply:
     asked = parse_responses_request(content)
+    model = _named(model)
     parameters = responses_request.chat_parameters(asked, model, backend.profile)
     writer = ResponseWriter(asked, response_id=f"resp_{secrets.token_hex(24)}", created_at=int(time.time()))
     reader = AnswerReader(drop_thinking=asked.reasoning.effort == "none")
     estimate = max(len(content) // anthropic_request.CHARACTERS_PER_TOKEN, 1)
     answer = _Answer(read_answer(backend.chat(parameters), reader), reader, _Response(writer), estimate)
     return await (answer.streamed() if asked.stream else answer.whole())
+
+
+def _named(model: Model | None) -> Model:
+    # What else is wrong with a request is told first.
+    if model is None:
+        raise ModelNotFound("model '' not found")
+    return model
 
 
 class _Response:

@@ -1,0 +1,221 @@
+"""Counts what happens, for Prometheus.
+
+No label holds anything that a client can choose freely: paths that are not known are one endpoint, and models are not named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from ..exchange import Reply
+from .endpoints import endpoint_of
+from .log import QUIET_PATHS
+
+if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
+    from ..record import Record
+
+METRICS = "/metrics"
+NO_STATUS = "none"
+"""Stands for the status where the client left before there was one."""
+NO_BACKEND = "none"
+FIRST_PART_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # PROXY_HOST decides
+
+
+class Metrics:
+    """The numbers of one proxy.
+
+    Args:
+        mode: PROXY_MODE.
+        version: of the proxy.
+    """
+
+    def __init__(self, mode: str, version: str) -> None:
+        own = self._registry = CollectorRegistry()
+        ProcessCollector(registry=own)
+        PlatformCollector(registry=own)
+        GCCollector(registry=own)
+        Info("ollama_proxy", "The proxy itself.", registry=own).info({"mode": mode, "version": version})
+        self._requests = Counter(
+            "ollama_proxy_requests_total",
+            "Requests that were answered, or left by their clients.",
+            ["endpoint", "method", "status"],
+            registry=own,
+        )
+        self._errors = Counter(
+            "ollama_proxy_errors_total",
+            "Errors that clients were told, also within a stream.",
+            ["endpoint", "kind"],
+            registry=own,
+        )
+        self._under_way: set[int] = set()
+        Gauge(
+            "ollama_proxy_requests_in_flight",
+            "Requests that are being answered, without those for health and metrics.",
+            registry=own,
+        ).set_function(lambda: len(self._under_way))
+        self._endpoints = _Endpoints(own)
+        self._backends = _Backends(own)
+        # Each child is looked up once: that takes a lock and makes a key of the labels.
+        self._requests_of: dict[tuple[str, str, int], Counter] = {}
+        self._errors_of: dict[tuple[str, str], Counter] = {}
+        self._server: tuple[WSGIServer, Thread] | None = None
+
+    def began(self, record: Record) -> None:
+        """A request has come."""
+        if record.path not in QUIET_PATHS:
+            self._under_way.add(id(record))
+
+    def ended(self, record: Record) -> None:
+        """Its answer has ended, or its client has left."""
+        # Not by its path, which may be another one than in the beginning.
+        self._under_way.discard(id(record))
+        endpoint = endpoint_of(record.path)
+        self._count(endpoint, record)
+        self._endpoints[endpoint].count(record)
+        if record.retries or record.prompt_tokens is not None or record.completion_tokens is not None:
+            self._backends[record.backend or NO_BACKEND].count(record)
+
+    def reply(self) -> Reply:
+        """All numbers, in Prometheus's text format."""
+        headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"}
+        return Reply(200, headers, generate_latest(self._registry))
+
+    def listen(self, host: str, port: int) -> None:
+        """Serve the numbers on a port of their own, from another thread, until `close`.
+
+        Raises:
+            OSError: it is not possible to listen there.
+        """
+        self._server = start_http_server(port, host or _ANY_ADDRESS, self._registry)
+
+    def close(self) -> None:
+        """Stop serving them."""
+        if self._server is not None:
+            server, thread = self._server
+            self._server = None
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _count(self, endpoint: str, record: Record) -> None:
+        method = record.method if record.method in _METHODS else "other"
+        key = (endpoint, method, record.status)
+        if (requests := self._requests_of.get(key)) is None:
+            requests = self._requests_of[key] = self._requests.labels(endpoint, method, record.status or NO_STATUS)
+        requests.inc()
+        if record.error:
+            place = (endpoint, record.error)
+            if (errors := self._errors_of.get(place)) is None:
+                errors = self._errors_of[place] = self._errors.labels(*place)
+            errors.inc()
+
+
+class _Endpoints(dict[str, "_Endpoint"]):
+    """What is counted for each endpoint."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        labels = ["endpoint"]
+        self.first_part = Histogram(
+            "ollama_proxy_first_part_seconds",
+            "Seconds until the first part of a streamed answer was sent.",
+            labels,
+            registry=registry,
+            buckets=FIRST_PART_BUCKETS,
+        )
+        self.duration = Histogram(
+            "ollama_proxy_duration_seconds",
+            "Seconds until an answer ended.",
+            labels,
+            registry=registry,
+            buckets=DURATION_BUCKETS,
+        )
+        self.gone = Counter(
+            "ollama_proxy_clients_gone_total", "Clients that left before the end of their answer.", labels, registry=registry
+        )
+        self.heartbeats = Counter(
+            "ollama_proxy_heartbeats_total", "Empty frames that kept clients waiting.", labels, registry=registry
+        )
+        self.sent_bytes = Counter("ollama_proxy_sent_bytes_total", "Bytes of bodies that were sent.", labels, registry=registry)
+        self.frames = Counter("ollama_proxy_frames_total", "Frames or events that were sent.", labels, registry=registry)
+
+    def __missing__(self, endpoint: str) -> _Endpoint:
+        found = self[endpoint] = _Endpoint(self, endpoint)
+        return found
+
+
+class _Endpoint:
+    def __init__(self, of: _Endpoints, endpoint: str) -> None:
+        self._first_part = of.first_part.labels(endpoint)
+        self._duration = of.duration.labels(endpoint)
+        self._gone = of.gone.labels(endpoint)
+        self._heartbeats = of.heartbeats.labels(endpoint)
+        self._sent_bytes = of.sent_bytes.labels(endpoint)
+        self._frames = of.frames.labels(endpoint)
+
+    def count(self, record: Record) -> None:
+        if record.first_part is not None:
+            self._first_part.observe(record.first_part)
+        if record.duration is not None:
+            self._duration.observe(record.duration)
+        if record.gone:
+            self._gone.inc()
+        if record.heartbeats:
+            self._heartbeats.inc(record.heartbeats)
+        if record.bytes:
+            self._sent_bytes.inc(record.bytes)
+        if record.frames:
+            self._frames.inc(record.frames)
+
+
+class _Backends(dict[str, "_Backend"]):
+    """What is counted for each back end."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        labels = ["backend"]
+        self.prompt_tokens = Counter(
+            "ollama_proxy_prompt_tokens_total", "Tokens of prompts, as back ends counted them.", labels, registry=registry
+        )
+        self.completion_tokens = Counter(
+            "ollama_proxy_completion_tokens_total", "Tokens of answers, as back ends counted them.", labels, registry=registry
+        )
+        self.retries = Counter(
+            "ollama_proxy_retries_total", "Calls to back ends that were made again.", labels, registry=registry
+        )
+
+    def __missing__(self, backend: str) -> _Backend:
+        found = self[backend] = _Backend(self, backend)
+        return found
+
+
+class _Backend:
+    def __init__(self, of: _Backends, backend: str) -> None:
+        self._prompt_tokens = of.prompt_tokens.labels(backend)
+        self._completion_tokens = of.completion_tokens.labels(backend)
+        self._retries = of.retries.labels(backend)
+
+    def count(self, record: Record) -> None:
+        self._prompt_tokens.inc(record.prompt_tokens or 0)
+        self._completion_tokens.inc(record.completion_tokens or 0)
+        self._retries.inc(record.retries)
