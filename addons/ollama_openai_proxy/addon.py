@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-    from .exchange import Request
+    from .exchange import Reply, Request
     from .settings import Settings
+    from .upstream import Watch
 
 # mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
 CONNECTION_TIMEOUT_SECONDS = 3600
@@ -53,16 +54,21 @@ def mitm_options(settings: Settings) -> dict[str, Any]:
 class ProxyAddon:
     """Puts each request right, as far as it was mangled, and lets the proxy answer it.
 
+    Args:
+        settings: of the proxy.
+        watch: makes the watcher of a flow, where somebody looks at flows.
+
     Raises:
         SettingsError: a setting, or a file that the settings name, is wrong.
     """
 
     name = "ollama_proxy"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         self._settings = settings
         self._front = Front(settings)
-        self._upstream = InProcessUpstream(self._front.respond)
+        self._leaving: asyncio.Task[None] | None = None
+        self._upstream = InProcessUpstream(self._respond, watch)
         self._patience = Patience(settings.client_timeout)
         teach_manners()
 
@@ -73,6 +79,20 @@ class ProxyAddon:
                 "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.",
                 self._settings.proxy_host,
             )
+
+    def change(self, settings: Settings) -> None:
+        """Answer further requests by other settings; those being answered end as they began.
+
+        Raises:
+            SettingsError: a setting, or a file that one names, is wrong.
+        """
+        front = Front(settings)
+        former, self._front = self._front, front
+        self._settings = settings
+        self._leaving = asyncio.get_running_loop().create_task(_retire(former))
+
+    async def _respond(self, request: Request) -> Reply:
+        return await self._front.respond(request)
 
     async def done(self) -> None:
         """Take no more requests, let running answers end, and close the connections to what is behind the proxy."""
@@ -130,6 +150,11 @@ class ProxyAddon:
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Let mitmproxy itself connect to nothing."""
         data.server.error = "this proxy connects only to what is behind it"
+
+
+async def _retire(front: Front) -> None:
+    await front.drain(CONNECTION_TIMEOUT_SECONDS)
+    await front.close()
 
 
 def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:

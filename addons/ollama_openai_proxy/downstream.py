@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 import h11
 from mitmproxy import ctx
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import _http1
 
 from .wire.frames import JSON_TYPE, error_body
@@ -22,7 +26,9 @@ from .wire.frames import JSON_TYPE, error_body
 if TYPE_CHECKING:
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.connection import Client
-    from mitmproxy.http import HTTPFlow
+    from mitmproxy.http import HTTPFlow, Request
+    from mitmproxy.proxy.events import Event
+    from mitmproxy.proxy.layer import CommandGenerator
 
 type Phase = Literal["idle", "head", "body", "answer"]
 
@@ -32,6 +38,11 @@ MOST_AHEAD = 1 << 20
 """Bytes that a client may send before it has read the answer to its last request."""
 LEAST_RATE = 1024
 """Bytes a second that a body must come with, beside the time that a client has anyway."""
+NO_TUNNEL = "this is no forward proxy: it answers for itself only"
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \t]+ HTTP/1\.[01]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+logger = logging.getLogger(__name__)
 
 
 async def stop_listening() -> None:
@@ -135,6 +146,10 @@ class _Reader(asyncio.StreamReader):
                     continue  # something else is going on by now
                 return self.send_away(HTTPStatus.REQUEST_TIMEOUT, "the request was not sent in time")
             if self._phase == "idle" and data:
+                # Old clients end a body with a line break that belongs to nothing (RFC 9112 §2.2).
+                data = data.lstrip(b"\r\n")
+                if not data:
+                    continue
                 self.enter("head")
             self._received += len(data)
             if self._phase == "head" and _ends_head(data):
@@ -163,14 +178,36 @@ def _ends_head(data: bytes) -> bool:
 
 def error_response(status: int, message: str = "") -> bytes:
     """The whole reply to a client that could not be understood, after which its connection is closed."""
-    # mitmproxy's own messages quote what was sent.
-    text = "malformed HTTP request" if status == HTTPStatus.BAD_REQUEST else message
-    body = error_body(text)
+    if status == HTTPStatus.BAD_REQUEST:
+        # mitmproxy's own messages quote what was sent.
+        tunnel = "HTTP CONNECT request" in message
+        status, message = (HTTPStatus.FORBIDDEN, NO_TUNNEL) if tunnel else (status, "malformed HTTP request")
+    request_id = uuid.uuid4().hex
+    logger.info("a client was sent away with status %d: %s request_id=%s", status, message, request_id)
+    body = error_body(message)
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _read_request_head(lines: list[bytes]) -> Request:
+    """Parse a head, and refuse what other servers may take for something else than mitmproxy does (RFC 9112 §2.2, §5.2)."""
+    folded = any(line.startswith((b" ", b"\t")) for line in lines)
+    if folded or not _REQUEST_LINE.fullmatch(lines[0]) or any(map(_CONTROL.search, lines)):
+        raise ValueError("malformed head")
+    return _parse_request_head(lines)
+
+
+def _read_body(connection: _http1.Http1Server, event: Event) -> CommandGenerator[None]:
+    """Read on in a body; mitmproxy only closes the connection where its chunks are none."""
+    for command in _read_on(connection, event):
+        if isinstance(command, commands.CloseConnection) and not connection.request_done:
+            connection.state = connection.done
+            if connection.response is None:
+                yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST))
+        yield command
 
 
 class _WithoutTrailers(h11._readers.ChunkedReader):  # noqa: SLF001  # mitmproxy uses it the same way
@@ -191,16 +228,21 @@ class _Discreet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record may be shown."""
         message = record.getMessage()
-        return not ("b'" in message or 'b"' in message or message.startswith("HTTP/1 protocol error"))
+        quotes = "b'" in message or 'b"' in message or "ClientHello: " in message
+        return not (quotes or message.startswith("HTTP/1 protocol error"))
 
 
 _make_body_reader = _http1.make_body_reader
+_parse_request_head = http1.read_request_head
+_read_on = _http1.Http1Connection.read_body
 
 
 def teach_manners() -> None:
     """Let mitmproxy answer in JSON, survive trailers, and keep heads to itself. Calling it again changes nothing."""
     _http1.make_error_response = error_response  # type: ignore[assignment]
     _http1.make_body_reader = _body_reader  # type: ignore[assignment]
+    http1.read_request_head = _read_request_head
+    _http1.Http1Server.read_body = _read_body  # type: ignore[method-assign, assignment]
     log = logging.getLogger("mitmproxy.proxy.server")
     if not any(isinstance(each, _Discreet) for each in log.filters):
         log.addFilter(_Discreet())

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 
+    from .record import Watcher
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -24,6 +26,7 @@ class Request:
         peer: the address of whoever sent it.
         arrived_as: the method with which it came, where that was mended before.
         authority: the host that an absolute request target names; empty for the usual one.
+        watcher: who looks at it.
     """
 
     method: str
@@ -35,6 +38,7 @@ class Request:
     peer: str = ""
     arrived_as: str = ""
     authority: str = ""
+    watcher: Watcher | None = field(default=None, compare=False, repr=False)
 
     @property
     def path(self) -> str:

@@ -127,6 +127,7 @@ class Front:
             request_id = uuid.uuid4().hex
             request = _with_id(request, request_id)
         record = Record(request_id, request.method, request.path, request.arrived_as or request.method)
+        record.watcher = request.watcher
         if self._passthrough:
             record.client_key = brought_key(request)
         begin_record(record)
@@ -202,6 +203,8 @@ class Front:
                         record.first_part = time.perf_counter() - record.started
                     record.bytes += len(part)
                     record.frames += part.count(b"\n")
+                    if record.watcher is not None and part:
+                        record.watcher.told(part)
                     yield part
             record.gone = False
         except asyncio.CancelledError:
@@ -220,6 +223,8 @@ class Front:
         record.duration = time.perf_counter() - record.started
         for observer in self._observers:
             observer.ended(record)
+        if record.watcher is not None:
+            record.watcher.ended(record)
 
 
 def is_upload(request: Request) -> bool:

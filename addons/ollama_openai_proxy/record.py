@@ -8,6 +8,29 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Watcher(Protocol):
+    """Someone who looks at one request more closely: at both sides of it, with their bodies."""
+
+    def sent(self, backend: str, url: str, body: Mapping[str, Any] | bytes) -> None:
+        """A call to a back end is about to be made; a further one takes the place of the last."""
+
+    def received(self, status: int, data: bytes) -> None:
+        """The back end has sent a part of its answer."""
+
+    def note(self, text: str) -> None:
+        """Something about the call was left out, renamed or tried again."""
+
+    def told(self, part: bytes) -> None:
+        """A part of the reply goes to the client."""
+
+    def ended(self, record: Record) -> None:
+        """The answer has ended."""
 
 
 @dataclass(slots=True)
@@ -36,6 +59,7 @@ class Record:
         retries: calls to back ends that were made again.
         heartbeats: empty frames that kept the client waiting.
         gone: whether the client left before the end.
+        watcher: who looks at this request; nobody, except in mitmproxy's own user interfaces.
     """
 
     request_id: str
@@ -59,6 +83,7 @@ class Record:
     retries: int = 0
     heartbeats: int = 0
     gone: bool = False
+    watcher: Watcher | None = field(default=None, repr=False)
 
 
 _CURRENT: ContextVar[Record | None] = ContextVar("request record", default=None)

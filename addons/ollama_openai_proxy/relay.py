@@ -63,7 +63,7 @@ class Relay:
         self._base_url = base_url
         self._what = what
         self._timeouts = timeouts
-        self._hint = f": {hint}" if hint else ""
+        self._hint = f"; {hint}" if hint else ""
         self._wait = wait
         self._environment = environment
         self._session: aiohttp.ClientSession | None = None
@@ -173,8 +173,7 @@ class Relay:
         if cause.errno and not isinstance(cause, (ssl.SSLError, socket.gaierror)):
             # asyncio only says that the call failed.
             reason = os.strerror(cause.errno)
-        hint = "; is it running?" if isinstance(cause, ConnectionRefusedError) else ""
-        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{hint}")
+        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
 
     def _broken(self, error: aiohttp.ClientError) -> ApiError:
         return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")

@@ -16,13 +16,17 @@ from mitmproxy.proxy.mode_servers import ServerInstance
 
 from .addon import ProxyAddon, mitm_options
 from .settings import Settings, SettingsError, check_address, load_settings
+from .views.watching import FlowWatcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mitmproxy.addonmanager import Loader
     from mitmproxy.addons.proxyserver import Proxyserver
+    from mitmproxy.http import HTTPFlow
 
+READ_ONCE = frozenset({"proxy_host", "proxy_port", "client_timeout", "metrics_port"})
+"""Settings that are read when the proxy starts."""
 TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
 logger = logging.getLogger(__name__)
@@ -35,6 +39,7 @@ class OllamaScript:
 
     def __init__(self) -> None:
         self.addons: list[ProxyAddon] = []
+        self._settings: Settings
         self._rebinding: asyncio.Task[bool] | None = None
 
     def load(self, loader: Loader) -> None:
@@ -44,19 +49,21 @@ class OllamaScript:
             loader.add_option(name, Optional[str], None, help_text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
 
     def configure(self, updated: Iterable[str]) -> None:
-        """Read the settings and open the port, once.
+        """Read the settings and open the port; later, let changed settings count from the next request on.
 
         Raises:
-            OptionsError: a setting was changed while the proxy runs.
+            OptionsError: a changed setting is wrong, or counts at the start only.
         """
         changed = [name for name in updated if name in Settings.model_fields]
-        if not changed:
-            return
         if self.addons:
-            raise exceptions.OptionsError(f"{changed[0]} is read at the start only: restart with the new value.")
+            self._change(changed)
+        elif changed:
+            self._start()
+
+    def _start(self) -> None:
         try:
-            settings = _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
-            proxy = ProxyAddon(settings)
+            self._settings = settings = _read_settings()
+            proxy = ProxyAddon(settings, self._watch if _has_list() else None)
             self._open(settings)
         except SettingsError as error:
             _abandon_default_server(ctx.master.addons.get("proxyserver"))
@@ -64,6 +71,19 @@ class OllamaScript:
             logger.error("%s", error)  # the sentence says it all
         else:
             self.addons = [proxy]
+
+    def _change(self, changed: Sequence[str]) -> None:
+        if fixed := [name for name in changed if name in READ_ONCE]:
+            raise exceptions.OptionsError(f"{fixed[0]} is read at the start only: restart with the new value.")
+        if changed:
+            try:
+                self._settings = _read_settings()
+                self.addons[0].change(self._settings)
+            except SettingsError as error:
+                raise exceptions.OptionsError(str(error)) from None
+
+    def _watch(self, flow: HTTPFlow) -> FlowWatcher:
+        return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)
 
     async def running(self) -> None:
         """Wait for the port, so that a failure to open it still counts as one of the start."""
@@ -81,6 +101,15 @@ class OllamaScript:
         ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
         if "mode" in wanted and ctx.options.server:
             self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _has_list() -> bool:
+    """Whether flows are looked at, or saved: not so in a mitmdump that only serves."""
+    return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
+
+
+def _read_settings() -> Settings:
+    return _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
 
 
 def _with_users_address(settings: Settings) -> Settings:

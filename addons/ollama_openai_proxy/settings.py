@@ -203,6 +203,10 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int | None, Field(ge=1, le=65535), MustBe("a port number from 1 to 65535")] = Field(
         None, description="A port of its own for /metrics; without it they are at that path of the proxy's own port."
     )
+    keep_flows: Annotated[int, Field(ge=0), MustBe("a number, or 0 for all")] = Field(
+        1000,
+        description="mitmweb and mitmproxy: how many flows stay in the list; older ones go, unless they are marked. 0 is all.",
+    )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower), MustBe('"text" or "json"')] = Field(
         "text", description="The form of the log lines that the console command writes."
     )

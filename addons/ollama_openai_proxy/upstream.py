@@ -27,7 +27,7 @@ import logging
 import time
 from collections import deque
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,10 @@ if TYPE_CHECKING:
     from mitmproxy.proxy.layer import CommandGenerator
     from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
+    from .record import Watcher
+
 type Respond = Callable[[Request], Awaitable[Reply]]
+type Watch = Callable[[http.HTTPFlow], Watcher]
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +78,11 @@ class InProcessServer(connection.Server):
 
 
 class InProcessUpstream:
-    """Makes one coroutine function the upstream of any number of flows."""
+    """Makes one coroutine function the upstream of any number of flows; `watch` makes the watchers of their requests."""
 
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: Respond, watch: Watch | None = None) -> None:
         self._respond = respond
+        self._watch = watch
 
     def attach(self, flow: http.HTTPFlow) -> bool:
         """Let this upstream answer `flow`; to be called in the `requestheaders` or the `request` hook.
@@ -111,7 +115,7 @@ class InProcessUpstream:
         server.state = connection.ConnectionState.OPEN
         # HttpLayer takes an upstream that speaks HTTP/1 for one HTTP/2 request only.
         server.alpn = flow.client_conn.alpn
-        layer.connections[server] = _InProcessConnection(server, layer, handler, self._respond)
+        layer.connections[server] = _InProcessConnection(server, layer, handler, self._respond, self._watch)
         return True
 
     def detach(self, client: connection.Client) -> None:
@@ -124,7 +128,8 @@ class InProcessUpstream:
 
     async def answer(self, flow: http.HTTPFlow) -> None:
         """Answer a flow that has no live client, whole: set its response."""
-        reply = await self._respond(exchange_request(flow, flow.request.raw_content or b""))
+        request = exchange_request(flow, flow.request.raw_content or b"")
+        reply = await self._respond(replace(request, watcher=self._watch(flow) if self._watch else None))
         if isinstance(reply.body, bytes):
             content = reply.body
         else:
@@ -144,11 +149,14 @@ class _Output(events.ConnectionEvent):
 class _InProcessConnection(HttpConnection):
     """The layer that stands where `Http1Client` or `Http2Client` would; serves all streams of one client connection."""
 
-    def __init__(self, conn: InProcessServer, layer: HttpLayer, handler: ProxyConnectionHandler, respond: Respond) -> None:
+    def __init__(
+        self, conn: InProcessServer, layer: HttpLayer, handler: ProxyConnectionHandler, respond: Respond, watch: Watch | None
+    ) -> None:
         super().__init__(layer.context.fork(), conn)
         self._layer = layer
         self._handler = handler
         self._respond = respond
+        self._watch = watch
         self._bodies: dict[StreamId, list[bytes]] = {}
         self._uploads: dict[StreamId, _Upload] = {}
         self._tasks: dict[StreamId, asyncio.Task[None]] = {}
@@ -193,6 +201,8 @@ class _InProcessConnection(HttpConnection):
 
     def _start(self, stream_id: StreamId, request: Request) -> None:
         stream = self._layer.streams[stream_id]
+        if self._watch is not None:
+            request = replace(request, watcher=self._watch(stream.flow))
         self._tasks[stream_id] = asyncio.get_running_loop().create_task(
             self._serve(stream, request), name=f"answer to {request.method} {request.path}"
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from ..exchange import Reply, Request, Timeouts
+    from ..record import Watcher
     from ..translate.models import Model
     from ..translate.profiles import Profile, ProfileName
     from .sse import Chunk
@@ -119,9 +120,14 @@ class Backend:
         Raises:
             BackendError: the server cannot be reached, or broke off before its reply.
         """
+        watcher = current_record().watcher
+        if watcher is not None:
+            watcher.sent(self.name, self._base_url + target, request.body if body is None else body)
         coding = [] if body is None else [("Content-Encoding", "")]
         reply = await self._relay.send(request, target, body, [*self._replaced_headers(), *coding])
         _note_id(reply.headers)
+        if watcher is not None:
+            reply = _watched(reply, watcher)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -182,17 +188,25 @@ class Backend:
         """
         model = parameters["model"]
         adaptations = self._adaptations.get(model) or Adaptations()
+        watcher = current_record().watcher
         for _ in range(MOST_ATTEMPTS - 1):
             sent = adaptations.apply(parameters)
+            if watcher is not None:
+                watcher.sent(self.name, self._base_url, sent)
             try:
                 return await attempt(sent)
             except Refusal as refusal:
+                if watcher is not None:
+                    watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
                 if not adaptations.learn(sent, refusal.status, refusal.message, refusal.param):
                     raise
                 current_record().retries += 1
                 logger.info("back end %s refuses part of a call to %s; it is left out from now on", self.name, model)
                 self._adaptations[model] = adaptations
-        return await attempt(adaptations.apply(parameters))
+        sent = adaptations.apply(parameters)
+        if watcher is not None:
+            watcher.sent(self.name, self._base_url, sent)
+        return await attempt(sent)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -283,7 +297,10 @@ class ChunkStream:
                     return
                 reader = SseReader()
                 reads = response.iter_bytes()
+                watcher = current_record().watcher
                 async for data in reads:
+                    if watcher is not None:
+                        watcher.received(response.status_code, data)
                     if chunks := reader.feed(data):
                         yield chunks
                     if reader.done:
@@ -299,6 +316,20 @@ def _note_id(headers: Mapping[str, str]) -> None:
     """Note the id under which the server knows a call."""
     if own := headers.get("x-request-id"):
         current_record().backend_ids.append(own)
+
+
+def _watched(reply: Reply, watcher: Watcher) -> Reply:
+    if isinstance(reply.body, bytes):
+        watcher.received(reply.status, reply.body)
+        return reply
+    return replace(reply, body=_watched_parts(reply.status, reply.body, watcher))
+
+
+async def _watched_parts(status: int, parts: AsyncGenerator[bytes, None], watcher: Watcher) -> AsyncGenerator[bytes, None]:
+    async with aclosing(parts):
+        async for part in parts:
+            watcher.received(status, part)
+            yield part
 
 
 def _of_its_site(name: str) -> bool:

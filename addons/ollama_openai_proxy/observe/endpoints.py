@@ -7,7 +7,8 @@ from typing import Literal
 type Operation = Literal["chat", "text_completion", "embeddings"]
 
 OTHER = "other"
-"""The endpoint of every path that is not known."""
+"""The endpoint of every path that is not known, and the method of every request whose method is none."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 
 _PATHS = frozenset(
     {

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ..exchange import Reply
-from .endpoints import endpoint_of
+from .endpoints import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ NO_STATUS = "none"
 NO_BACKEND = "none"
 FIRST_PART_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # PROXY_HOST decides
 
 
@@ -118,7 +117,7 @@ class Metrics:
             thread.join()
 
     def _count(self, endpoint: str, record: Record) -> None:
-        method = record.method if record.method in _METHODS else "other"
+        method = record.method if record.method in METHODS else OTHER
         key = (endpoint, method, record.status)
         if (requests := self._requests_of.get(key)) is None:
             requests = self._requests_of[key] = self._requests.labels(endpoint, method, record.status or NO_STATUS)
@@ -216,6 +215,7 @@ class _Backend:
         self._retries = of.retries.labels(backend)
 
     def count(self, record: Record) -> None:
-        self._prompt_tokens.inc(record.prompt_tokens or 0)
-        self._completion_tokens.inc(record.completion_tokens or 0)
+        # A counter takes nothing negative, and back ends count as they like.
+        self._prompt_tokens.inc(max(record.prompt_tokens or 0, 0))
+        self._completion_tokens.inc(max(record.completion_tokens or 0, 0))
         self._retries.inc(record.retries)

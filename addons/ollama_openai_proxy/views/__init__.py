@@ -1,0 +1,1 @@
+"""What users of mitmweb and mitmproxy see."""
