@@ -13,8 +13,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from . import __version__
 from .downstream import Patience, stop_listening, teach_manners
 from .front import Front, is_upload
+from .observe.log import AccessLog
+from .observe.metrics import Metrics
+from .observe.tracing import tracer
 from .settings import is_loopback
 from .upstream import ARRIVED_AS, InProcessUpstream, exchange_request
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
     from .exchange import Reply, Request
+    from .front import Observer
     from .settings import Settings
     from .upstream import Watch
 
@@ -66,14 +71,25 @@ class ProxyAddon:
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         self._settings = settings
-        self._front = Front(settings)
+        self._metrics = Metrics(settings.proxy_mode, __version__)
+        self._tracing = tracer()
+        self._observers: list[Observer] = [AccessLog(), self._metrics, *([self._tracing] if self._tracing else [])]
+        self._front = self._make_front(settings)
         self._leaving: asyncio.Task[None] | None = None
         self._upstream = InProcessUpstream(self._respond, watch)
         self._patience = Patience(settings.client_timeout)
         teach_manners()
 
+    def _make_front(self, settings: Settings) -> Front:
+        return Front(settings, self._observers, None if settings.metrics_port else self._metrics)
+
     def running(self) -> None:
-        """Warn of what was perhaps not meant."""
+        """Open the port for metrics, if they have one, and warn of what was perhaps not meant."""
+        if port := self._settings.metrics_port:
+            try:
+                self._metrics.listen(self._settings.proxy_host, port)
+            except OSError as error:
+                logger.error("METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", port, error.strerror)
         if self._front.is_open and not is_loopback(self._settings.proxy_host):
             logger.warning(
                 "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.",
@@ -86,7 +102,7 @@ class ProxyAddon:
         Raises:
             SettingsError: a setting, or a file that one names, is wrong.
         """
-        front = Front(settings)
+        front = self._make_front(settings)
         former, self._front = self._front, front
         self._settings = settings
         self._leaving = asyncio.get_running_loop().create_task(_retire(former))
@@ -103,6 +119,9 @@ class ProxyAddon:
         await stop_listening()
         await self._front.drain(self._settings.drain_seconds)
         await self._front.close()
+        self._metrics.close()
+        if self._tracing is not None:
+            self._tracing.close()
 
     def client_connected(self, client: Client) -> None:
         """Watch what a client sends."""

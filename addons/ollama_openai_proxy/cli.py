@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
+        if args.action == "check":
+            return _check(settings)
         check_address(settings)
         _set_up_logging(settings)
         return asyncio.run(_serve(settings))
@@ -40,11 +42,26 @@ def _parser() -> argparse.ArgumentParser:
         epilog="environment variables, also read from a file .env in the working directory:\n\n" + _variables(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=["serve", "check"],
+        default="serve",
+        help="serve (the default), or check the settings and what is behind the proxy, and say what is wrong",
+    )
     parser.add_argument("--mode", choices=["translate", "fix"], help="instead of PROXY_MODE")
     parser.add_argument("--host", help="address to listen on, instead of PROXY_HOST")
     parser.add_argument("--port", help="port to listen on, instead of PROXY_PORT")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def _check(settings: Settings) -> int:
+    from .checkup import check, report
+
+    text, status = report(asyncio.run(check(settings)))
+    sys.stdout.write(text)
+    return status
 
 
 def _variables() -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import h11
 from mitmproxy import ctx
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import commands
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import _http1
 
 from .wire.frames import JSON_TYPE, error_body
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.connection import Client
     from mitmproxy.http import HTTPFlow, Request
-    from mitmproxy.proxy.events import Event
     from mitmproxy.proxy.layer import CommandGenerator
 
 type Phase = Literal["idle", "head", "body", "answer"]
@@ -200,12 +199,12 @@ def _read_request_head(lines: list[bytes]) -> Request:
     return _parse_request_head(lines)
 
 
-def _read_body(connection: _http1.Http1Server, event: Event) -> CommandGenerator[None]:
+def _read_body(connection: _http1.Http1Server, event: events.Event) -> CommandGenerator[None]:
     """Read on in a body; mitmproxy only closes the connection where its chunks are none."""
     for command in _read_on(connection, event):
         if isinstance(command, commands.CloseConnection) and not connection.request_done:
             connection.state = connection.done
-            if connection.response is None:
+            if connection.response is None and isinstance(event, events.DataReceived):
                 yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST))
         yield command
 

@@ -24,8 +24,9 @@ from .fix.server import FixServer
 from .guard.access import Access
 from .guard.gate import Gate
 from .guard.keys import brought_key
+from .observe.counts import read_counts
 from .observe.health import Health
-from .observe.log import AccessLog
+from .observe.metrics import METRICS
 from .record import Record, begin_record
 from .running import Running, goodbye, last_words
 from .settings import SettingsError
@@ -33,9 +34,10 @@ from .translate.surfaces import error_reply, surface_of
 from .translating import TranslateServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from .exchange import Request
+    from .observe.metrics import Metrics
     from .settings import Settings
 
 COMMAND_LINE = "ollama/"
@@ -74,11 +76,16 @@ class Observer(Protocol):
 class Front:
     """The whole proxy, free of what it listens with.
 
+    Args:
+        settings: of the proxy.
+        observers: who is told of each request.
+        metrics: what is shown at `/metrics`; None where they have a port of their own.
+
     Raises:
         SettingsError: a setting, or a file that one names, is wrong.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observers: Sequence[Observer] = (), metrics: Metrics | None = None) -> None:
         fixing = settings.proxy_mode == "fix"
         self._mender = Mender(_method_map(settings), restore=settings.fix_methods, pseudo_endpoints=fixing, bodiless=fixing)
         self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings)
@@ -86,7 +93,8 @@ class Front:
         self._access = Access(settings.ollama_origins, settings.proxy_host, any_host=fixing)
         self._gate = Gate(settings)
         self._health = Health(self._server.reach)
-        self._observers: list[Observer] = [AccessLog()]
+        self._observers = observers
+        self._metrics = metrics
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
 
@@ -128,6 +136,8 @@ class Front:
             request = _with_id(request, request_id)
         record = Record(request_id, request.method, request.path, request.arrived_as or request.method)
         record.watcher = request.watcher
+        record.traceparent = request.headers.get("traceparent", "")
+        record.tracestate = request.headers.get("tracestate", "")
         if self._passthrough:
             record.client_key = brought_key(request)
         begin_record(record)
@@ -153,6 +163,7 @@ class Front:
         reply = _with_headers(reply, headers)
         if isinstance(reply.body, bytes):
             record.bytes = 0 if request.method == "HEAD" else len(reply.body)
+            read_counts(record, reply.body)
             self._ended(record)
             return reply
         body = self._observed(reply, record)
@@ -177,6 +188,8 @@ class Front:
         if request.parts is not None and not is_upload(request):
             request = self._mender.mend(await self._gate.received(request))
             record.method, record.path = request.method, request.path
+        if self._metrics is not None and request.path == METRICS:
+            return self._metrics.reply()
         if lost := self._mender.lost_body(request):
             raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
         await self._gate.count(record.caller)
@@ -195,6 +208,7 @@ class Front:
     async def _observed(self, reply: Reply, record: Record) -> AsyncGenerator[bytes, None]:
         parts: AsyncGenerator[bytes, None] = reply.body  # type: ignore[assignment]  # it is no bytes here
         record.gone = True  # unless the end is reached
+        before = last = b""  # the end of what was sent
         try:
             async with aclosing(parts):
                 yield b""
@@ -206,7 +220,9 @@ class Front:
                     if record.watcher is not None and part:
                         record.watcher.told(part)
                     yield part
+                    before, last = last, part
             record.gone = False
+            read_counts(record, before + last)
         except asyncio.CancelledError:
             words = last_words(reply, record.path)
             if not (words and self._running.is_dismissed()):

@@ -15,7 +15,7 @@ from .translate.surfaces import error_event
 from .wire.frames import NDJSON_TYPE, error_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from .exchange import Reply
 from .translate.surfaces import Surface
@@ -32,13 +32,16 @@ def explained(reply: Reply, surface: Surface) -> Reply:
         return reply
     kind = reply.headers.get("Content-Type", "")
     if kind.startswith(NDJSON_TYPE):
-        return replace(reply, body=_lines(reply.body))
+        return replace(reply, body=_lines(reply.body, lambda error: error_body(error.message) + b"\n"))
     if kind.startswith(SSE_TYPE):
-        return replace(reply, body=_events(reply.body, surface))
+        # An empty line ends an event whose end is missing; by itself it is none.
+        return replace(reply, body=_lines(reply.body, lambda error: b"\n" + error_event(surface, error.status, error.message)))
     return reply
 
 
-async def _lines(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    parts: AsyncGenerator[bytes, None], last_words: Callable[[ApiError], bytes]
+) -> AsyncGenerator[bytes, None]:
     """Whole lines only: what comes behind a broken one could not be read."""
     rest = b""
     async with aclosing(parts):
@@ -52,18 +55,7 @@ async def _lines(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, No
                     rest += part
         except ApiError as error:
             current_record().error = error.kind
-            yield error_body(error.message) + b"\n"
+            yield last_words(error)
         else:
             if rest:
                 yield rest
-
-
-async def _events(parts: AsyncGenerator[bytes, None], surface: Surface) -> AsyncGenerator[bytes, None]:
-    async with aclosing(parts):
-        try:
-            async for part in parts:
-                yield part
-        except ApiError as error:
-            current_record().error = error.kind
-            # Ends an event that is broken; an empty one is none.
-            yield b"\n\n" + error_event(surface, error.status, error.message)

@@ -47,6 +47,9 @@ class Record:
         started: when its answer was begun, on `time.perf_counter`'s clock.
         model: the model's name as the client wrote it.
         backend: the name of the back end that answers; "ollama" in fix mode.
+        profile: the kind of that back end.
+        traceparent: the client's place in a distributed trace (W3C Trace Context).
+        tracestate: likewise.
         backend_ids: the ids under which back ends know their part of it.
         status: of the reply; 0 while there is none.
         error: the kind of error that the client was told, also within a stream; see `ApiError.kind`.
@@ -71,6 +74,9 @@ class Record:
     started: float = field(default_factory=time.perf_counter)
     model: str = ""
     backend: str = ""
+    profile: str = ""
+    traceparent: str = ""
+    tracestate: str = ""
     backend_ids: list[str] = field(default_factory=list)
     status: int = 0
     error: str = ""

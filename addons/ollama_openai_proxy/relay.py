@@ -99,7 +99,8 @@ class Relay:
         deadline = time.monotonic() + self._wait
         while True:
             try:
-                async with asyncio.timeout(self._timeouts.begin):
+                # An upload takes the time that it takes.
+                async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
                     return await self._opened().request(
                         method,
                         URL(self._base_url + target, encoded=True),
@@ -201,7 +202,13 @@ def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMulti
 def _end_to_end(fields: Iterable[tuple[str, str]], connection: Iterable[str]) -> CIMultiDict[str]:
     """The headers without those that are for one hop only."""
     named = {name.strip().lower() for value in connection for name in value.split(",")} - _FRAMING
-    return CIMultiDict((name, _valid(value)) for name, value in fields if name.lower() not in HOP_BY_HOP | named)
+    # Of a name that comes in two spellings, aiohttp would send the last value only.
+    spelt: dict[str, str] = {}
+    return CIMultiDict(
+        (spelt.setdefault(name.lower(), name), _valid(value))
+        for name, value in fields
+        if name.lower() not in HOP_BY_HOP | named
+    )
 
 
 def _valid(value: str) -> str:

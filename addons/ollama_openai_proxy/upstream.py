@@ -297,13 +297,17 @@ class _Upload:
             self._changed.clear()
             await self._changed.wait()
 
+    def _check(self) -> None:
+        if self._abandoned:
+            raise ConnectionResetError("the client left before the end of its request")
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while not self._abandoned:
+        while True:
+            self._check()
             while not self._parts:
                 self._changed.clear()
                 await self._changed.wait()
-                if self._abandoned:
-                    return
+                self._check()
             part = self._parts.popleft()
             self._waiting -= len(part)
             self._changed.set()

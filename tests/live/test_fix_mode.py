@@ -742,6 +742,26 @@ def test_a_large_upload_passes_unbuffered(
     assert peak_memory(proxy.pid) - before < 20 * MIB
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_an_upload_that_breaks_off_does_so_for_ollama_too(upstream: StrictOllama, proxy: ProxyProcess, framing: str) -> None:
+    upstream.last_blob, upstream.blob_received = None, 0
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
+        raw.sendall(f"POST {BLOB} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n4\r\nhalf\r\n".encode())
+        wait_until(lambda: upstream.blob_received > 0)
+        left = time.monotonic()
+    noticed = upstream.wait_for_disconnect(timeout=1)
+    assert upstream.last_blob is None
+    assert noticed is not None
+    assert noticed - left < 0.5
+
+
+def test_an_upload_that_ollama_refuses_in_the_middle_is_answered_with_its_error(
+    upstream: StrictOllama, client: httpx.Client
+) -> None:
+    response = client.post("/api/blobs/nonsense", content=(b"x" * MIB for _ in range(20)))
+    assert (response.status_code, response.json()) == (400, {"error": "invalid digest format"})
+
+
 def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
     deadline = time.monotonic() + timeout
     while not condition():

@@ -152,8 +152,8 @@ def test_where_ollama_is_down_the_client_is_told_so_at_once_and_in_its_own_words
     assert response.status_code == 502
     assert response.headers["Content-Type"].startswith(JSON)
     text = error_of(path, response.json())
-    assert nowhere in text
-    assert "refused" in text.lower()
+    assert f"cannot connect to Ollama at {nowhere}: Connection refused; " in text
+    assert "OLLAMA_UPSTREAM_URL" in text
 
 
 def test_a_large_upload_to_an_ollama_that_is_down_is_refused_before_it_has_arrived(in_front_of_nothing: str) -> None:
@@ -219,9 +219,9 @@ def test_openais_events_that_break_off_end_with_an_error_that_its_sdk_raises(
 
 def test_half_an_event_does_not_swallow_the_error(upstream: BreakingOllama, client: httpx.Client) -> None:
     upstream.next = Breaking(EVENTS, [*CHUNKS, b'data: {"id":"1",'])
-    *events, half, last, rest = client.post("/v1/chat/completions", json={}).content.split(b"\n\n")
-    assert ([event + b"\n\n" for event in events], half, rest) == (CHUNKS, b'data: {"id":"1",', b"")
-    assert "broke off" in error_of("/v1/chat/completions", json.loads(last.removeprefix(b"data: ")))
+    *events, last, rest = client.post("/v1/chat/completions", json={}).content.split(b"\n\n")
+    assert ([event + b"\n\n" for event in events], rest) == (CHUNKS, b"")
+    assert "broke off" in error_of("/v1/chat/completions", json.loads(last.strip().removeprefix(b"data: ")))
 
 
 def test_anthropics_events_that_break_off_end_with_an_error_that_its_sdk_raises(
@@ -279,11 +279,14 @@ def test_an_ollama_that_is_killed_in_the_middle_of_a_stream_leaves_an_error_and_
         assert server.stdout is not None
         assert server.stdout.readline() == "listening\n"
         url = f"{in_front_of_nothing}/api/generate"
-        with httpx.stream("POST", url, json={}, trust_env=False, timeout=5) as response:
-            parts = response.iter_raw()
-            assert next(parts) == FRAMES[0]
+        try:
+            with httpx.stream("POST", url, json={}, trust_env=False, timeout=5) as response:
+                parts = response.iter_raw()
+                assert next(parts) == FRAMES[0]
+                server.kill()
+                assert "broke off" in json.loads(b"".join(parts))["error"]
+        finally:
             server.kill()
-            assert "broke off" in json.loads(b"".join(parts))["error"]
     assert httpx.get(f"{in_front_of_nothing}/api/tags", trust_env=False).status_code == 502
 
 
@@ -326,12 +329,10 @@ def test_a_slow_reader_slows_ollama_and_not_the_proxys_memory(upstream: Breaking
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
         raw.sendall(b"POST /api/pull HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         held = sent_when_it_stops(upstream)
-        print("HELD", held)
         assert 0 < held < 40 * MIB
         received = sum(len(part) for part in iter(lambda: raw.recv(MIB), b""))
     assert received > size
-    print("MEM", peak_memory(proxy.pid) - before)
-    assert peak_memory(proxy.pid) - before < 32 * MIB
+    assert peak_memory(proxy.pid) - before < 20 * MIB
 
 
 def sent_when_it_stops(upstream: BreakingOllama) -> int:

@@ -83,17 +83,17 @@ def test_however_frames_are_split_the_same_bytes_pass(parts: list[bytes], cut: b
 
 
 @pytest.mark.parametrize("kind", ["text/event-stream", "text/event-stream; charset=utf-8"])
-def test_events_pass_as_they_arrive(kind: str) -> None:
-    parts = [b"data: {", b"}\n", b"\ndata: [DONE]\n\n"]
-    assert told({"Content-Type": kind}, *parts, surface="openai") == parts
+def test_events_pass_in_whole_lines(kind: str) -> None:
+    parts = [b"data: {", b"}\n", b"\ndata: [DONE]\n\n", b": bye"]
+    assert told({"Content-Type": kind}, *parts, surface="openai") == [b"data: {}\n", b"\ndata: [DONE]\n\n", b": bye"]
 
 
 @pytest.mark.parametrize("surface", ["openai", "ollama"])
 def test_events_that_break_off_end_with_an_error_event(surface: Surface) -> None:
     *passed, last = told(EVENTS, b"data: {}\n\n", b"data: {", error=CUT, surface=surface)
-    assert passed == [b"data: {}\n\n", b"data: {"]
-    # The broken event is ended first.
-    assert last.startswith(b"\n\ndata: {")
+    assert passed == [b"data: {}\n\n"]
+    # An event whose end is missing is ended first.
+    assert last.startswith(b"\ndata: {")
     assert last.endswith(b"}\n\n")
     error = json.loads(last.strip().removeprefix(b"data: "))["error"]
     assert (error["message"], error["type"]) == ("Ollama broke off its answer", "api_error")
@@ -101,7 +101,7 @@ def test_events_that_break_off_end_with_an_error_event(surface: Surface) -> None
 
 def test_so_do_anthropics_with_its_own() -> None:
     last = told(EVENTS, error=CUT, surface="anthropic")[-1]
-    assert last.startswith(b"\n\nevent: error\ndata: {")
+    assert last.startswith(b"\nevent: error\ndata: {")
     assert last.endswith(b"}\n\n")
     data = json.loads(last.partition(b"data: ")[2])
     assert data == {"type": "error", "error": {"type": "api_error", "message": "Ollama broke off its answer"}}

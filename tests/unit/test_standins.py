@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -23,6 +24,7 @@ from ollama import Client, ResponseError
 from openai.types.chat import ChatCompletionChunk
 
 from tests.standins import (
+    COUNTED,
     Chunk,
     Cut,
     Done,
@@ -418,6 +420,35 @@ def test_a_failed_test_is_told_by_its_own_error() -> None:
 
     with pytest.raises(KeyError):
         fail()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("responses", {"model": "m", "input": "hello"}),
+        ("messages", {"model": "m", "messages": PROMPT, "max_tokens": 5}),
+        ("messages/count_tokens", {"model": "m", "messages": PROMPT}),
+        ("audio/transcriptions", None),
+    ],
+)
+def test_only_a_backend_with_everything_has_further_calls(backend: ScriptedBackend, path: str, body: Any) -> None:
+    content = b"--x--" if body is None else json.dumps(body).encode()
+    assert httpx.post(f"{backend.base_url}/{path}", content=content).status_code == 404
+    with ScriptedBackend(everything=True) as full:
+        assert httpx.post(f"{full.base_url}/{path}", content=content).status_code == 200
+        full.reply_with(Error(500))
+        assert httpx.post(f"{full.base_url}/{path}", content=content).status_code == 500
+
+
+async def test_further_calls_are_answered_as_the_sdks_read_them() -> None:
+    with ScriptedBackend(everything=True) as full:
+        async with ask(full) as client, client.responses.stream(model="m", input="hello") as events:
+            assert (await events.get_final_response()).output_text == "Hello world!"
+        async with anthropic.AsyncAnthropic(base_url=full.url, api_key="any", max_retries=0) as client_of_messages:
+            asked: Any = {"model": "m", "messages": PROMPT}
+            async with client_of_messages.messages.stream(max_tokens=5, **asked) as pieces:
+                assert "".join([piece async for piece in pieces.text_stream]) == "Hello world!"
+            assert (await client_of_messages.messages.count_tokens(**asked)).input_tokens == COUNTED
 
 
 def test_lax_backend_takes_anything() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 from multidict import CIMultiDict
+from pydantic_core import from_json
 
 from ..errors import BackendError
 from ..record import current_record
@@ -140,14 +141,14 @@ class Backend:
         try:
             with self.errors():
                 async with asyncio.timeout(self._timeouts.begin):
-                    page = await self._client.models.list(extra_headers=self._headers())
+                    reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
+                listing = _listing(from_json(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
                 return []
             raise
         self.lists_models = True
-        listing = [entry.model_dump() for entry in page.data or []]
         if self._detect:
             self.profile = detect_profile(self._base_url, listing)
         return read_models(listing, time.time(), self.name)
@@ -348,6 +349,20 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
 def _framed(response: httpx2.Response) -> bool:
     headers = response.headers
     return "content-length" in headers or "transfer-encoding" in headers or response.http_version == "HTTP/2"
+
+
+def _listing(answer: Any) -> list[dict[str, Any]]:
+    """The entries of a list of models, which Together gives bare.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    entries = answer.get("data") if isinstance(answer, dict) else answer
+    if entries is None and isinstance(answer, dict) and "data" in answer:
+        return []  # Ollama's empty list
+    if not isinstance(entries, list):
+        raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _arguments(known: frozenset[str], parameters: Parameters) -> Parameters:

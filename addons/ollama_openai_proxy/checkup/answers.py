@@ -66,7 +66,8 @@ def is_page(body: bytes) -> bool:
 
 def why_unreachable(error: ApiError, what: str, place: str) -> str:
     """Why there was no answer, and what to do."""
-    for cause in _causes(error):
+    # The first one is what happened; the others tell how it was passed on.
+    for cause in reversed(list(_causes(error))):
         match cause:
             case ssl.SSLCertVerificationError():
                 return (

@@ -132,13 +132,10 @@ async def _fault(server: _Server, reply: Reply, body: bytes) -> Finding | None:
             return await _elsewhere(server, body)
         case _ if status != 200:
             return Finding("problem", f"{server} answers {status}{said}: see its log")
-    match as_json(body):
-        case {"data": None}:
-            return None
-        case {"data": list(entries)} if all(isinstance(entry, dict) for entry in entries):
-            return None
-        case _ if better := await _better_url(server):
-            return _not_there(server, better)
+    if _is_list(body):
+        return None
+    if better := await _better_url(server):
+        return _not_there(server, better)
     what = "a web page" if is_page(body) else "something else"
     return Finding("problem", f"{server} answers with {what} instead of a list of models: correct {server.place}")
 
@@ -168,7 +165,7 @@ def _not_there(server: _Server, better: str) -> Finding:
 async def _better_url(server: _Server) -> str | None:
     """A URL like that of the server at which there is an OpenAI API."""
     base = next((server.url.removesuffix(call) for call in _CALLS if server.url.endswith(call)), server.url)
-    root = base.removesuffix("/api")
+    root = base.removesuffix("/v1").removesuffix("/api")
     candidates = dict.fromkeys([base, base + "/v1", root + "/v1", root + "/api/v1"])
     for url in candidates:
         if url == server.url or url.endswith("/v1/v1"):
@@ -181,8 +178,17 @@ async def _better_url(server: _Server) -> str | None:
             continue
         finally:
             await backend.close()
-        match reply.status, as_json(body):
-            # A server that wants a key says so in JSON.
-            case (200, {"data": _}) | (401 | 403, {}):
-                return url
+        # A server that wants a key says so in JSON.
+        if (reply.status == 200 and _is_list(body)) or (reply.status in (401, 403) and isinstance(as_json(body), dict)):
+            return url
     return None
+
+
+def _is_list(body: bytes) -> bool:
+    """Whether it lists models."""
+    match as_json(body):
+        case {"data": None}:
+            return True
+        case {"data": list(entries)} | list(entries):
+            return all(isinstance(entry, dict) for entry in entries)
+    return False

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Fields whose text is taken as it is, even if it looks like a number.
 _TEXTS = frozenset({"model", "name", "prompt", "system", "template", "suffix", "from", "source", "destination"})
+_OWN_SITE = frozenset({"none", "same-origin"})
 
 
 class Mender:
@@ -98,6 +99,9 @@ def _is_mangled_preflight(request: Request) -> bool:
 
 def _filled_from_query(request: Request) -> Request:
     """The request with the parameters of its query as its body, if it has some."""
+    # A page may let any browser get an image from here. What its user asked for comes from no other site.
+    if request.headers.get("sec-fetch-site", "none") not in _OWN_SITE:
+        return request
     query = request.target.partition("?")[2]
     try:
         parameters = parse_qs(query, keep_blank_values=True)

@@ -43,6 +43,7 @@ class Models:
         record.model = name
         if model is not None:
             record.backend = model.backend
+            record.profile = self._catalogue.backend_of(model).profile.name
         return model
 
     async def require(self, name: str, *, nameless: str = "model is required", quoted: bool = False) -> Model:

@@ -80,7 +80,10 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         request_id = "" if hasattr(record, "fields") else current_record().request_id
-        return super().format(record) + (f" ({request_id})" if request_id else "")
+        # A path or a server's message with a line break in it would make a line of its own.
+        line = super().format(record).replace("\r", "\\r")
+        line = line if record.exc_info else line.replace("\n", "\\n")
+        return line + (f" ({request_id})" if request_id else "")
 
 
 class JsonFormatter(logging.Formatter):
@@ -105,14 +108,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def _as_text(fields: dict[str, Any]) -> str:
-    head = f"{fields['method']} {fields['path']} → {fields['status']}" if fields.get("method") else ""
+    head = f"{_word(fields.get('method', '-'))} {_word(fields.get('path', '-'))} → {fields['status']}"
     rest = [f"{name}={_word(value)}" for name, value in fields.items() if name not in ("method", "path", "status")]
     return " ".join([head, *rest])
 
 
 def _word(value: Any) -> str:
     text = ",".join(value) if isinstance(value, list) else str(value)
-    return json.dumps(text, ensure_ascii=False) if any(character.isspace() or character == '"' for character in text) else text
+    plain = text.isprintable() and not any(character in ' "' for character in text)
+    return text if plain else json.dumps(text)
 
 
 def _milliseconds(seconds: float | None) -> float | None:

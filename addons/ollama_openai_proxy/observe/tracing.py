@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from importlib.metadata import entry_points
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..record import Record
 
 SERVICE = "ollama-openai-proxy"
+FAREWELL = 2.0
+"""Seconds that the last spans have to be sent."""
 _WANTED_BY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER")
 _PROVIDERS = {
     "azure": "azure.ai.openai",
@@ -92,13 +95,16 @@ class Tracing:
         span.end(started + _nanoseconds(record.duration or 0.0))
 
     def close(self) -> None:
-        """Send what is still to be sent; takes some seconds where that is not possible."""
-        self._provider.shutdown()
+        """Send what is still to be sent, if that is possible within `FAREWELL`."""
+        # An exporter tries again for longer than a proxy that stops should wait.
+        farewell = Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        farewell.start()
+        farewell.join(FAREWELL)
 
     def _parent(self, record: Record) -> Context:
         from opentelemetry.context import Context
 
-        carrier = {"traceparent": getattr(record, "traceparent", ""), "tracestate": getattr(record, "tracestate", "")}
+        carrier = {"traceparent": record.traceparent, "tracestate": record.tracestate}
         return self._propagator.extract({name: value for name, value in carrier.items() if value}, Context())
 
 
@@ -176,7 +182,7 @@ def _attributes(record: Record) -> dict[str, AttributeValue]:
 
 
 def _provider_name(record: Record) -> str:
-    profile = getattr(record, "profile", "") or ("ollama" if record.backend == "ollama" else "generic")
+    profile = record.profile or ("ollama" if record.backend == "ollama" else "generic")
     return _PROVIDERS.get(profile, profile)
 
 

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 def renamed(reply: Reply, target: str, name: str) -> Reply:
     """The reply with `name` for `target` wherever JSON or events say which model answered."""
-    if target == name or reply.length is not None:
+    if target == name:
         return reply
     rename = _Renaming(target, name)
     if isinstance(reply.body, bytes):
         return replace(reply, body=rename(reply.body))
-    return replace(reply, body=_lines(reply.body, rename))
+    if reply.length is not None and "json" not in reply.headers.get("Content-Type", ""):
+        # A file, in which there is no name.
+        return reply
+    return replace(reply, body=_lines(reply.body, rename), length=None)
 
 
 class _Renaming:
@@ -38,14 +41,13 @@ class _Renaming:
 
 async def _lines(parts: AsyncGenerator[bytes, None], rename: _Renaming) -> AsyncGenerator[bytes, None]:
     """Line by line, so that no name is cut in two."""
-    rest = b""
+    rest: list[bytes] = []
     async with aclosing(parts):
         async for part in parts:
             end = part.rfind(b"\n") + 1
             if end:
-                yield rename(rest + part[:end])
-                rest = part[end:]
-            else:
-                rest += part
-    if rest:
-        yield rename(rest)
+                yield rename(b"".join([*rest, part[:end]]))
+                rest = []
+            rest.append(part[end:])
+    if last := b"".join(rest):
+        yield rename(last)

@@ -1,1 +1,1 @@
-"""What users of mitmweb and mitmproxy see."""
+"""What users of mitmweb and mitmproxy see: content views, commands, and comments in the list of flows."""

@@ -75,10 +75,22 @@ def test_the_reply_keeps_all_but_its_body() -> None:
     assert renamed(reply, "t", "n") == Reply(404, {"A": "b"}, b'{"model":"n"}', head_first=True)
 
 
-def test_nothing_is_touched_where_the_names_are_the_same_or_the_size_is_promised() -> None:
-    same, sized = Reply(200, {}, b'{"model":"t"}'), Reply(200, {}, parted([b'{"model":"t"}']), length=13)
+def test_nothing_is_touched_where_the_names_are_the_same_or_the_reply_is_a_file() -> None:
+    same, file = Reply(200, {}, b'{"model":"t"}'), Reply(200, {"Content-Type": "audio/wav"}, parted([b"RIFF"]), length=4)
     assert renamed(same, "t", "t") is same
-    assert renamed(sized, "t", "n") is sized
+    assert renamed(file, "t", "n") is file
+
+
+def test_a_large_object_may_get_another_size() -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    large = renamed(Reply(200, headers, parted([b'{"data":[1,', b"2],", b'"model":"', b't"}']), length=27), "t", "alias")
+    assert (large.status, large.headers, large.length) == (200, headers, None)
+    assert asyncio.run(collected(large)) == [b'{"data":[1,2],"model":"alias"}']
+
+
+def test_the_size_that_a_reply_to_head_announces_stays() -> None:
+    announced = Reply(200, {"Content-Type": "application/json"}, length=27)
+    assert renamed(announced, "t", "alias") == announced
 
 
 @given(st.lists(st.integers(0, len(EVENTS))))
