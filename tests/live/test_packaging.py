@@ -9,9 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tomllib
 import tempfile
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
