@@ -73,7 +73,8 @@ class Patience:
 
     def disconnected(self, client: Client) -> None:
         """Forget a client; to be called in the `client_disconnected` hook."""
-        self._readers.pop(client.id, None)
+        if reader := self._readers.pop(client.id, None):
+            reader.close()
 
     def refuse(self, flow: HTTPFlow, status: HTTPStatus, message: str) -> None:
         """Answer and end a flow that mitmproxy would not let a hook answer."""
@@ -163,6 +164,10 @@ class _Reader(asyncio.StreamReader):
             return None
         extra = self._received / LEAST_RATE if self._phase == "body" else 0
         return self._since + self._seconds + extra
+
+    def close(self) -> None:
+        """Close the connection, which mitmproxy forgets where two of its layers want that at a time, as for TLS."""
+        self._writer.close()
 
     def send_away(self, status: HTTPStatus, message: str) -> bytes:
         """Tell the client why its connection is about to be closed; gives the end of its stream."""

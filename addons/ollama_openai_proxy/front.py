@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
 REQUEST_ID = "X-Request-Id"
+ANTHROPIC_REQUEST_ID = "Request-Id"
+"""Where Anthropic's SDKs look for it."""
 BLOBS = "/api/blobs/"
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
@@ -158,6 +160,8 @@ class Front:
             raise
         record.status = reply.status
         headers = {REQUEST_ID: request_id}
+        if surface_of(request.path) == "anthropic":
+            headers[ANTHROPIC_REQUEST_ID] = request_id
         if self._health.draining:
             headers["Connection"] = "close"
         reply = _with_headers(reply, headers)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 type Parameters = dict[str, Any]
 
+_TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+
 
 def chat_parameters(request: ChatRequest, model: Model, profile: Profile) -> Parameters:
     """The arguments of `chat.completions.create` for a chat.
@@ -89,7 +91,10 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
         InvalidRequest: an option is of a wrong type.
     """
     defaults = sampling_parameters(check_options(dict(model.options)), profile) if model.options else {}
-    added = {name: value for name, value in defaults.items() if name not in call}
+    set_by_call = set(call)
+    if not set_by_call.isdisjoint(_TOKEN_LIMITS):
+        set_by_call |= _TOKEN_LIMITS  # two names of one limit, of which a server takes one only
+    added = {name: value for name, value in defaults.items() if name not in set_by_call}
     messages = call.get("messages")
     if model.system and isinstance(messages, list):
         roles = {message.get("role") for message in messages if isinstance(message, dict)}

@@ -50,7 +50,7 @@ def described(data: object, otherwise: str = "image") -> str:
 def _kind(text: str) -> str:
     digits = "".join(text.split())
     try:
-        head = base64.b64decode(digits[: len(digits) // 4 * 4].replace("-", "+").replace("_", "/"))
+        head = base64.b64decode(digits[: len(digits) // 4 * 4].replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
         return "not base64"
     if head[:4] == b"RIFF" and head[8:12] in _WITHIN:

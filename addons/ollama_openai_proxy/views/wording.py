@@ -93,7 +93,7 @@ def span(seconds: float) -> str:
 
 def indented(text: str) -> str:
     """Each line moved to the right."""
-    return "  " + text.replace("\n", "\n  ")
+    return "\n".join([f"  {line}" if line else line for line in text.split("\n")])
 
 
 def section(title: str, text: str) -> str:
