@@ -107,6 +107,14 @@ class ProxyAddon:
         self._settings = settings
         self._leaving = asyncio.get_running_loop().create_task(_retire(former))
 
+    async def model_names(self) -> list[str]:
+        """The names of the models.
+
+        Raises:
+            ApiError: nobody could be asked.
+        """
+        return await self._front.model_names()
+
     async def _respond(self, request: Request) -> Reply:
         return await self._front.respond(request)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -64,6 +65,18 @@ class Reply:
     body: bytes | AsyncGenerator[bytes, None] = b""
     length: int | None = None
     head_first: bool = False
+
+
+async def content_of(reply: Reply) -> bytes:
+    """The whole body of a reply.
+
+    Raises:
+        ApiError: it broke off.
+    """
+    if isinstance(reply.body, bytes):
+        return reply.body
+    async with aclosing(reply.body) as parts:
+        return b"".join([part async for part in parts])
 
 
 class Timeouts(NamedTuple):

@@ -58,6 +58,9 @@ class Server(Protocol):
     async def reach(self) -> None:
         """Return when what is behind the proxy could be reached; an `ApiError` is raised otherwise."""
 
+    async def model_names(self) -> list[str]:
+        """What `/api/tags` lists; an `ApiError` is raised."""
+
     def allowed_methods(self, request: Request) -> str | None:
         """The methods of the request's path, where the path exists and the method is not among them."""
 
@@ -104,6 +107,14 @@ class Front:
     def is_open(self) -> bool:
         """Whether everyone may call."""
         return not self._gate.needs_key
+
+    async def model_names(self) -> list[str]:
+        """The names of the models.
+
+        Raises:
+            ApiError: nobody could be asked.
+        """
+        return await self._server.model_names()
 
     async def drain(self, seconds: float) -> None:
         """Let running answers end, for so many seconds; then end them with an error."""

@@ -39,9 +39,7 @@ def explained(reply: Reply, surface: Surface) -> Reply:
     return reply
 
 
-async def _lines(
-    parts: AsyncGenerator[bytes, None], last_words: Callable[[ApiError], bytes]
-) -> AsyncGenerator[bytes, None]:
+async def _lines(parts: AsyncGenerator[bytes, None], last_words: Callable[[ApiError], bytes]) -> AsyncGenerator[bytes, None]:
     """Whole lines only: what comes behind a broken one could not be read."""
     rest = b""
     async with aclosing(parts):

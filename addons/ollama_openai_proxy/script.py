@@ -16,6 +16,8 @@ from mitmproxy.proxy.mode_servers import ServerInstance
 
 from .addon import ProxyAddon, mitm_options
 from .settings import Settings, SettingsError, check_address, load_settings
+from .views import contentviews
+from .views.commands import Commands
 from .views.watching import FlowWatcher
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class OllamaScript:
     name = "ollama_openai_proxy"
 
     def __init__(self) -> None:
-        self.addons: list[ProxyAddon] = []
+        self.addons: list[ProxyAddon | Commands] = []
+        self._proxy: ProxyAddon
         self._settings: Settings
         self._rebinding: asyncio.Task[bool] | None = None
 
@@ -71,6 +74,10 @@ class OllamaScript:
             logger.error("%s", error)  # the sentence says it all
         else:
             self.addons = [proxy]
+            if _has_list():
+                contentviews.register()
+                self.addons.append(Commands(proxy.model_names, self._url))
+            self._proxy = proxy
 
     def _change(self, changed: Sequence[str]) -> None:
         if fixed := [name for name in changed if name in READ_ONCE]:
@@ -78,9 +85,14 @@ class OllamaScript:
         if changed:
             try:
                 self._settings = _read_settings()
-                self.addons[0].change(self._settings)
+                self._proxy.change(self._settings)
             except SettingsError as error:
                 raise exceptions.OptionsError(str(error)) from None
+
+    def _url(self) -> str:
+        """Where clients find the proxy."""
+        host = "127.0.0.1" if self._settings.proxy_host in ("", "0.0.0.0", "::") else self._settings.proxy_host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.proxy_port}"
 
     def _watch(self, flow: HTTPFlow) -> FlowWatcher:
         return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)

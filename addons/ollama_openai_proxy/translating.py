@@ -24,9 +24,9 @@ class TranslateServer:
 
     def __init__(self, settings: Settings) -> None:
         self._catalogue = Catalogue(settings)
-        models = Models(self._catalogue)
-        self._ollama = OllamaServer(settings, self._catalogue, models)
-        self._openai = OpenAIServer(models, self._catalogue)
+        self._models = Models(self._catalogue)
+        self._ollama = OllamaServer(settings, self._catalogue, self._models)
+        self._openai = OpenAIServer(self._models, self._catalogue)
 
     async def close(self) -> None:
         """Close the connections to the back ends."""
@@ -39,6 +39,14 @@ class TranslateServer:
             ApiError: it does not.
         """
         await self._catalogue.default.models()
+
+    async def model_names(self) -> list[str]:
+        """The names of `/api/tags`.
+
+        Raises:
+            ApiError: no back end could be asked.
+        """
+        return [model.id for model in await self._models.list()]
 
     def allowed_methods(self, request: Request) -> str | None:
         """The methods of the request's path, where the path exists and the method is not among them."""

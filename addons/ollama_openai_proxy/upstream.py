@@ -51,7 +51,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionIO
 
-from .exchange import Reply, Request
+from .exchange import Reply, Request, content_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
@@ -130,11 +130,7 @@ class InProcessUpstream:
         """Answer a flow that has no live client, whole: set its response."""
         request = exchange_request(flow, flow.request.raw_content or b"")
         reply = await self._respond(replace(request, watcher=self._watch(flow) if self._watch else None))
-        if isinstance(reply.body, bytes):
-            content = reply.body
-        else:
-            async with aclosing(reply.body) as parts:
-                content = b"".join([part async for part in parts])
+        content = await content_of(reply)
         flow.response = _response(flow.request, Reply(reply.status, reply.headers, content))
         flow.response.raw_content = content
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from ..exchange import Request
+from ..errors import BackendError
+from ..exchange import Request, content_of
 from ..heartbeat import with_heartbeat
 from ..interruption import explained
 from ..record import current_record
@@ -72,6 +73,18 @@ class FixServer:
             ApiError: it does not.
         """
         await self._relay.send(Request("GET", "/api/version"), "/api/version")
+
+    async def model_names(self) -> list[str]:
+        """The names that Ollama lists.
+
+        Raises:
+            ApiError: it cannot be reached, or answers something else.
+        """
+        reply = await self._relay.send(Request("GET", "/api/tags"), "/api/tags")
+        try:
+            return [model["name"] for model in from_json(await content_of(reply))["models"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackendError(502, "Ollama sent a list of models that cannot be understood") from error
 
     async def _ask(self, request: Request) -> Reply:
         current_record().backend = "ollama"

@@ -9,6 +9,7 @@ from ..errors import InvalidRequest
 from ..exchange import Reply
 from ..heartbeat import with_heartbeat
 from ..models.lookup import require_capabilities
+from ..record import current_record
 from ..translate.answers import AnswerReader
 from ..translate.context import write_context
 from ..translate.parameters import (
@@ -88,7 +89,19 @@ class Generation:
 
     async def _answer(self, asked: ChatRequest | GenerateRequest, model: Model, answer: Answer, frames: Frames) -> Reply:
         self._residents.used(model, asked.keep_alive)
+        self._note_differences(asked, model)
         return await (with_heartbeat(answer.streamed(), frames, self._heartbeat) if asked.stream else answer.whole())
+
+    def _note_differences(self, asked: ChatRequest | GenerateRequest, model: Model) -> None:
+        """Tell whoever watches the call what the back end gets otherwise than the client sent it."""
+        watcher = current_record().watcher
+        if watcher is None:
+            return
+        if model.target != asked.model:
+            watcher.note(f"the model {asked.model} is {model.target} at the back end {model.backend}")
+        profile = self._catalogue.backend_of(model).profile
+        if unknown := sorted(set(asked.options) - set(profile.options)):
+            watcher.note(f"not sent, since a server of the kind {profile.name} does not know them: {', '.join(unknown)}")
 
     def _idle(self, model: Model, frames: Frames, keep_alive: float | None) -> Reply:
         """The reply to a call without anything to answer, by which clients load and unload models."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
 
+from ..exchange import content_of
 from ..translate.errors import error_text
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ async def whole(reply: Reply) -> Reply:
     """
     if reply.status not in NO_ROUTE or isinstance(reply.body, bytes):
         return reply
-    async with aclosing(reply.body) as parts:
-        return replace(reply, body=b"".join([part async for part in parts]), length=None, head_first=False)
+    return replace(reply, body=await content_of(reply), length=None, head_first=False)
 
 
 def names_no_route(reply: Reply) -> bool:

@@ -54,11 +54,12 @@ def statistics_of(calls: Iterable[Mapping[str, Any]]) -> str:
     """Figures for each model.
 
     Args:
-        calls: of each call, what `flow.metadata["ollama"]` holds.
+        calls: of each call, what `flow.metadata["ollama"]` holds; those about no model count where they failed.
     """
     models: dict[str, list[Mapping[str, Any]]] = {}
     for call in calls:
-        models.setdefault(text_of(call.get("model")) or "(no model)", []).append(call)
+        if call.get("model") or call.get("error"):
+            models.setdefault(text_of(call.get("model")) or "(no model)", []).append(call)
     if not models:
         return "There is no call to count.\n"
     heading = ("model", "requests", "errors", "prompt tokens", "answer tokens", "tokens/s", "median first part")

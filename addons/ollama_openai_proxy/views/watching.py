@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy import ctx
 from mitmproxy.hooks import UpdateHook
 
+from .both_sides import BACKEND, CALL
 from .glance import comment_of, marker_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
     from ..record import Record
 
-CALL = "ollama"
-"""In a flow's metadata: what is known of the call."""
-BACKEND = "ollama_backend"
-"""In a flow's metadata: the call's other side."""
 MOST_KEPT = 1 << 20
 REFRESH = 0.3
 """Seconds between two looks of the user interface at a flow whose answer is being made."""
@@ -78,6 +75,8 @@ class FlowWatcher:
         }
         self._flow.comment = comment_of(self._flow.metadata[CALL])
         self._flow.marked = self._flow.marked or marker_of(self._flow.metadata[CALL])
+        # At once: the flow is about to be saved, where flows are.
+        self._store()
         self._changed()
         forget_oldest(self._keep)
 
@@ -91,6 +90,10 @@ class FlowWatcher:
 
     def _show(self) -> None:
         self._refresh = None
+        self._store()
+        asyncio.get_running_loop().create_task(ctx.master.addons.trigger_event(UpdateHook([self._flow])))
+
+    def _store(self) -> None:
         if self._answer:
             self._side()["answer"] = self._answer.decode("utf-8", "replace")
             self._side()["truncated"] = len(self._answer) >= MOST_KEPT
@@ -98,7 +101,6 @@ class FlowWatcher:
         if response is not None and response.stream and self._told:
             # It has been sent already, so this is for the eye only.
             response.data.content = bytes(self._told)
-        asyncio.get_running_loop().create_task(ctx.master.addons.trigger_event(UpdateHook([self._flow])))
 
 
 def forget_oldest(keep: int) -> None:
