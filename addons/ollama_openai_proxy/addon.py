@@ -13,6 +13,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mitmproxy import ctx
+
 from . import __version__
 from .downstream import Patience, stop_listening, teach_manners
 from .front import Front, is_upload
@@ -143,7 +145,7 @@ class ProxyAddon:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin at once with a request that does not have to be there as a whole."""
         self._patience.head_arrived(flow)
-        if flow.response is not None or not _announces_body(flow.request):
+        if flow.response is not None or not _announces_body(flow.request) or _replays():
             return
         asked = exchange_request(flow, parts=_still_to_come())
         mended = self._front.mend(asked)
@@ -199,6 +201,11 @@ def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:
 
 def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _replays() -> bool:
+    """Whether mitmproxy answers from a file, for which it needs whole requests."""
+    return "server_replay" in ctx.options and bool(ctx.options.server_replay)
 
 
 def _announces_body(request: http.Request) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Someone who looks at one request more closely: at both sides of it, with their bodies."""
 
-    def sent(self, backend: str, url: str, body: Mapping[str, Any] | bytes) -> None:
+    def sent(self, backend: str, url: str, body: Mapping[str, Any] | bytes, *, with_key: bool) -> None:
         """A call to a back end is about to be made; a further one takes the place of the last."""
 
     def received(self, status: int, data: bytes) -> None:

@@ -97,6 +97,10 @@ class OllamaScript:
     def _watch(self, flow: HTTPFlow) -> FlowWatcher:
         return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)
 
+    def done(self) -> None:
+        """Take the views away."""
+        contentviews.unregister()
+
     async def running(self) -> None:
         """Wait for the port, so that a failure to open it still counts as one of the start."""
         if self._rebinding is not None:

@@ -123,7 +123,9 @@ class Backend:
         """
         watcher = current_record().watcher
         if watcher is not None:
-            watcher.sent(self.name, self._base_url + target, request.body if body is None else body)
+            watcher.sent(
+                self.name, self._base_url + target, request.body if body is None else body, with_key=self._brings_key()
+            )
         coding = [] if body is None else [("Content-Encoding", "")]
         reply = await self._relay.send(request, target, body, [*self._replaced_headers(), *coding])
         _note_id(reply.headers)
@@ -193,7 +195,7 @@ class Backend:
         for _ in range(MOST_ATTEMPTS - 1):
             sent = adaptations.apply(parameters)
             if watcher is not None:
-                watcher.sent(self.name, self._base_url, sent)
+                watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
             try:
                 return await attempt(sent)
             except Refusal as refusal:
@@ -206,7 +208,7 @@ class Backend:
                 self._adaptations[model] = adaptations
         sent = adaptations.apply(parameters)
         if watcher is not None:
-            watcher.sent(self.name, self._base_url, sent)
+            watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
         return await attempt(sent)
 
     @contextmanager
@@ -232,6 +234,9 @@ class Backend:
         elif self._key is None:
             headers["Authorization"] = openai.Omit()
         return headers
+
+    def _brings_key(self) -> bool:
+        return self._key is not None or bool(self._passthrough and current_record().client_key)
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
         """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""

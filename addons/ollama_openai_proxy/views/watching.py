@@ -13,7 +13,7 @@ from mitmproxy import ctx
 from mitmproxy.hooks import UpdateHook
 
 from .both_sides import BACKEND, CALL
-from .glance import comment_of, marker_of
+from .glance import MARKERS, comment_of, marker_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +39,17 @@ class FlowWatcher:
         self._answer = bytearray()
         self._refresh: asyncio.TimerHandle | None = None
 
-    def sent(self, backend: str, url: str, body: Mapping[str, Any] | bytes) -> None:
-        """Note a call to a back end."""
+    def sent(self, backend: str, url: str, body: Mapping[str, Any] | bytes, *, with_key: bool) -> None:
+        """Note a call to a back end; of its key only that there is one."""
         notes = self._side().get("notes", [])
         self._answer.clear()
-        self._flow.metadata[BACKEND] = {"backend": backend, "url": url, "request": _readable(body), "notes": notes}
+        self._flow.metadata[BACKEND] = {
+            "backend": backend,
+            "url": url,
+            "request_headers": {"Authorization": "Bearer …"} if with_key else {},
+            "request": _readable(body),
+            "notes": notes,
+        }
 
     def received(self, status: int, data: bytes) -> None:
         """Note a part of the back end's answer."""
@@ -73,7 +79,8 @@ class FlowWatcher:
             "duration": record.duration,
             "error": record.error or ("client_gone" if record.gone else ""),
         }
-        self._flow.comment = comment_of(self._flow.metadata[CALL])
+        if not self._flow.comment:
+            self._flow.comment = comment_of(self._flow.metadata[CALL])
         self._flow.marked = self._flow.marked or marker_of(self._flow.metadata[CALL])
         # At once: the flow is about to be saved, where flows are.
         self._store()
@@ -109,7 +116,7 @@ def forget_oldest(keep: int) -> None:
     if view is None or not keep:
         return
     flows = list(view._store.values())  # noqa: SLF001  # in the order of their arrival, which `view` itself does not give
-    finished = [flow for flow in flows if not flow.live and not flow.marked]
+    finished = [flow for flow in flows if not flow.live and flow.marked in ("", *MARKERS)]
     view.remove(finished[: max(len(flows) - keep, 0)])
 
 

@@ -45,7 +45,12 @@ CHAT = {
     "messages": [
         {"role": "system", "content": "Be brief.\nBe kind."},
         {"role": "user", "content": "What is this?", "images": [PNG]},
-        {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [{"function": {"name": "see", "arguments": {"n": 1}}}]},
+        {
+            "role": "assistant",
+            "content": "",
+            "thinking": "Hm.",
+            "tool_calls": [{"function": {"name": "see", "arguments": {"n": 1}}}],
+        },
         {"role": "tool", "tool_name": "see", "content": "a cat"},
     ],
     "tools": [{"type": "function", "function": WEATHER}],
@@ -74,7 +79,8 @@ def test_generate_has_a_prompt_and_tells_of_its_context() -> None:
     request = {"model": "m", "system": "S", "prompt": "P", "suffix": "X", "images": [PNG], "context": [1] * 99, "stream": False}
     text = shown("/api/generate", request)
     assert text.startswith(
-        "POST /api/generate · m · not streamed\n\nsystem\n  S\n\nprompt\n  P\n\nsuffix\n  X\n\nimages\n  [PNG image, 108 bytes]\n"
+        "POST /api/generate · m · not streamed\n"
+        "\nsystem\n  S\n\nprompt\n  P\n\nsuffix\n  X\n\nimages\n  [PNG image, 108 bytes]\n"
     )
     assert "99 tokens from the answer before" in text
 
@@ -105,7 +111,10 @@ def test_the_first_line_says_what_was_called(path: str, request_body: dict[str, 
     [
         ({"format": "json"}, "format json"),
         ({"format": {"properties": {"a": {"type": "array", "items": {"type": "string"}}}}}, "format JSON: {a?: string[]}"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}}, "response_format JSON: object"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}},
+            "response_format JSON: object",
+        ),
         ({"keep_alive": 0}, "keep_alive 0 (unload)"),
         ({"keep_alive": "5m"}, "keep_alive 5m"),
         ({"think": "high"}, "think high"),
@@ -137,7 +146,10 @@ def test_parts_of_openai_messages_are_told_apart() -> None:
 
 def test_calls_and_results_of_openai_messages_carry_their_id() -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    history = [{"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": "2"}]
+    history = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+    ]
     text = shown("/v1/chat/completions", {"model": "m", "messages": history})
     assert "assistant\n  → f(a: 1)  [call_1]\n\ntool  [call_1]\n  2\n" in text
 
@@ -149,9 +161,12 @@ def test_the_input_of_responses_is_a_conversation() -> None:
         {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"},
         {"type": "function_call_output", "call_id": "c", "output": "2"},
     ]
-    text = shown("/v1/responses", {"model": "m", "instructions": "Be brief.", "input": items, "tools": [{"type": "function", **WEATHER}]})
+    text = shown(
+        "/v1/responses", {"model": "m", "instructions": "Be brief.", "input": items, "tools": [{"type": "function", **WEATHER}]}
+    )
     assert (
-        "instructions\n  Be brief.\n\nuser\n  Hi\n\nassistant\n  (thinking)\n    Hm.\n\nassistant\n  → f()  [c]\n\ntool  [c]\n  2\n"
+        "instructions\n  Be brief.\n\nuser\n  Hi\n\nassistant\n  (thinking)\n    Hm.\n"
+        "\nassistant\n  → f()  [c]\n\ntool  [c]\n  2\n"
     ) in text
     assert SIGNATURE in text
     assert "user\n  Hi\n" in shown("/v1/responses", {"model": "m", "input": "Hi"})
@@ -161,11 +176,19 @@ def test_messages_of_anthropic_have_tools_and_results_in_their_parts() -> None:
     source = {"type": "base64", "media_type": "image/png", "data": PNG}
     history = [
         {"role": "user", "content": [{"type": "image", "source": source}, {"type": "text", "text": "Hi"}]},
-        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Hm."},
+                {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+            ],
+        },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "2"}]}]},
     ]
     tool = {"name": "weather", "description": WEATHER["description"], "input_schema": WEATHER["parameters"]}
-    text = shown("/v1/messages", {"model": "m", "system": [{"type": "text", "text": "S"}], "messages": history, "tools": [tool]})
+    text = shown(
+        "/v1/messages", {"model": "m", "system": [{"type": "text", "text": "S"}], "messages": history, "tools": [tool]}
+    )
     assert (
         "system\n  S\n\nuser\n  [PNG image, 108 bytes]\n  Hi\n\nassistant\n  (thinking)\n    Hm.\n  → f(a: 1)  [t]\n"
         "\nuser\n  (result of t)\n    2\n"
@@ -233,14 +256,21 @@ def test_the_first_bytes_tell_what_an_image_is(head: bytes, kind: str) -> None:
 
 
 def test_what_is_no_base64_is_no_image() -> None:
-    assert described("!!!!!!!!") == "[not base64, 6 bytes]" or described("!!!!!!!!").startswith("[image")
+    assert described("!!!!!!!!") == "[not base64, 6 bytes]"
     assert described("") == "[image, empty]"
     assert described(5) == "[image, empty]"
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"a": "x"}, '→ f(a: "x")'), ('{"a": [1]}', "→ f(a: [1])"), ("", "→ f()"), (None, "→ f()"), ('{"a":', '→ f({"a":)'), ("[1]", "→ f([1])")],
+    [
+        ({"a": "x"}, '→ f(a: "x")'),
+        ('{"a": [1]}', "→ f(a: [1])"),
+        ("", "→ f()"),
+        (None, "→ f()"),
+        ('{"a":', '→ f({"a":)'),
+        ("[1]", "→ f([1])"),
+    ],
 )
 def test_a_call_reads_as_one(arguments: object, text: str) -> None:
     assert call_line("f", arguments) == text
@@ -260,7 +290,11 @@ def test_a_request_may_end_at_any_byte() -> None:
         conversation_of("/api/chat", body[:length]).encode()
 
 
-@given(st.dictionaries(st.sampled_from(("model", "messages", "input", "system", "prompt", "images", "tools", "options", "text")), FRAMES))
+@given(
+    st.dictionaries(
+        st.sampled_from(("model", "messages", "input", "system", "prompt", "images", "tools", "options", "text")), FRAMES
+    )
+)
 def test_members_may_hold_anything(request_body: dict[str, Any]) -> None:
     for path in ("/api/chat", "/v1/responses"):
         conversation_of(path, json.dumps(request_body).encode()).encode()
@@ -272,8 +306,7 @@ def test_any_bytes_can_be_shown(body: bytes) -> None:
 
 
 def test_parts_within_parts_are_no_trouble() -> None:
-    part = '{"type":"tool_result","content":[' * 5_000 + "]}" * 5_000
-    for depth in (300, 5_000):
+    for depth in (300, 450, 700, 900, 5_000):
         part = '{"type":"tool_result","content":[' * depth + "]}" * depth
         assert "user" in conversation_of("/v1/messages", f'{{"messages":[{{"role":"user","content":[{part}]}}]}}'.encode())
 
