@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from mitmproxy import ctx
 
 from . import __version__
+from .conversion import ARRIVED_AS, exchange_request
 from .downstream import Patience, stop_listening, teach_manners
 from .front import Front, is_upload
 from .observe.log import AccessLog
 from .observe.metrics import Metrics
 from .observe.tracing import tracer
 from .settings import is_loopback
-from .upstream import ARRIVED_AS, InProcessUpstream, exchange_request
+from .upstream import InProcessUpstream
 
 if TYPE_CHECKING:
     from mitmproxy import http

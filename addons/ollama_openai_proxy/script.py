@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 READ_ONCE = frozenset({"proxy_host", "proxy_port", "client_timeout", "metrics_port"})
 """Settings that are read when the proxy starts."""
 TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+COLUMNS = ("icon", "path", "comment", "method", "status", "size", "time")
+"""Of mitmweb's list of flows. Its own default has no comments, and all that this proxy shows at a glance is in them."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,9 @@ class OllamaScript:
             if _has_list():
                 contentviews.register()
                 self.addons.append(Commands(proxy.model_names, self._url))
+            # mitmproxy has looked through this addon before, when there were none in it.
+            for addon in self.addons:
+                ctx.master.addons.register(addon)
             self._proxy = proxy
 
     def _change(self, changed: Sequence[str]) -> None:
@@ -109,6 +114,8 @@ class OllamaScript:
     def _open(self, settings: Settings) -> None:
         wanted = mitm_options(settings)
         wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
+        if "web_columns" in ctx.options:  # mitmweb only
+            wanted["web_columns"] = list(COLUMNS)
         proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
         if _set_by_user("mode"):
             del wanted["mode"], wanted["listen_host"], wanted["listen_port"]

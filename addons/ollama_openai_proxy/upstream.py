@@ -28,12 +28,10 @@ import time
 from collections import deque
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from mitmproxy import connection, ctx, http
 from mitmproxy.flow import Error
-from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._base import HttpConnection, HttpEvent, ReceiveHttp, StreamId
@@ -48,13 +46,13 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionIO
 
+from .conversion import exchange_request, flow_response
 from .exchange import Reply, Request, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.proxy.layer import CommandGenerator
@@ -67,8 +65,6 @@ type Watch = Callable[[http.HTTPFlow], Watcher]
 
 logger = logging.getLogger(__name__)
 
-ARRIVED_AS = "ollama_arrived_as"
-"""In a flow's metadata, the method with which its request came, where that was mended."""
 UPLOAD_BUFFER = 1 << 18
 """Bytes of a request's body that may wait for the coroutine."""
 
@@ -131,7 +127,7 @@ class InProcessUpstream:
         request = exchange_request(flow, flow.request.raw_content or b"")
         reply = await self._respond(replace(request, watcher=self._watch(flow) if self._watch else None))
         content = await content_of(reply)
-        flow.response = _response(flow.request, Reply(reply.status, reply.headers, content))
+        flow.response = flow_response(flow.request, Reply(reply.status, reply.headers, content))
         flow.response.raw_content = content
 
 
@@ -211,7 +207,7 @@ class _InProcessConnection(HttpConnection):
             except Exception as error:  # whatever it is, the client is owed a reply
                 logger.error("%s %s failed: %s", request.method, request.path, _describe(error))
                 reply = Reply(500)
-            head = ResponseHeaders(stream_id, _response(stream.flow.request, reply))
+            head = ResponseHeaders(stream_id, flow_response(stream.flow.request, reply))
             if isinstance(reply.body, bytes):
                 content = b"" if request.method == "HEAD" else reply.body
                 data = (ResponseData(stream_id, content),) if content else ()
@@ -332,77 +328,6 @@ def _http_layer_of(handler: ProxyConnectionHandler, flow: http.HTTPFlow) -> Http
         if any(getattr(stream, "flow", None) is flow for stream in layer.streams.values()):
             return layer
     return None
-
-
-def exchange_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
-    """Convert a flow's request to one that knows no mitmproxy."""
-    request = flow.request
-    fields = tuple(request.headers.items(multi=True))
-    headers: dict[str, str] = {}
-    for name, value in fields:
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    peer = flow.client_conn.peername
-    return Request(
-        request.method,
-        request.path,
-        headers,
-        body,
-        peer=peer[0] if peer else "",
-        arrived_as=flow.metadata.get(ARRIVED_AS, ""),
-        authority=_absolute_host(flow),
-        fields=fields,
-        parts=parts,
-    )
-
-
-def _absolute_host(flow: http.HTTPFlow) -> str:
-    """The host of an absolute request target."""
-    request = flow.request
-    if request.is_http2 or request.is_http3:
-        return ""  # there it is always given, in place of the Host header
-    if isinstance(flow.client_conn.proxy_mode, ReverseMode):
-        return request.authority
-    # In its other modes mitmproxy has taken the target apart.
-    return request.host
-
-
-def _response(request: http.Request, reply: Reply) -> http.Response:
-    """The response's head, with the framing that the client's HTTP version allows."""
-    fields = list(reply.headers.items())
-    if not any(name.lower() == "date" for name, _ in fields):
-        fields.append(("Date", formatdate(usegmt=True)))
-    whole = isinstance(reply.body, bytes)
-    length = reply.length
-    if length is None and isinstance(reply.body, bytes) and reply.status not in (204, 304):
-        length = len(reply.body)
-    if length is not None:
-        fields.append(("Content-Length", str(length)))
-    if request.http_version == "HTTP/1.0":
-        # HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
-        if length is not None and request.headers.get("connection", "").lower() == "keep-alive":
-            fields.append(("Connection", "keep-alive"))
-    elif request.http_version == "HTTP/1.1":
-        if length is None and not whole:
-            fields.append(("Transfer-Encoding", "chunked"))
-        if request.headers.get("connection", "").lower() == "close":
-            fields.append(("Connection", "close"))
-    multiplexed = request.is_http2 or request.is_http3
-    response = http.Response(
-        http_version=request.http_version.encode(),
-        status_code=reply.status,
-        reason=status_codes.RESPONSES.get(reply.status, "").encode(),
-        headers=http.Headers(
-            [((name.lower() if multiplexed else name).encode(), value.encode("latin-1", "replace")) for name, value in fields]
-        ),
-        content=None,
-        trailers=None,
-        timestamp_start=time.time(),
-        timestamp_end=None,
-    )
-    # Otherwise mitmproxy would wait for the end of the body.
-    response.stream = not whole
-    return response
 
 
 def _describe(error: BaseException) -> str:

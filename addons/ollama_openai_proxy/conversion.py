@@ -1,0 +1,92 @@
+"""mitmproxy's flows as our requests, and our replies as mitmproxy's responses."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from mitmproxy import http
+from mitmproxy.net.http import status_codes
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from .exchange import Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from .exchange import Reply
+
+ARRIVED_AS = "ollama_arrived_as"
+"""In a flow's metadata, the method with which its request came, where that was mended."""
+
+
+def exchange_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
+    """Convert a flow's request to one that knows no mitmproxy."""
+    request = flow.request
+    fields = tuple(request.headers.items(multi=True))
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    peer = flow.client_conn.peername
+    return Request(
+        request.method,
+        request.path,
+        headers,
+        body,
+        peer=peer[0] if peer else "",
+        arrived_as=flow.metadata.get(ARRIVED_AS, ""),
+        authority=_absolute_host(flow),
+        fields=fields,
+        parts=parts,
+    )
+
+
+def flow_response(request: http.Request, reply: Reply) -> http.Response:
+    """The response's head, with the framing that the client's HTTP version allows."""
+    fields = list(reply.headers.items())
+    if not any(name.lower() == "date" for name, _ in fields):
+        fields.append(("Date", formatdate(usegmt=True)))
+    whole = isinstance(reply.body, bytes)
+    length = reply.length
+    if length is None and isinstance(reply.body, bytes) and reply.status not in (204, 304):
+        length = len(reply.body)
+    if length is not None:
+        fields.append(("Content-Length", str(length)))
+    if request.http_version == "HTTP/1.0":
+        # HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
+        if length is not None and request.headers.get("connection", "").lower() == "keep-alive":
+            fields.append(("Connection", "keep-alive"))
+    elif request.http_version == "HTTP/1.1":
+        if length is None and not whole:
+            fields.append(("Transfer-Encoding", "chunked"))
+        if request.headers.get("connection", "").lower() == "close":
+            fields.append(("Connection", "close"))
+    multiplexed = request.is_http2 or request.is_http3
+    response = http.Response(
+        http_version=request.http_version.encode(),
+        status_code=reply.status,
+        reason=status_codes.RESPONSES.get(reply.status, "").encode(),
+        headers=http.Headers(
+            [((name.lower() if multiplexed else name).encode(), value.encode("latin-1", "replace")) for name, value in fields]
+        ),
+        content=None,
+        trailers=None,
+        timestamp_start=time.time(),
+        timestamp_end=None,
+    )
+    # Otherwise mitmproxy would wait for the end of the body.
+    response.stream = not whole
+    return response
+
+
+def _absolute_host(flow: http.HTTPFlow) -> str:
+    """The host of an absolute request target."""
+    request = flow.request
+    if request.is_http2 or request.is_http3:
+        return ""  # there it is always given, in place of the Host header
+    if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+        return request.authority
+    # In its other modes mitmproxy has taken the target apart.
+    return request.host
