@@ -169,6 +169,9 @@ class Front:
             record.error = "crash"
             self._ended(record)
             raise
+        if record.method == "HEAD" and record.arrived_as != "HEAD" and isinstance(reply.body, bytes):
+            # Whoever sent another method waits for the body that a reply to HEAD announces and does not have.
+            reply = replace(reply, body=b"", length=None)
         record.status = reply.status
         headers = {REQUEST_ID: request_id}
         if surface_of(request.path) == "anthropic":

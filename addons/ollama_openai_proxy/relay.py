@@ -31,6 +31,8 @@ HOP_BY_HOP = frozenset(
     {
         *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
         *("http2-settings", "proxy-authenticate", "proxy-authorization"),
+        # The client was told to go on, or sends its body anyway.
+        "expect",
     }
 )
 # Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).

@@ -45,6 +45,7 @@ class OllamaScript:
         self.addons: list[ProxyAddon | Commands] = []
         self._proxy: ProxyAddon
         self._settings: Settings
+        self._read_once: dict[str, str | None] = {}
         self._rebinding: asyncio.Task[bool] | None = None
 
     def load(self, loader: Loader) -> None:
@@ -83,16 +84,21 @@ class OllamaScript:
             for addon in self.addons:
                 ctx.master.addons.register(addon)
             self._proxy = proxy
+            self._read_once = {name: getattr(ctx.options, name) for name in READ_ONCE}
 
     def _change(self, changed: Sequence[str]) -> None:
-        if fixed := [name for name in changed if name in READ_ONCE]:
-            raise exceptions.OptionsError(f"{fixed[0]} is read at the start only: restart with the new value.")
-        if changed:
-            try:
-                self._settings = _read_settings()
-                self._proxy.change(self._settings)
-            except SettingsError as error:
-                raise exceptions.OptionsError(str(error)) from None
+        if not changed:
+            return
+        try:
+            settings = _read_settings()
+            for name in READ_ONCE.intersection(changed):
+                # mitmproxy also tells of options that were set to what they are.
+                if getattr(ctx.options, name) != self._read_once[name]:
+                    raise exceptions.OptionsError(f"{name} is read at the start only: restart with the new value.")
+            self._proxy.change(settings)
+        except SettingsError as error:
+            raise exceptions.OptionsError(str(error)) from None
+        self._settings = settings
 
     def _url(self) -> str:
         """Where clients find the proxy."""

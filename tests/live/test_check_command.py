@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.live.proxy import ProxyProcess, free_port
-from tests.live.test_rate_limit import PASSWORD, PROGRAM, RedisServer
+from tests.live.redis_server import PASSWORD, PROGRAM, RedisServer
 from tests.standins import ScriptedBackend, StrictOllama
 
 if TYPE_CHECKING:

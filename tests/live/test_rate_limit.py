@@ -4,74 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
-import socket
-import subprocess
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 from ollama_openai_proxy.guard.rates import Rates
 
-from tests.live.proxy import free_port
+from tests.live.redis_server import PASSWORD, RedisServer, running_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
-PROGRAM = "redis-server"
-PASSWORD = "s3cret-of-redis"
 WARNING = "RATE_LIMIT_STORAGE cannot be used (ConnectionError): calls pass uncounted."
-
-
-class RedisServer:
-    """A Redis of its own on a free port, which writes nothing to disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._port = free_port()
-        self._folder = folder
-        self.url = f"redis://:{PASSWORD}@127.0.0.1:{self._port}/1"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        options = {"port": self._port, "bind": "127.0.0.1", "requirepass": PASSWORD, "dir": self._folder, "appendonly": "no"}
-        command = [PROGRAM, *(word for name, value in options.items() for word in (f"--{name}", str(value))), "--save", ""]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, f"{PROGRAM} ended with status {self._process.returncode}"
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
-            time.sleep(0.02)
-        self.stop()
-        raise AssertionError(f"{PROGRAM} does not answer")
-
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    if shutil.which(PROGRAM) is None:
-        missing = f"there is no {PROGRAM} (Debian, Ubuntu: apt install redis-server)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with RedisServer(tmp_path) as server:
+    with running_redis(tmp_path) as server:
         yield server
 
 

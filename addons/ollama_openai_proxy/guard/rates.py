@@ -25,7 +25,7 @@ LONGEST_WINDOW = 10 * 365 * 86400
 _SCHEMES = ("redis", "rediss")
 _HOST = re.compile(r"[\w.:-]+", re.ASCII)
 _PREFIX = "ollama-openai-proxy"
-_SECONDS_TO_ANSWER = 1.0
+_SECONDS_TO_ANSWER = 2.0
 """How long a call waits for the storage."""
 _SECONDS_OF_REST = 1.0
 """How long the storage is left alone when it failed: calls would only wait."""

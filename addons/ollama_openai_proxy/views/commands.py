@@ -145,7 +145,9 @@ class Commands:
         except Exception as error:  # whatever it is, the user is owed an answer
             logger.error("The models cannot be listed: %s", error)
         else:
-            logger.log(ALERT, "%s: %s", "1 model" if len(names) == 1 else f"{len(names)} models", ", ".join(names) or "none")
+            # mitmweb's event log has no alerts.
+            level = logging.INFO if "web_columns" in ctx.options else ALERT
+            logger.log(level, "%s: %s", "1 model" if len(names) == 1 else f"{len(names)} models", ", ".join(names) or "none")
 
     def _repeated(self, call: http.HTTPFlow, name: str) -> http.HTTPFlow:
         if call.request.raw_content is None:

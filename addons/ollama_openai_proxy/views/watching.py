@@ -13,6 +13,7 @@ from mitmproxy import ctx
 from mitmproxy.hooks import UpdateHook
 
 from .both_sides import BACKEND, CALL
+from .commands import REPLAY
 from .glance import MARKERS, comment_of, marker_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class FlowWatcher:
             "duration": record.duration,
             "error": record.error or ("client_gone" if record.gone else ""),
         }
-        if not self._flow.comment:
+        # What the user wrote stays; what a repeated call says of itself is put in front of this.
+        if self._flow.comment in ("", self._flow.metadata.get(REPLAY)):
             self._flow.comment = comment_of(self._flow.metadata[CALL])
         self._flow.marked = self._flow.marked or marker_of(self._flow.metadata[CALL])
         # At once: the flow is about to be saved, where flows are.
