@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.standins import Script
+    from tests.standins._further_calls import FurtherOperation
     from tests.standins._openai_params import Operation
 
 type Body = Mapping[str, Any]
@@ -78,7 +79,7 @@ class TinyModels(ScriptedBackend):
     def _model(self, name: str) -> web.Response:
         return _json(self.models[0] | {"id": name}) if _known(name) else _json(_unknown(name), 404)
 
-    async def _invoke(self, request: web.Request, operation: Operation, body: bytes) -> web.StreamResponse:
+    async def _invoke(self, request: web.Request, operation: Operation | FurtherOperation, body: bytes) -> web.StreamResponse:
         # A request that is refused leaves its script behind.
         self._scripts = deque([_script(operation, json.loads(body))])
         return await super()._invoke(request, operation, body)
@@ -87,7 +88,7 @@ class TinyModels(ScriptedBackend):
 # ── what is said
 
 
-def _script(operation: Operation, body: Body) -> Script:
+def _script(operation: Operation | FurtherOperation, body: Body) -> Script:
     name = str(body.get("model"))
     if not _known(name):
         return Error(404, _unknown(name))

@@ -25,7 +25,10 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 @contextmanager
 def running(door: Door = "console", **settings: str) -> Iterator[tuple[ScriptedBackend, ProxyProcess]]:
-    with ScriptedBackend() as backend, ProxyProcess(door=door, OPENAI_API_BASE_URL=backend.base_url, **settings) as proxy:
+    with (
+        ScriptedBackend() as backend,
+        ProxyProcess(door=door, OPENAI_API_BASE_URL=backend.base_url, **settings) as proxy,  # type: ignore[arg-type]  # texts
+    ):
         httpx.get(f"{proxy.url}/api/tags", trust_env=False)
         yield backend, proxy
 

@@ -355,7 +355,9 @@ def test_a_mended_request_needs_no_more_mending(by: Mender, came: Request, unfin
     assert once.parts is came.parts
 
 
-@pytest.mark.parametrize(("site", "filled"), [("none", True), ("same-origin", True), ("same-site", False), ("cross-site", False)])
+@pytest.mark.parametrize(
+    ("site", "filled"), [("none", True), ("same-origin", True), ("same-site", False), ("cross-site", False)]
+)
 def test_a_query_that_a_page_of_another_site_made_fills_no_body(site: str, filled: bool) -> None:
     request = Request("GET", "/api/delete?model=x", {"sec-fetch-site": site}, fields=(("Sec-Fetch-Site", site),))
     mended = Mender(MethodMap(), restore=True, pseudo_endpoints=True, bodiless=True).mend(request)
