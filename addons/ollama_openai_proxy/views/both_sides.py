@@ -5,6 +5,7 @@ All of it comes from the flow's metadata, which mitmproxy saves with the flow. K
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from .answer import answer_text
@@ -19,6 +20,8 @@ CALL = "ollama"
 """The key of what the proxy measured and counted."""
 MOST_OF_A_TEXT = 2_000
 """Characters of a text within the request, such as an image."""
+WIDTH = 76
+"""Columns of the notes."""
 _OPERATIONS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages")
 
 
@@ -33,7 +36,7 @@ def other_side(side: Mapping[str, Any], info: Mapping[str, Any] | None = None) -
     blocks = [f"back end {text_of(side.get('backend')) or '?'}{status}\nPOST {backend_url(side)}"]
     notes = side.get("notes")
     if isinstance(notes, list) and notes:
-        blocks.append(section("what was changed, and why", "\n".join(f"• {text_of(note)}" for note in notes)))
+        blocks.append(section("what was changed, and why", "\n".join(map(_note, notes))))
     headers = side.get("request_headers")
     if isinstance(headers, dict) and headers:
         blocks.append(section("sent: headers", "\n".join(f"{name}: {text_of(value)}" for name, value in headers.items())))
@@ -68,6 +71,11 @@ def backend_url(side: Mapping[str, Any]) -> str:
     request = backend_request(side) or {}
     operation = "chat/completions" if "messages" in request else "embeddings" if "input" in request else "completions"
     return f"{url.rstrip('/')}/{operation}"
+
+
+def _note(note: object) -> str:
+    """A note in lines that need no scrolling beside mitmweb's list of flows."""
+    return textwrap.fill(text_of(note), WIDTH, initial_indent="• ", subsequent_indent="  ", break_long_words=False)
 
 
 def _request_text(request: object) -> str:

@@ -24,7 +24,7 @@ _MOST_OF_A_NAME = 80
 
 
 def comment_of(info: Mapping[str, Any]) -> str:
-    """Model, mode, tokens, speed, time and error in one line; empty for a call that concerns no model and went well.
+    """Model, error, tokens, speed, time and mode in one line; empty for a call that concerns no model and went well.
 
     Args:
         info: what `flow.metadata["ollama"]` holds.
@@ -32,9 +32,10 @@ def comment_of(info: Mapping[str, Any]) -> str:
     model, error = text_of(info.get("model")), text_of(info.get("error"))
     if not (model or error):
         return ""
-    said = [clipped(model, _MOST_OF_A_NAME), text_of(info.get("mode"))]
-    if _is_mended(info):
-        said.append(f"came as {info['arrived_as']}")
+    # mitmweb's column shows about twenty characters: first what tells one call from the next.
+    said = [clipped(model, _MOST_OF_A_NAME)]
+    if error:
+        said.append(f"error: {clipped(error)}")
     prompt, completion = number(info.get("prompt_tokens")), number(info.get("completion_tokens"))
     if prompt is not None or completion is not None:
         said.append(f"{_count(prompt)}→{_count(completion)} tokens")
@@ -42,8 +43,9 @@ def comment_of(info: Mapping[str, Any]) -> str:
         said.append(f"{rate:,.1f} tok/s")
     if (first := number(info.get("first_part"))) is not None:
         said.append(f"first part {span(first)}")
-    if error:
-        said.append(f"error: {clipped(error)}")
+    said.append(text_of(info.get("mode")))
+    if _is_mended(info):
+        said.append(f"came as {info['arrived_as']}")
     return " · ".join(filter(None, said))
 
 

@@ -26,12 +26,12 @@ CALL: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changed", "comment"),
     [
-        ({}, "llama3.2 · translate · 26→300 tokens · 100.0 tok/s · first part 500 ms"),
+        ({}, "llama3.2 · 26→300 tokens · 100.0 tok/s · first part 500 ms · translate"),
         # Not streamed: the whole time counts.
-        ({"first_part": None, "duration": 3.0}, "llama3.2 · translate · 26→300 tokens · 100.0 tok/s"),
+        ({"first_part": None, "duration": 3.0}, "llama3.2 · 26→300 tokens · 100.0 tok/s · translate"),
         # Still running, or never answered.
-        ({"prompt_tokens": None, "completion_tokens": None, "duration": None}, "llama3.2 · translate · first part 500 ms"),
-        ({"prompt_tokens": None}, "llama3.2 · translate · ?→300 tokens · 100.0 tok/s · first part 500 ms"),
+        ({"prompt_tokens": None, "completion_tokens": None, "duration": None}, "llama3.2 · first part 500 ms · translate"),
+        ({"prompt_tokens": None}, "llama3.2 · ?→300 tokens · 100.0 tok/s · first part 500 ms · translate"),
         # Mended.
         (
             {"mode": "fix", "arrived_as": "GET", "completion_tokens": None, "prompt_tokens": None, "first_part": None},
@@ -40,11 +40,11 @@ CALL: dict[str, Any] = {
         # Gone wrong.
         (
             {"error": "backend_failed", "completion_tokens": None, "prompt_tokens": None, "first_part": None},
-            "llama3.2 · translate · error: backend_failed",
+            "llama3.2 · error: backend_failed · translate",
         ),
         (
             {"model": "", "error": "unauthorized", "completion_tokens": 0, "first_part": None},
-            "translate · 26→0 tokens · error: unauthorized",
+            "error: unauthorized · 26→0 tokens · translate",
         ),
         # A call about no model.
         ({"model": ""}, ""),
