@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
+EVERY_LINE = {"time", "level", "logger", "message"}
+DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE))
 BIN = Path(sys.executable).parent
 
 type Door = Literal["console", "module", "mitmdump", "mitmweb"]
@@ -61,6 +65,9 @@ class ProxyProcess:
         self._wait = wait
         self._cwd = cwd
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
+        if command is None and door in ("console", "module"):
+            settings.setdefault("LOG_FORMAT", "json")
+        self._json = settings.get("LOG_FORMAT") == "json"
         self._environment = kept | {"PYTHONUNBUFFERED": "1"} | settings
         if command is None:
             # Where Python keeps no compiled modules, half of each start would be compiling them.
@@ -80,6 +87,8 @@ class ProxyProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+        if self._json and error is None and self._wait:
+            check_log(self.log)
 
     @property
     def pid(self) -> int:
@@ -128,6 +137,16 @@ class ProxyProcess:
                 return
         self.stop()
         raise AssertionError(f"the proxy does not answer:\n{self.log}")
+
+
+def check_log(text: str) -> None:
+    """Make sure that every line is a JSON object with the documented keys and no others."""
+    for line in text.splitlines():
+        if line.startswith("ollama-openai-proxy: "):
+            continue  # the one sentence about a wrong setting, before there is a log
+        entry = json.loads(line)
+        assert entry.keys() >= EVERY_LINE
+        assert entry.keys() <= EVERY_LINE | DOCUMENTED, entry.keys() - EVERY_LINE - DOCUMENTED
 
 
 def free_port() -> int:
