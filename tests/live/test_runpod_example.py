@@ -94,10 +94,10 @@ class Pod:
 
     @property
     def proxy_pid(self) -> int:
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        children = [line.split(None, 2) for line in listed.splitlines() if line.split()[1] == str(self.process.pid)]
-        (pid,) = [int(pid) for pid, _, command in children if "ollama-openai-proxy" in command]
-        return pid
+        # Not by `ps`, which cuts long commands.
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        (pid,) = [pid for pid in children if "ollama-openai-proxy" in Path(f"/proc/{pid}/cmdline").read_text()]
+        return int(pid)
 
     @property
     def proxy_environment(self) -> dict[str, str]:

@@ -80,9 +80,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         request_id = "" if hasattr(record, "fields") else current_record().request_id
+        line = super().format(record)
         # A path or a server's message with a line break in it would make a line of its own.
-        line = super().format(record).replace("\r", "\\r")
-        line = line if record.exc_info else line.replace("\n", "\\n")
+        line = line if record.exc_info else _printable(line)
         return line + (f" ({request_id})" if request_id else "")
 
 
@@ -104,13 +104,21 @@ class JsonFormatter(logging.Formatter):
                 line["request_id"] = request_id
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # In ASCII: some readers of logs end a line at any of Unicode's separators.
+        return json.dumps(line, default=str)
 
 
 def _as_text(fields: dict[str, Any]) -> str:
     head = f"{_word(fields.get('method', '-'))} {_word(fields.get('path', '-'))} → {fields['status']}"
     rest = [f"{name}={_word(value)}" for name, value in fields.items() if name not in ("method", "path", "status")]
     return " ".join([head, *rest])
+
+
+def _printable(text: str) -> str:
+    """The text with its control characters, separators and lone surrogates as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _word(value: Any) -> str:
