@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 SCRIPT = ROOT / "examples" / "runpod" / "start.sh"
 KEY = "sk-only-for-clients"
 FAKE_OLLAMA = f"""\
-#!{sys.executable}
 import json, os, pathlib, signal, sys, urllib.request
 
 sys.path.insert(0, {str(ROOT)!r})
@@ -54,6 +55,22 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+BIN_NAME = "ollama-openai-proxy"
+
+
+def children_of(parent: int) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(process.name))
+    return found
+
+
+def command_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
 class Pod:
     """The start script as it runs in a pod."""
 
@@ -61,7 +78,9 @@ class Pod:
         programs = folder / "bin"
         programs.mkdir()
         fake = programs / "ollama"
-        fake.write_text(FAKE_OLLAMA)
+        # A first line `#!` could not name an interpreter in a path with spaces.
+        fake.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(folder / "ollama.py"))} "$@"\n')
+        (folder / "ollama.py").write_text(FAKE_OLLAMA)
         fake.chmod(0o755)
         self._notes = folder / "notes.json"
         self.private_port = free_port()
@@ -95,9 +114,8 @@ class Pod:
     @property
     def proxy_pid(self) -> int:
         # Not by `ps`, which cuts long commands.
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (pid,) = [pid for pid in children if "ollama-openai-proxy" in Path(f"/proc/{pid}/cmdline").read_text()]
-        return int(pid)
+        (pid,) = [pid for pid in children_of(self.process.pid) if any(Path(word).name == BIN_NAME for word in command_of(pid))]
+        return pid
 
     @property
     def proxy_environment(self) -> dict[str, str]:
