@@ -26,6 +26,8 @@ from .settings import is_loopback
 from .upstream import InProcessUpstream
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from mitmproxy import http
     from mitmproxy.connection import Client
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -47,8 +49,9 @@ def mitm_options(settings: Settings) -> dict[str, Any]:
         # What a user of mitmweb sees is the URL that the client asked for.
         target = f"http://127.0.0.1:{settings.proxy_port}"
     else:
-        target = settings.ollama_upstream_url
-        target = target.removesuffix(urlsplit(target).path)
+        upstream = urlsplit(settings.ollama_upstream_url)
+        # Also where that is https: mitmproxy connects to nothing, and would listen for HTTP/3 besides.
+        target = f"http://{upstream.netloc}" if upstream.port or upstream.scheme == "http" else f"http://{upstream.netloc}:443"
     return {
         "mode": [f"reverse:{target}"],
         "listen_host": settings.proxy_host,
@@ -156,16 +159,15 @@ class ProxyAddon:
             flow.request.stream = True
             self._upstream.attach(flow)
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Mend the request and choose who answers it; one that is replayed has no client to stream to, and is answered here."""
         self._patience.body_arrived(flow)
         request = flow.request
         if flow.response is not None or request.stream:
-            return
+            return None
         asked = exchange_request(flow, request.raw_content or b"")
         _apply(self._front.mend(asked), asked, flow)
-        if not self._upstream.attach(flow):
-            await self._upstream.answer(flow)
+        return None if self._upstream.attach(flow) else self._upstream.answer(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Note that a client may send its next request."""

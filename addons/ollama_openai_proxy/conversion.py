@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
@@ -47,7 +48,7 @@ def flow_response(request: http.Request, reply: Reply) -> http.Response:
     """The response's head, with the framing that the client's HTTP version allows."""
     fields = list(reply.headers.items())
     if not any(name.lower() == "date" for name, _ in fields):
-        fields.append(("Date", formatdate(usegmt=True)))
+        fields.append(("Date", _date(int(time.time()))))
     whole = isinstance(reply.body, bytes)
     length = reply.length
     if length is None and isinstance(reply.body, bytes) and reply.status not in (204, 304):
@@ -79,6 +80,11 @@ def flow_response(request: http.Request, reply: Reply) -> http.Response:
     # Otherwise mitmproxy would wait for the end of the body.
     response.stream = not whole
     return response
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _absolute_host(flow: http.HTTPFlow) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping, Sequence
 
     from .record import Watcher
 
@@ -89,3 +90,8 @@ class Timeouts(NamedTuple):
 
     begin: float | None
     idle: float | None
+
+
+def within[T](seconds: float | None, awaited: Awaitable[T]) -> Awaitable[T]:
+    """The same, with a limit where there is one; raises `TimeoutError` then."""
+    return awaited if seconds is None else asyncio.wait_for(awaited, seconds)

@@ -1,6 +1,6 @@
-"""A mitmproxy `Master` with only the addons that serving needs.
+"""A mitmproxy `Master` with only the addons that serving needs, and no more work for each request than that takes.
 
-mitmdump's fifty addons cost about 1.7 ms a request more (each hook asks each of them).
+mitmdump's fifty addons cost about a third more time for a short call: each event asks each of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfi
 from mitmproxy.master import Master
 
 from .addon import ProxyAddon, mitm_options
+from .hooks import FixedAddons, HooksAtOnce
 
 if TYPE_CHECKING:
     from mitmproxy.addonmanager import Loader
@@ -29,12 +30,16 @@ class LeanMaster(Master):
 
     def __init__(self, options: Options, settings: Settings) -> None:
         super().__init__(options, with_termlog=False)
+        # It makes an event of each line of the log, to which no addon here listens.
+        self._legacy_log_events.uninstall()
+        self.addons = addons = FixedAddons(self)
         self.addons.add(
             core.Core(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
             UpstreamTls(),
             ProxyAddon(settings),
+            HooksAtOnce(addons),
             Announce(settings),
             errorcheck.ErrorCheck(),
         )

@@ -7,20 +7,17 @@ server breaks off, and can neither wait for a server that starts nor ask another
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import ssl
 import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from .connections import Connections, why_unreachable
 from .errors import ApiError, BackendError, InvalidRequest
-from .exchange import Reply
+from .exchange import Reply, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -39,12 +36,9 @@ HOP_BY_HOP = frozenset(
 _FRAMING = frozenset({"content-length", "host"})
 # What aiohttp would add of its own.
 _ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-CONNECT_TIMEOUT = 10.0
 RETRY_DELAY = 0.25
-READ_BUFFER = 1 << 16
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
-_HEAD_LIMIT = 1 << 16
 
 
 class Relay:
@@ -56,24 +50,29 @@ class Relay:
         timeouts: how long the server may take.
         hint: what to tell the client besides when the server cannot be reached.
         wait: seconds for which a connection that is refused is tried again.
-        environment: whether `HTTPS_PROXY` and its like are heeded.
+        connections: the pool to use, which is closed with the relay; one of its own where there is none.
     """
 
     def __init__(
-        self, base_url: str, what: str, timeouts: Timeouts, *, hint: str = "", wait: float = 0, environment: bool = False
+        self,
+        base_url: str,
+        what: str,
+        timeouts: Timeouts,
+        *,
+        hint: str = "",
+        wait: float = 0,
+        connections: Connections | None = None,
     ) -> None:
         self._base_url = base_url
         self._what = what
         self._timeouts = timeouts
         self._hint = f"; {hint}" if hint else ""
         self._wait = wait
-        self._environment = environment
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = connections or Connections(base_url, environment=False)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.close()
 
     async def send(
         self, request: Request, target: str, body: bytes | None = None, replaced: Sequence[tuple[str, str]] = ()
@@ -103,7 +102,7 @@ class Relay:
             try:
                 # An upload takes the time that it takes.
                 async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
-                    return await self._opened().request(
+                    return await self._connections.session().request(
                         method,
                         URL(self._base_url + target, encoded=True),
                         headers=headers,
@@ -123,21 +122,6 @@ class Relay:
                 raise InvalidRequest("the request cannot be sent on: its method or a header is malformed") from error
             await asyncio.sleep(RETRY_DELAY)
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            encrypted = urlsplit(self._base_url).scheme == "https"
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=_tls() if encrypted else True),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                max_field_size=_HEAD_LIMIT,
-                max_line_size=_HEAD_LIMIT,
-                read_bufsize=READ_BUFFER,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-                trust_env=self._environment,
-            )
-        return self._session
-
     async def _reply(self, method: str, response: aiohttp.ClientResponse) -> Reply:
         headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
         length = _whole_number(headers.pop("content-length", ""))
@@ -156,11 +140,7 @@ class Relay:
         try:
             yield b""
             reads = response.content.iter_any()
-            while True:
-                async with asyncio.timeout(self._timeouts.idle):
-                    part = await anext(reads, None)
-                if part is None:
-                    break
+            while (part := await within(self._timeouts.idle, anext(reads, None))) is not None:
                 yield part
         except TimeoutError as error:
             raise BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer") from error
@@ -171,22 +151,11 @@ class Relay:
             response.close()
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
-        cause = error.os_error
-        reason = cause.strerror or str(cause) or type(cause).__name__
-        if cause.errno and not isinstance(cause, (ssl.SSLError, socket.gaierror)):
-            # asyncio only says that the call failed.
-            reason = os.strerror(cause.errno)
+        reason = why_unreachable(error)
         return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
 
     def _broken(self, error: aiohttp.ClientError) -> ApiError:
         return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
-
-
-def _tls() -> ssl.SSLContext:
-    """Trusts whom the SDK trusts."""
-    import httpx2
-
-    return httpx2.create_ssl_context()
 
 
 def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:

@@ -50,11 +50,24 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def usable_key(key: SecretStr) -> SecretStr:
+    """The key without the white space around it.
+
+    Raises:
+        ValueError: no HTTP header can hold it.
+    """
+    text = key.get_secret_value().strip()
+    if any(not "!" <= character <= "~" for character in text):
+        raise ValueError("no key")
+    return SecretStr(text)
+
+
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
 type HttpUrl = Annotated[str, AfterValidator(_http_url)]
+type ApiKey = Annotated[SecretStr, AfterValidator(usable_key)]
 
 
 class Settings(BaseSettings):
@@ -74,7 +87,7 @@ class Settings(BaseSettings):
     openai_api_base_url: Annotated[
         HttpUrl, MustBe("the base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1")
     ] = Field(OPENAI_URL, description="Translate mode: the base URL of the OpenAI-compatible server, usually ending in /v1.")
-    openai_api_key: Annotated[SecretStr | None, MustBe("an API key")] = Field(
+    openai_api_key: Annotated[ApiKey | None, MustBe("an API key, which has neither spaces nor letters with accents")] = Field(
         None,
         description="Translate mode: the server's API key. Needed for OpenAI itself; most local servers need none.",
     )

@@ -16,8 +16,8 @@ The contract with the coroutine (`Respond`):
 * An exception before the reply becomes an empty status 500; one after it cuts the connection, so that the client sees an
   incomplete body.
 
-This is the only module that relies on mitmproxy's internals. They have been stable since mitmproxy 7; the contract tests in
-`tests/live/test_upstream.py` fail when they move.
+Like `downstream.py` and `hooks.py` this module relies on mitmproxy's internals. They have been stable since mitmproxy 7; the
+contract tests in `tests/live/test_upstream.py` fail when they move.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class InProcessUpstream:
 
         Returns False where the flow comes from no live client, as when it is replayed; then use `answer`.
         """
-        handler = _handler_of(flow.client_conn)
+        handler = handler_of(flow.client_conn)
         if handler is None:
             return False
         layer = _http_layer_of(handler, flow)
@@ -116,7 +116,7 @@ class InProcessUpstream:
 
     def detach(self, client: connection.Client) -> None:
         """Cancel what still runs for a client; to be called in the `client_disconnected` hook."""
-        handler = _handler_of(client)
+        handler = handler_of(client)
         for layer in _http_layers(handler) if handler else ():
             for conn in layer.connections.values():
                 if isinstance(conn, _InProcessConnection):
@@ -313,7 +313,8 @@ class _Killed(Exception):
     """The flow was killed by a user of mitmproxy."""
 
 
-def _handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
+def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
+    """What mitmproxy handles the connection of a client with; None for a client that is not connected."""
     proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
     return proxyserver.connections.get(client.id)
 

@@ -12,6 +12,7 @@ from ollama_openai_proxy.settings import (
     SettingsError,
     load_settings,
 )
+from pydantic import SecretStr
 
 KEYED = {"openai_api_key": "sk"}
 
@@ -76,6 +77,7 @@ def test_the_key_is_not_shown() -> None:
             ("ollama_upstream_url", "https://h//", "https://h"),
         ),
         ("openai_api_base_url", "http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+        ("openai_api_key", " sk-1\n", SecretStr("sk-1")),
     ],
 )
 def test_a_value_is_read(name: str, text: str, value: object) -> None:
@@ -87,6 +89,7 @@ def test_a_value_is_read(name: str, text: str, value: object) -> None:
     [
         *(("proxy_mode", "both"), ("log_level", "loud"), ("fix_methods", "perhaps")),
         *(("proxy_port", "0.5"), ("proxy_port", "-1"), ("proxy_port", "65536"), ("proxy_port", "x")),
+        *(("openai_api_key", "sk-…"), ("openai_api_key", "sk one"), ("openai_api_key", "sk-\x7f")),
         *(("ollama_version", "0.24"), ("ollama_version", "v0.24.0"), ("ollama_version", "0.24.0-rc1")),
         *[
             (name, url)

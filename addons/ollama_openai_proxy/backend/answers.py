@@ -26,7 +26,17 @@ async def read_answer(stream: ChunkStream, reader: AnswerReader) -> AsyncGenerat
     feed = reader.feed
     async with aclosing(stream.batches()) as batches:
         async for chunks in batches:
-            yield [delta for chunk in chunks if (delta := feed(chunk))]
+            deltas: list[Delta] = []
+            try:
+                for chunk in chunks:
+                    if delta := feed(chunk):
+                        deltas.append(delta)  # noqa: PERF401  # kept when the next one raises
+            except BackendError:
+                # What came before the error is part of the answer.
+                if deltas:
+                    yield deltas
+                raise
+            yield deltas
     if not (stream.complete or reader.ended):
         raise BackendError(502, "the back end broke off its answer")
     if delta := reader.finish():

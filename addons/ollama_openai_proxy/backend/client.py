@@ -15,14 +15,17 @@ import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
+from ..connections import Connections
 from ..errors import BackendError
+from ..exchange import within
 from ..record import current_record
 from ..relay import Relay
 from ..translate.adaptation import Adaptations
 from ..translate.models import read_models
 from ..translate.profiles import PROFILES, detect_profile
 from .errors import Refusal, backend_error
-from .sse import BrokenStream, SseReader
+from .sse import SseReader
+from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -41,7 +44,6 @@ type Parameters = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
-CONNECT_TIMEOUT = 10.0
 DRAIN_TIMEOUT = 0.2
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
@@ -88,11 +90,12 @@ class Backend:
         self.lists_models = True
         self.missing: set[str] = set()
         self._base_url = base_url
+        connections = Connections(base_url, environment=True)
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=key.get_secret_value() if key else "none",
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
+            http_client=httpx2.AsyncClient(transport=Transport(connections), timeout=None, follow_redirects=True),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
@@ -103,7 +106,7 @@ class Backend:
         self._detect = profile is None
         self._adaptations: dict[str, Adaptations] = {}
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, environment=True)
+        self._relay = Relay(base_url, "the back end", timeouts, connections=connections)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -157,11 +160,11 @@ class Backend:
 
     def chat(self, parameters: Parameters) -> ChunkStream:
         """A streamed chat completion; the call is made when its chunks are asked for."""
-        return self._stream(self._client.chat.completions.with_streaming_response.create, _CHAT, parameters)
+        return self._stream("/chat/completions", parameters)
 
     def complete(self, parameters: Parameters) -> ChunkStream:
         """A streamed text completion; the call is made when its chunks are asked for."""
-        return self._stream(self._client.completions.with_streaming_response.create, _COMPLETION, parameters)
+        return self._stream("/completions", parameters)
 
     async def embed(self, parameters: Parameters) -> dict[str, Any]:
         """The reply to an embeddings call.
@@ -174,7 +177,7 @@ class Backend:
         async def attempt(adapted: Parameters) -> dict[str, Any]:
             with self.errors():
                 async with asyncio.timeout(self._timeouts.begin):
-                    reply = await call(**_arguments(_EMBEDDING, adapted), extra_headers=self._headers())
+                    reply = await call(**_arguments(adapted), extra_headers=self._headers())
                 _note_id(reply.headers)
                 body = reply.http_response.json()
             if not isinstance(body, dict):
@@ -222,7 +225,7 @@ class Backend:
             raise backend_error(error, self._base_url) from error
         except TimeoutError as error:
             raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
-        except (BrokenStream, ValueError) as error:
+        except ValueError as error:
             raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
     def _headers(self) -> Headers:
@@ -246,9 +249,18 @@ class Backend:
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
         return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
 
-    def _stream(self, create: Callable[..., Any], known: frozenset[str], parameters: Parameters) -> ChunkStream:
-        def call(adapted: Parameters) -> Any:
-            return create(**_arguments(known, adapted), extra_headers=self._headers())
+    def _stream(self, path: str, parameters: Parameters) -> ChunkStream:
+        async def call(adapted: Parameters) -> httpx2.Response:
+            # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
+            # which costs more than all of the translation, and here everything was checked.
+            return await self._client.post(
+                path,
+                cast_to=httpx2.Response,
+                body=adapted,
+                options={"headers": self._headers()},
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
 
         return ChunkStream(self, call, parameters, self._timeouts)
 
@@ -261,7 +273,13 @@ class ChunkStream:
             connection looks like an end.
     """
 
-    def __init__(self, backend: Backend, call: Callable[[Parameters], Any], parameters: Parameters, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        call: Callable[[Parameters], Awaitable[httpx2.Response]],
+        parameters: Parameters,
+        timeouts: Timeouts,
+    ) -> None:
         self.complete = False
         self._timeouts = timeouts
         self._backend = backend
@@ -281,41 +299,46 @@ class ChunkStream:
         async def open_stream(adapted: Parameters) -> tuple[AsyncGenerator[list[Chunk], None], list[Chunk] | None]:
             reads = self._read(adapted)
             with self._backend.errors():
-                async with asyncio.timeout(self._timeouts.begin):
-                    return reads, await anext(reads, None)
+                return reads, await within(self._timeouts.begin, anext(reads, None))
 
         reads, chunks = await self._backend.adapted(self._parameters, open_stream)
         async with aclosing(reads):
             with self._backend.errors():
                 while chunks is not None:
                     yield chunks
-                    async with asyncio.timeout(self._timeouts.idle):
-                        chunks = await anext(reads, None)
+                    chunks = await within(self._timeouts.idle, anext(reads, None))
 
     async def _read(self, parameters: Parameters) -> AsyncGenerator[list[Chunk], None]:
         with self._backend.errors():
-            async with self._call(parameters) as response:
+            response = await self._call(parameters)
+            async with aclosing(response):
                 _note_id(response.headers)
                 if "json" in response.headers.get("content-type", ""):
                     # It does not stream: the answer is one chunk.
-                    yield [await response.json()]
+                    yield [_object(await response.aread())]
                     self.complete = True
                     return
                 reader = SseReader()
-                reads = response.iter_bytes()
+                begun = False
+                reads = response.aiter_bytes()
                 watcher = current_record().watcher
                 async for data in reads:
                     if watcher is not None:
                         watcher.received(response.status_code, data)
                     if chunks := reader.feed(data):
+                        begun = True
                         yield chunks
                     if reader.done:
                         await _drain(reads)
+                    if reader.done or reader.broken:
                         break
                 else:
                     if chunks := reader.finish():
+                        begun = True
                         yield chunks
-                self.complete = reader.done or _framed(response.http_response)
+                if reader.broken or not (begun or reader.done):
+                    raise ValueError("no stream of chunks")
+                self.complete = reader.done or _framed(response)
 
 
 def _note_id(headers: Mapping[str, str]) -> None:
@@ -351,6 +374,13 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
                 pass
 
 
+def _object(data: bytes) -> dict[str, Any]:
+    value = from_json(data)
+    if not isinstance(value, dict):
+        raise ValueError("no object")  # noqa: TRY004  # one error for all that is wrong with it
+    return value
+
+
 def _framed(response: httpx2.Response) -> bool:
     headers = response.headers
     return "content-length" in headers or "transfer-encoding" in headers or response.http_version == "HTTP/2"
@@ -370,13 +400,11 @@ def _listing(answer: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def _arguments(known: frozenset[str], parameters: Parameters) -> Parameters:
-    """The parameters as the SDK takes them: what it does not know goes into the body beside what it knows."""
-    named = {name: value for name, value in parameters.items() if name in known}
-    further = {name: value for name, value in parameters.items() if name not in known}
-    return named | {"extra_body": further} if further else named
-
-
-_CHAT = frozenset(inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters)
-_COMPLETION = frozenset(inspect.signature(openai.resources.AsyncCompletions.create).parameters)
 _EMBEDDING = frozenset(inspect.signature(openai.resources.AsyncEmbeddings.create).parameters)
+
+
+def _arguments(parameters: Parameters) -> Parameters:
+    """The parameters of an embeddings call as the SDK takes them: what it does not know goes beside what it knows."""
+    named = {name: value for name, value in parameters.items() if name in _EMBEDDING}
+    further = {name: value for name, value in parameters.items() if name not in _EMBEDDING}
+    return named | {"extra_body": further} if further else named

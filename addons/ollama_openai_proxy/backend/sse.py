@@ -1,8 +1,9 @@
 """Reads server-sent events as OpenAI-compatible servers write them, without I/O.
 
-The contract: feed each network read, get the chunks that it completed; after the last one ask `finish`. Comments, event ids,
-blank lines, CRLF and a missing space after the colon do not matter. A chunk is given out as soon as its `data` line is whole;
-one that is spread over several `data` lines, as the standard allows, with the last of them.
+The contract: feed each network read, get the chunks that it completed; after the last one ask `finish`. Whether the stream is
+broken or done is told beside the chunks, so that none of those before is lost. Comments, event ids, blank lines, CRLF and a
+missing space after the colon do not matter. A chunk is given out as soon as its `data` line is whole; one that is spread over
+several `data` lines, as the standard allows, with the last of them.
 """
 
 from __future__ import annotations
@@ -15,25 +16,23 @@ from pydantic_core import from_json
 type Chunk = dict[str, Any]
 
 
-class BrokenStream(Exception):
-    """The stream holds something that is no chunk."""
-
-
 class SseReader:
-    """Reads one stream. `done` is set once the back end has said `[DONE]`; what follows is ignored."""
+    """Reads one stream.
+
+    Attributes:
+        done: the back end has said `[DONE]`.
+        broken: there was an event that is neither JSON nor `[DONE]`. What follows either is ignored.
+    """
 
     def __init__(self) -> None:
         self.done = False
+        self.broken = False
         self._rest = b""
         self._event = b""
         self._pending: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """The chunks that are complete now.
-
-        Raises:
-            BrokenStream: an event is neither JSON nor `[DONE]`.
-        """
+        """The chunks that are complete now."""
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
         chunks: list[Chunk] = []
@@ -42,19 +41,14 @@ class SseReader:
         return chunks
 
     def finish(self) -> list[Chunk]:
-        """The chunks of a last line without an end, when the stream has ended.
-
-        Raises:
-            BrokenStream: the last event is neither JSON nor `[DONE]`.
-        """
+        """The chunks of a last line without an end, when the stream has ended."""
         return self.feed(b"\n\n")
 
     def _line(self, line: bytes, chunks: list[Chunk]) -> None:
-        if self.done:
+        if self.done or self.broken:
             return
         if not line:
-            if self._pending:
-                raise BrokenStream
+            self.broken = bool(self._pending)
             self._event = b""
         elif line.startswith(b"data:"):
             self._data(line[5:].strip(), chunks)

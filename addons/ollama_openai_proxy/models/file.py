@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ..settings import HttpUrl, SettingsError
+from ..settings import ApiKey, HttpUrl, SettingsError, usable_key
 from ..translate.profiles import ProfileName
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio"]
 
+KEY_RULE = "has neither spaces nor letters with accents"
 DEFAULT_BACKEND = "default"
 """The name of the back end that the settings describe."""
 
@@ -31,14 +32,23 @@ class BackendEntry(_Table):
     """`[backends.NAME]`: a server beside that of the settings."""
 
     url: HttpUrl
-    api_key: SecretStr | None = None
+    api_key: ApiKey | None = None
     api_key_env: str | None = Field(None, description="The environment variable that holds the key.")
     profile: ProfileName | None = None
 
     def key(self) -> SecretStr | None:
-        """The key, from the environment or from the file."""
+        """The key, from the environment or from the file.
+
+        Raises:
+            SettingsError: what the environment has cannot be a key.
+        """
         value = os.environ.get(self.api_key_env) if self.api_key_env else None
-        return SecretStr(value) if value else self.api_key
+        if not value:
+            return self.api_key
+        try:
+            return usable_key(SecretStr(value))
+        except ValueError:
+            raise SettingsError(f"{self.api_key_env} is wrong: it must be an API key, which {KEY_RULE}.") from None
 
 
 class ModelEntry(_Table):
@@ -102,6 +112,8 @@ def _complaint(error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             return f"{place} is no setting"
+        case "value_error" if place.endswith(".api_key"):
+            return f"{place} is wrong: it must be an API key, which {KEY_RULE}"
         case "value_error":
             return f"{place} is wrong: it must be a base URL like http://127.0.0.1:8000/v1, without name and password"
         case _:

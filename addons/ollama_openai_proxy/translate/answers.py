@@ -27,6 +27,11 @@ type Chunk = Mapping[str, Any]
 # DeepSeek, llama.cpp and vLLM; Ollama, OpenRouter and newer vLLM; others. Where two are there they say the same.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _IMPOSSIBLE = -9999.0
+# What it comes to, wherever in a chunk there is something else than should be.
+_WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
+_NOT_UNDERSTOOD = "the back end sent an answer that cannot be understood"
+_MOST_TOKENS = 1 << 53
+"""More than any count is, and what every client can read."""
 
 
 class AnswerReader:
@@ -51,11 +56,17 @@ class AnswerReader:
         """What a chunk adds to the answer, or None.
 
         Raises:
-            BackendError: the chunk is an error.
+            BackendError: the chunk is an error, or none that can be understood.
         """
+        try:
+            return self._read(chunk)
+        except _WRONG_TYPES as error:
+            raise BackendError(502, _NOT_UNDERSTOOD) from error
+
+    def _read(self, chunk: Chunk) -> Delta | None:
         if error := chunk.get("error"):
             raise BackendError(_status(error), error_text(error) or "the back end reported an error")
-        if usage := chunk.get("usage"):
+        if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
         choice = _first_choice(chunk)
         if choice is None:
@@ -81,7 +92,10 @@ class AnswerReader:
         Raises:
             BackendError: a tool call is broken.
         """
-        calls = self._tool_calls.finish()
+        try:
+            calls = self._tool_calls.finish()
+        except _WRONG_TYPES as error:
+            raise BackendError(502, _NOT_UNDERSTOOD) from error
         thinking = self._thinking_halves.finish()
         content = self._content_halves.finish()
         if self._splitter is not None:
@@ -121,14 +135,16 @@ class AnswerReader:
 
     def usage(self, prompt_estimate: int) -> Usage:
         """All counts, those that the back end does not give as `prompt_tokens` and `completion_tokens` have them."""
-        prompt_details = self._usage.get("prompt_tokens_details") or {}
-        completion_details = self._usage.get("completion_tokens_details") or {}
         return Usage(
             input_tokens=self.prompt_tokens(prompt_estimate),
             output_tokens=self.completion_tokens,
-            cached_tokens=_whole(prompt_details.get("cached_tokens")),
-            reasoning_tokens=_whole(completion_details.get("reasoning_tokens")),
+            cached_tokens=self._detail("prompt_tokens_details", "cached_tokens"),
+            reasoning_tokens=self._detail("completion_tokens_details", "reasoning_tokens"),
         )
+
+    def _detail(self, details: str, name: str) -> int:
+        found = self._usage.get(details)
+        return _whole(found.get(name)) if isinstance(found, dict) else 0
 
     def _delta(self, content: str, thinking: str, logprobs: list[dict[str, Any]]) -> Delta | None:
         if not (content or thinking or logprobs):
@@ -151,8 +167,8 @@ def join_deltas(deltas: Iterable[Delta]) -> Delta:
 
 def _first_choice(chunk: Chunk) -> Mapping[str, Any] | None:
     for choice in chunk.get("choices") or ():
-        if not choice.get("index"):
-            return choice  # type: ignore[no-any-return]
+        if isinstance(choice, dict) and not choice.get("index"):
+            return choice
     return None
 
 
@@ -205,7 +221,7 @@ def _tops(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS else 0
 
 
 def _status(error: Any) -> int:

@@ -67,10 +67,11 @@ class ToolCalls:
         """Take the `tool_calls` of a delta, or of a whole message."""
         for fragment in fragments:
             function = fragment.get("function") or {}
-            call = self._call_of(fragment.get("index"), fragment.get("id") or "", function)
+            identity, name = _text(fragment.get("id")), _text(function.get("name"))
+            call = self._call_of(fragment.get("index"), identity, function)
             # Some send id and name once, some with every fragment.
-            call.id = call.id or fragment.get("id") or ""
-            call.name = call.name or function.get("name") or ""
+            call.id = call.id or identity
+            call.name = call.name or name
             match function.get("arguments"):
                 case str(text):
                     call.pieces.append(text)
@@ -126,3 +127,7 @@ def _arguments(call: _Call) -> dict[str, Any]:
     except ValueError:
         message = f'the back end sent arguments for the tool "{call.name}" that are no JSON object'
         raise BackendError(500, message) from None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ def error_body(message: str) -> bytes:
 def timestamp(nanoseconds: int) -> str:
     """RFC 3339 in UTC, with up to nine digits of fraction and no trailing zeros, as Go writes it."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+    return f"{_second(seconds)}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    # The many frames of one second share it.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @dataclass(frozen=True, slots=True)

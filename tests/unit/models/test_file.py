@@ -75,6 +75,13 @@ def test_a_key_comes_from_the_environment_or_the_file(
     assert (found.get_secret_value() if found else None) == key
 
 
+def test_a_key_of_the_environment_must_be_usable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_API_KEY", f"{SECRET}ü")
+    lab = load(path, '[backends.lab]\nurl = "http://lab/v1"\napi_key_env = "LAB_API_KEY"\n').backends["lab"]
+    with pytest.raises(SettingsError, match=r"^LAB_API_KEY is wrong: it must be an API key, which has neither"):
+        lab.key()
+
+
 def test_a_key_is_not_shown(path: Path) -> None:
     loaded = load(path, f'[backends.lab]\nurl = "http://lab/v1"\napi_key = "{SECRET}"\n')
     lab = loaded.backends["lab"]
@@ -94,6 +101,11 @@ LAB = '[backends.lab]\nurl = "http://lab/v1"\n'
         pytest.param("[model.a]", ": model is no setting.", id="an unknown table"),
         pytest.param("[models.a]\nmodell = 1", ": models.a.modell is no setting.", id="an unknown key of a model"),
         pytest.param(f"{LAB}apikey = '{SECRET}'", ": backends.lab.apikey is no setting.", id="an unknown key of a back end"),
+        pytest.param(
+            f"{LAB}api_key = 'sk-…{SECRET}'",
+            ": backends.lab.api_key is wrong: it must be an API key, which has neither spaces nor letters with accents.",
+            id="a key that no header can hold",
+        ),
         pytest.param("[backends.lab]", ": backends.lab.url is wrong: field required.", id="a back end without URL"),
         pytest.param(
             "[models.a]\nbackend = 'x'", ": models.a.backend names 'x', which is not in [backends].", id="unknown back end"

@@ -363,3 +363,46 @@ def test_the_reason_for_the_end_is_the_back_ends(reasons: list[str | None], reas
 def test_the_tokens_are_counted_by_the_back_end_or_else_guessed(usage: Any, counted: Usage) -> None:
     _, reader = read(chunk(content="a"), chunk(content="b"), {"choices": [], "usage": usage})
     assert reader.usage(50) == counted
+
+
+NAN, HUGE = float("nan"), float("inf")
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields}]}
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        *[{"choices": value} for value in ([None], {}, [[]], "text", 5, [5])],
+        *[{"choices": [{"index": 0, "delta": value}]} for value in ([], "text", 5, None)],
+        *[delta(content=value) for value in (5, [None], {"text": 1}, [{"text": 5}])],
+        *[delta(reasoning_details=value) for value in ([None], 5, [{"text": 5}])],
+        delta(refusal=5),
+        *[delta(tool_calls=value) for value in ([None], 5, [{"index": None, "function": None}], [{"function": "text"}])],
+        *[delta(tool_calls=[{"index": index, "id": 5, "function": {"name": 5, "arguments": 5}}]) for index in ("0", [], 0)],
+        *[{"choices": [{"delta": {}, "logprobs": value}]} for value in ([], 5, {"content": [None]}, {"tokens": 5})],
+        {"choices": [{"delta": {}, "logprobs": {"content": [{"token": 5, "logprob": "x"}]}}]},
+        {"choices": [{"text": 5}]},
+        *[{"choices": [], "usage": value} for value in ([], "text", 5)],
+        {"usage": {"prompt_tokens": -5, "completion_tokens": 1e308}},
+        {"usage": {"prompt_tokens": NAN, "completion_tokens": HUGE}},
+        {"usage": {"prompt_tokens": "7", "prompt_tokens_details": [], "completion_tokens_details": 5}},
+        *[{"error": value} for value in (5, [None], {"message": {"deep": 1}, "code": 999}, {"message": None, "code": "x"})],
+    ],
+    ids=str,
+)
+def test_another_type_than_there_should_be_is_ignored_or_an_error(chunk: dict[str, Any]) -> None:
+    reader = AnswerReader()
+    try:
+        pieces = [reader.feed(chunk), reader.feed(delta(content="text")), reader.finish()]
+    except BackendError:
+        pass
+    else:
+        whole = join_deltas(piece for piece in pieces if piece)
+        assert whole.content == "text"
+        assert all(isinstance(call["function"]["name"], str) for call in whole.tool_calls)
+    usage = reader.usage(3)
+    assert usage.input_tokens == 3
+    assert usage.output_tokens in (1, 2)
