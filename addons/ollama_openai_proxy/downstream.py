@@ -21,7 +21,7 @@ from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import _http1
 
-from .wire.frames import JSON_TYPE, error_body
+from .translate.surfaces import error_reply, surface_of
 
 if TYPE_CHECKING:
     from mitmproxy.addons.proxyserver import Proxyserver
@@ -85,7 +85,7 @@ class Patience:
     def head_arrived(self, flow: HTTPFlow) -> None:
         """To be called in the `requestheaders` hook."""
         if reader := self._readers.get(flow.client_conn.id):
-            reader.enter("body")
+            reader.head_arrived(flow.request.path)
 
     def body_arrived(self, flow: HTTPFlow) -> None:
         """To be called in the `request` hook."""
@@ -110,6 +110,7 @@ class _Reader(asyncio.StreamReader):
         self._since = 0.0
         self._received = 0
         self._answered_early = False
+        self._path = ""
         self._resumed = asyncio.Event()
 
     def enter(self, phase: Phase, received: int = 0) -> None:
@@ -118,6 +119,11 @@ class _Reader(asyncio.StreamReader):
         self._since = asyncio.get_running_loop().time()
         self._received = received
         self._resumed.set()
+
+    def head_arrived(self, path: str) -> None:
+        """It is known what is asked for."""
+        self.enter("body")
+        self._path = path
 
     def body_arrived(self) -> None:
         """The request is complete."""
@@ -129,6 +135,7 @@ class _Reader(asyncio.StreamReader):
         if self._phase == "body":
             self._answered_early = True
         elif self._phase == "answer":
+            self._path = ""
             self.enter("head" if self._received else "idle", self._received)
 
     async def read(self, n: int = -1) -> bytes:
@@ -172,7 +179,7 @@ class _Reader(asyncio.StreamReader):
     def send_away(self, status: HTTPStatus, message: str) -> bytes:
         """Tell the client why its connection is about to be closed; gives the end of its stream."""
         if not (self._answered_early or self._writer.is_closing()):
-            self._writer.write(error_response(status, message))
+            self._writer.write(error_response(status, message, self._path))
         return b""
 
 
@@ -180,18 +187,25 @@ def _ends_head(data: bytes) -> bool:
     return b"\r\n\r\n" in data or b"\n\n" in data
 
 
-def error_response(status: int, message: str = "") -> bytes:
-    """The whole reply to a client that could not be understood, after which its connection is closed."""
+def error_response(status: int, message: str = "", path: str = "") -> bytes:
+    """The whole reply to a client that could not be understood, after which its connection is closed.
+
+    Args:
+        status: HTTP status code.
+        message: for the client.
+        path: what was asked for, as far as that is known: the error has the shape of that API.
+    """
     if status == HTTPStatus.BAD_REQUEST:
         # mitmproxy's own messages quote what was sent.
         tunnel = "HTTP CONNECT request" in message
         status, message = (HTTPStatus.FORBIDDEN, NO_TUNNEL) if tunnel else (status, "malformed HTTP request")
     request_id = uuid.uuid4().hex
     logger.info("a client was sent away with status %d: %s request_id=%s", status, message, request_id)
-    body = error_body(message)
+    content_type, body = error_reply(surface_of(path.partition("?")[0]), status, message, request_id)
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nConnection: close\r\n\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
 
@@ -210,7 +224,8 @@ def _read_body(connection: _http1.Http1Server, event: events.Event) -> CommandGe
         if isinstance(command, commands.CloseConnection) and not connection.request_done:
             connection.state = connection.done
             if connection.response is None and isinstance(event, events.DataReceived):
-                yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST))
+                path = connection.request.path if connection.request else ""
+                yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST, path=path))
         yield command
 
 

@@ -32,7 +32,7 @@ class FixedAddons(AddonManager):
     """Addons that are added before the first flow, and stay."""
 
     def __init__(self, master: Master) -> None:
-        super().__init__(master)
+        super().__init__(master)  # type: ignore[no-untyped-call]
         self._methods: dict[str, list[Callable[..., Any]]] = {}
 
     def run(self, hook: Hook) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
+from mitmproxy.http import MessageData
 from mitmproxy.master import Master
 
 from .addon import ProxyAddon, mitm_options
@@ -32,8 +33,10 @@ class LeanMaster(Master):
         super().__init__(options, with_termlog=False)
         # It makes an event of each line of the log, to which no addon here listens.
         self._legacy_log_events.uninstall()
+        # A check of mitmproxy's own work, which Python's option -O leaves out, too.
+        MessageData.__post_init__ = lambda _: None  # type: ignore[method-assign]
         self.addons = addons = FixedAddons(self)
-        self.addons.add(
+        self.addons.add(  # type: ignore[no-untyped-call]
             core.Core(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),

@@ -88,6 +88,19 @@ def test_a_client_that_stops_in_the_middle_is_told_so_and_sent_away(proxy: Proxy
     assert 0.9 < time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("sent", ["too little of its body", "a broken chunk"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages?beta=true"])
+def test_whoever_is_sent_away_is_told_in_the_shape_of_the_api_that_it_called(connection: Raw, path: str, sent: str) -> None:
+    slow = sent == "too little of its body"
+    connection.send(post(path, SHOW, BEARER)[:-1] if slow else CHUNKED.replace(b"/api/show", path.encode()) + b"z\r\n")
+    answer = connection.answer()
+    assert answer.status == (408 if slow else 400)
+    error = answer.json["error"]
+    assert error["message"]
+    assert error["type"]
+    assert (answer.json.get("type") == "error") == ("messages" in path)
+
+
 @pytest.mark.parametrize(
     "begin",
     [

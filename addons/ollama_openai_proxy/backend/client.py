@@ -8,7 +8,7 @@ import logging
 import time
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 import openai
@@ -253,7 +253,7 @@ class Backend:
         async def call(adapted: Parameters) -> httpx2.Response:
             # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
             # which costs more than all of the translation, and here everything was checked.
-            return await self._client.post(
+            response = await self._client.post(
                 path,
                 cast_to=httpx2.Response,
                 body=adapted,
@@ -261,6 +261,8 @@ class Backend:
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
             )
+            # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
+            return cast("httpx2.Response", response)
 
         return ChunkStream(self, call, parameters, self._timeouts)
 
