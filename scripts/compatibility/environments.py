@@ -1,0 +1,225 @@
+"""The clients, their locked dependencies, and the environments in which they run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ROOT / "requirements" / "compat"
+CACHE = ROOT / ".cache" / "compat"
+SCENARIOS = Path(__file__).parent / "scenarios"
+UV = Path(sys.executable).with_name("uv")
+NPM_SETTINGS = "omit-lockfile-registry-resolved=true\naudit=false\nfund=false\nupdate-notifier=false\n"
+"""The first keeps the registry's address out of the lock."""
+TIMEOUT = 600
+
+type Table = Literal["python", "javascript", "clients"]
+
+
+class Unavailable(Exception):
+    """An environment cannot be made; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One or several packages of a language, locked, and the scenarios for them."""
+
+    name: str
+    table: Table
+    script: str
+    packages: tuple[str, ...]
+    """What is locked; the first is the client, and the table names its version."""
+    python: bool = True
+
+    @property
+    def client(self) -> str:
+        """The client's package."""
+        name = self.packages[0] if self.python else self.packages[0].rpartition("@")[0] or self.packages[0]
+        return re.split(r"[=<>\[ ]", name)[0]
+
+    @property
+    def lock(self) -> Path:
+        """The file with the versions and hashes of all packages."""
+        return LOCKS / (f"{self.name}.txt" if self.python else f"{self.name}/package-lock.json")
+
+    @property
+    def version(self) -> str:
+        """The client's version, as it is locked."""
+        if not self.lock.exists():
+            raise Unavailable(f"{self.name} is not locked: run scripts/compat --lock --only {self.name}")
+        text = self.lock.read_text("utf-8")
+        if not self.python:
+            return str(json.loads(text)["packages"][f"node_modules/{self.client}"]["version"])
+        found = re.search(rf"^{re.escape(self.client)}(?:\[.*?\])?==(\S+)", text, re.MULTILINE)
+        if found is None:
+            raise Unavailable(f"{self.lock.relative_to(ROOT)} does not name {self.client}")
+        return found[1]
+
+    @property
+    def place(self) -> Path:
+        """Where it is installed."""
+        return CACHE / self.name
+
+
+def _python_sdk(version: str) -> Environment:
+    package = "ollama" if version == "newest" else f"ollama=={version}"
+    return Environment(f"ollama-python-{version}", "python", "ollama_python.py", (package,))
+
+
+def _javascript_sdk(version: str, wanted: str) -> Environment:
+    return Environment(f"ollama-js-{version}", "javascript", "ollama_js.mjs", (f"ollama@{wanted}",), python=False)
+
+
+ENVIRONMENTS = (
+    *map(_python_sdk, ("0.1.9", "0.2.1", "0.3.3", "0.4.9", "0.5.4", "0.6.1", "newest")),
+    _javascript_sdk("0.5", "~0.5.0"),
+    _javascript_sdk("0.6.0", "0.6.0"),
+    _javascript_sdk("newest", "latest"),
+    Environment("langchain-ollama", "clients", "langchain_ollama_chat.py", ("langchain-ollama",)),
+    Environment(
+        "llama-index", "clients", "llama_index_ollama.py", ("llama-index-llms-ollama", "llama-index-embeddings-ollama")
+    ),
+    # It does not declare mcp, but imports it where there are tools.
+    Environment("litellm", "clients", "litellm_ollama.py", ("litellm", "mcp")),
+    Environment("pydantic-ai", "clients", "pydantic_ai_ollama.py", ("pydantic-ai-slim[openai]",)),
+    Environment("llm-ollama", "clients", "llm_ollama_plugin.py", ("llm-ollama",)),
+    Environment("ollama-haystack", "clients", "haystack_ollama.py", ("ollama-haystack",)),
+    Environment(
+        "langchain-js",
+        "clients",
+        "langchain_js.mjs",
+        ("@langchain/ollama@latest", "@langchain/core@latest", "zod@latest"),
+        python=False,
+    ),
+    Environment(
+        "ai-provider-v2",
+        "clients",
+        "ai_provider_v2.mjs",
+        ("ollama-ai-provider-v2@latest", "ai@latest", "zod@latest"),
+        python=False,
+    ),
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Locking
+
+
+def lock(environment: Environment) -> None:
+    """Write the newest versions that are wanted, and the hashes of all that they need.
+
+    Raises:
+        Unavailable: no index or registry answers, or there is nothing that fits.
+    """
+    if environment.python:
+        _lock_python(environment)
+    else:
+        _lock_npm(environment)
+
+
+def _lock_python(environment: Environment) -> None:
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    command: list[str | Path] = [
+        UV,
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--generate-hashes",
+        "--upgrade",
+        "--no-header",
+        "--no-annotate",
+    ]
+    command += ["--python-version", "3.12", "--no-python-downloads", "--output-file", environment.lock, "-"]
+    _run(command, input="\n".join(environment.packages))
+
+
+def _lock_npm(environment: Environment) -> None:
+    folder = environment.lock.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".npmrc").write_text(NPM_SETTINGS, "utf-8")
+    _write_package(folder, environment.name, {})
+    environment.lock.unlink(missing_ok=True)
+    wanted = ["--save-exact", "--package-lock-only", *environment.packages]
+    _run([_npm(), "install", *wanted], cwd=folder)
+    locked = json.loads(environment.lock.read_text("utf-8"))
+    for package in locked["packages"].values():
+        package.pop("funding", None)
+    environment.lock.write_text(json.dumps(locked, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _write_package(folder: Path, name: str, dependencies: dict[str, str]) -> None:
+    package = {"name": name, "private": True, "type": "module", "dependencies": dependencies}
+    (folder / "package.json").write_text(json.dumps(package, indent=2) + "\n", "utf-8")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Making
+
+
+def make(environment: Environment) -> list[str]:
+    """Install it, unless that has been done, and return the command that runs its scenarios.
+
+    Raises:
+        Unavailable: it cannot be installed here.
+    """
+    place, lock = environment.place, environment.lock
+    stamp = place / "stamp"
+    state = hashlib.sha256(lock.read_bytes() + sys.version.encode() * environment.python).hexdigest()
+    if not stamp.exists() or stamp.read_text() != state:
+        shutil.rmtree(place, ignore_errors=True)
+        if environment.python:
+            _make_python(environment)
+        else:
+            _make_npm(environment)
+        stamp.write_text(state)
+    if environment.python:
+        return [str(place / "bin" / "python"), str(SCENARIOS / environment.script)]
+    # Node looks for packages beside the script.
+    for name in ("scenario.mjs", environment.script):
+        shutil.copyfile(SCENARIOS / name, place / name)
+    return [_node(), str(place / environment.script)]
+
+
+def _make_python(environment: Environment) -> None:
+    _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, environment.place])
+    interpreter = environment.place / "bin" / "python"
+    _run([UV, "pip", "install", "--quiet", "--require-hashes", "--python", interpreter, "--requirements", environment.lock])
+
+
+def _make_npm(environment: Environment) -> None:
+    npm = _npm()
+    shutil.copytree(environment.lock.parent, environment.place)
+    _run([npm, "ci", "--prefer-offline"], cwd=environment.place)
+
+
+def _npm() -> str:
+    return _program("npm")
+
+
+def _node() -> str:
+    return _program("node")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise Unavailable(f"there is no {name}")
+    return found
+
+
+def _run(command: list[str | Path], *, cwd: Path = ROOT, input: str | None = None) -> None:  # noqa: A002
+    try:
+        ended = subprocess.run(command, cwd=cwd, input=input, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{Path(command[0]).name} {command[1]} did not end within {TIMEOUT} s") from error
+    if ended.returncode:
+        raise Unavailable(f"{Path(command[0]).name} {command[1]} failed:\n{ended.stderr.strip()}")
