@@ -1,0 +1,391 @@
+"""What happens to the proxy in the course of a run: a mixed crowd again and again, and in between what is rarer."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from .cases import Case, Planner
+from .clients import Clients
+from .delivery import TYPES, answer_length
+from .judging import Verdict, judge
+from .processes import SILENCE, ProxyProcess
+from .speech import ODD
+from .spoiling import Relay
+from .tally import BAD, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from .cases import Mode
+    from .clients import Seen
+    from .judging import Judgement
+    from .processes import BackendProcess
+    from .tally import Tally
+
+QUICK_LANES, WAITING_LANES, PIPELINES = 24, 8, 2
+BURST = 500
+SETTLE_SECONDS = 15.0
+"""How long the proxy may take to have cleaned up behind its clients."""
+_EXCERPT = 300
+_LOG = 3000
+
+
+class Options(NamedTuple):
+    """Of a run.
+
+    Attributes:
+        minutes: of each mode.
+        patience: seconds after which an answer hangs.
+        spoil: how to spoil answers; "" is not at all.
+    """
+
+    seed: int
+    minutes: float
+    patience: float
+    spoil: str = ""
+
+
+class Soak:
+    """One mode's run.
+
+    Args:
+        mode: of the proxy.
+        options: of the run.
+        backend: the server behind it.
+        folder: for files.
+        tally: where all is counted.
+    """
+
+    def __init__(self, mode: Mode, options: Options, backend: BackendProcess, folder: Path, tally: Tally) -> None:
+        self._mode = mode
+        self._options = options
+        self._backend = backend
+        self._folder = folder
+        self._tally = tally
+        self._planner = Planner(mode, options.seed, answer_length, odds=len(ODD), types=len(TYPES))
+        self._phase = ""
+        self._heavy: Iterator[Case] = self._planner.heavy()
+        # A client without company, whose connection nothing ends.
+        self._kept = Clients(0, options.patience)
+
+    async def run(self) -> None:
+        """Soak, for the time that there is."""
+        tally = self._tally
+        begun = time.monotonic()
+        seconds = self._options.minutes * 60
+        rare: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("stops", self._stops),
+            ("burst", self._burst),
+            ("absence", self._absence),
+            ("clock", self._clock),
+            ("files", self._files),
+        ]
+        # A short run has no time for all of them; another seed tries others.
+        first = self._options.seed % len(rare)
+        rare = rare[first:] + rare[:first]
+        longest = 0.0
+        async with self._proxy() as (proxy, clients):
+            deadline = time.monotonic() + seconds
+            if self._options.spoil:
+                await self._spoiled(proxy, seconds)
+            else:
+                self._kept.port = proxy.port
+                await self._warm_up(clients)
+                idle = await self._settled(proxy)
+                slice_seconds = min(max(seconds / 12, 3.0), 30.0)
+                turn = 0
+                while (left := deadline - time.monotonic()) > slice_seconds / 2:
+                    await self._crowd(proxy, clients, min(slice_seconds, left), heavy=turn % 4 == 0)
+                    if deadline - time.monotonic() > longest:
+                        name, phase = rare[turn % len(rare)]
+                        started = time.monotonic()
+                        await self._go_through(name, phase())
+                        longest = max(longest, time.monotonic() - started)
+                    turn += 1
+                self._phase = "end"
+                await clients.close()
+                await self._kept.close()
+                await self._check_left(proxy, idle)
+            await self._end(proxy)
+        if not tally.verdicts[Verdict.RIGHT]:
+            self._fail("process", "not one answer was right: nothing was tried")
+        tally.skipped = [name for name, _ in rare if not tally.phases[name]]
+        tally.positions, tally.walked = self._planner.positions, self._planner.walked
+        tally.seconds = time.monotonic() - begun
+
+    async def alone(self, case: Case) -> tuple[list[Seen], list[Judgement]]:
+        """Try one case on a proxy of its own."""
+        self._phase = "alone"
+        async with self._proxy() as (proxy, clients):
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            seen, judgements = await self._try(clients, case)
+            await clients.close()
+            await self._check_left(proxy, idle)
+            await self._end(proxy)
+        return seen, judgements
+
+    # -- The phases ----------------------------------------------------------------------------------------------------
+
+    async def _warm_up(self, clients: Clients) -> None:
+        self._phase = self._phase or "warm-up"
+        for call in ("chat", "v1"):
+            await self._try(clients, Case(self._mode, call), only_right=True)
+        await clients.close()
+
+    async def _crowd(self, proxy: ProxyProcess, clients: Clients, seconds: float, *, heavy: bool) -> None:
+        """Everyone at once."""
+        await self._go_through("crowd", self._mix(proxy, clients, seconds, heavy=heavy))
+        self._tally.most_uses = max(self._tally.most_uses, clients.most_uses, self._kept.most_uses)
+
+    async def _mix(self, proxy: ProxyProcess, clients: Clients, seconds: float, *, heavy: bool) -> None:
+        until = time.monotonic() + seconds
+        kept = self._kept
+
+        async def lane(next_case: Callable[[], Case], until: float, clients: Clients = clients) -> None:
+            while time.monotonic() < until:
+                await self._try(clients, next_case())
+
+        samples: list[tuple[int, int]] = []
+
+        async def watch() -> None:
+            while time.monotonic() < until:
+                samples.append((self._tally.requests, proxy.memory()))
+                await asyncio.sleep(1)
+
+        planner = self._planner
+        waiting = until - min(seconds / 2, SILENCE)
+        lanes = [lane(planner.quick, until) for _ in range(QUICK_LANES)]
+        lanes += [lane(planner.waiting, waiting) for _ in range(WAITING_LANES)]
+        lanes += [lane(planner.pipelined, until) for _ in range(PIPELINES)]
+        lanes.append(lane(planner.kept, until, kept))
+        # What is large for a moment says nothing about what stays.
+        lanes.append(lane(lambda: next(self._heavy), until - seconds / 2) if heavy else watch())
+        await asyncio.gather(*lanes)
+        self._tally.samples += [samples] if samples else []
+
+    async def _burst(self) -> None:
+        """Many streams at once, all of which must come to their end."""
+        # How long a proxy takes to begin so many answers is for the benchmark to say.
+        async with self._proxy(REQUEST_TIMEOUT="60", STREAM_IDLE_TIMEOUT="60") as (proxy, clients):
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            cases = [self._planner.paced(10) for _ in range(BURST)]
+            await self._all(clients, cases, only_right=True)
+            await clients.close()
+            await self._check_left(proxy, idle)
+            await self._end(proxy)
+
+    async def _stops(self) -> None:
+        """SIGTERM, a new start, SIGKILL, and a new start, each in the middle of streams and on the same port."""
+        async with self._proxy() as (proxy, clients):
+            port = proxy.port
+            await self._warm_up(clients)
+            brief = self._start(clients, [self._planner.paced(5) for _ in range(10)], only_right=True)
+            long = self._start(clients, [self._planner.paced(50) for _ in range(10)], only_error=True)
+            await asyncio.sleep(0.5)
+            proxy.send(signal.SIGTERM)
+            await asyncio.gather(*brief, *long)
+            if (status := await asyncio.to_thread(proxy.wait)) != 0:
+                self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
+            self._tally.complain(proxy.complaints, self._phase)
+        async with self._proxy(port) as (proxy, clients):
+            await self._warm_up(clients)
+            killed = self._start(clients, [self._planner.paced(30) for _ in range(10)], may_break=True, only_error=True)
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(proxy.end, signal.SIGKILL)
+            await asyncio.gather(*killed)
+        async with self._proxy(port) as (proxy, clients):
+            await self._warm_up(clients)
+            await self._all(clients, [self._planner.plain() for _ in range(10)], only_right=True)
+            await clients.close()
+            await self._end(proxy)
+
+    async def _absence(self) -> None:
+        """A server behind the proxy that is away for a while, and one that does not speak TLS."""
+        async with self._proxy() as (proxy, clients):
+            await self._warm_up(clients)
+            await asyncio.to_thread(self._backend.ask, "away?1.5")
+            await asyncio.sleep(0.2)
+            await self._all(clients, [self._planner.plain() for _ in range(20)], only_error=True)
+            await asyncio.sleep(2)
+            await self._all(clients, [self._planner.plain() for _ in range(20)], only_right=True)
+            await clients.close()
+            await self._end(proxy)
+        if self._mode == "fix":
+            ports = (self._backend.port, self._backend.encrypted_port)
+            for port in ports:
+                async with self._proxy(OLLAMA_UPSTREAM_URL=f"https://127.0.0.1:{port}") as (proxy, clients):
+                    await self._all(clients, [self._planner.plain() for _ in range(5)], only_error=True)
+                    await self._end(proxy)
+
+    async def _clock(self) -> None:
+        """A clock that jumps while a crowd is there."""
+        async with self._proxy(inside=True) as (proxy, clients):
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            tasks = proxy.board.tasks(proxy)
+            over = asyncio.Event()
+
+            async def jump() -> None:
+                while not over.is_set():
+                    for seconds in (3600.0, -86_400.0, 0.5, 315_360_000.0, -315_360_000.0, 0.0):
+                        proxy.board.move_clock(seconds)
+                        await asyncio.sleep(0.3)
+
+            jumping = asyncio.create_task(jump())
+            until = time.monotonic() + 3
+            paced = self._start(clients, [self._planner.paced(10) for _ in range(10)], only_right=True)
+
+            async def lane() -> None:
+                while time.monotonic() < until:
+                    await self._try(clients, self._planner.quick())
+
+            await asyncio.gather(*(lane() for _ in range(QUICK_LANES)), *paced)
+            over.set()
+            await jumping
+            await clients.close()
+            await self._check_left(proxy, idle, tasks)
+            await self._end(proxy)
+
+    async def _files(self) -> None:
+        """No room for another open file; all must be well again when there is."""
+        async with self._proxy() as (proxy, clients):
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            proxy.limit_files(proxy.files() + 20)
+            await self._all(clients, [self._planner.paced(5) for _ in range(60)], may_break=True)
+            await clients.close()
+            await self._settled(proxy, idle)
+            await self._all(clients, [self._planner.plain() for _ in range(5)], only_right=True)
+            await clients.close()
+            await self._check_left(proxy, idle)
+            if (status := await asyncio.to_thread(proxy.end)) != 0:
+                self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
+
+    async def _spoiled(self, proxy: ProxyProcess, seconds: float) -> None:
+        """A crowd whose answers are spoiled on their way."""
+        self._phase = "spoiled"
+        relay = Relay(self._options.spoil, proxy.port)
+        clients = Clients(await relay.listen(), self._options.patience)
+        idle = await self._settled(proxy)
+        until = time.monotonic() + seconds
+
+        async def lane() -> None:
+            while time.monotonic() < until:
+                await self._try(clients, self._planner.plain())
+
+        await asyncio.gather(*(lane() for _ in range(QUICK_LANES)))
+        await clients.close()
+        await self._check_left(proxy, idle)
+        relay.close()
+
+    # -- Their parts ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _proxy(
+        self, port: int = 0, *, inside: bool = False, **settings: str
+    ) -> AsyncIterator[tuple[ProxyProcess, Clients]]:
+        proxy = ProxyProcess(self._mode, self._backend, self._folder, port=port, inside=inside, **settings)
+        await asyncio.to_thread(proxy.__enter__)
+        clients = Clients(proxy.port, self._options.patience)
+        try:
+            yield proxy, clients
+        finally:
+            await clients.close()
+            proxy.__exit__()
+
+    async def _go_through(self, name: str, phase: Awaitable[None]) -> None:
+        self._phase = name
+        begun = time.monotonic()
+        await phase
+        self._tally.phases[name] += 1
+        self._tally.phase_seconds[name] += time.monotonic() - begun
+
+    async def _end(self, proxy: ProxyProcess) -> None:
+        """Stop a proxy that has nothing to do."""
+        if (status := await asyncio.to_thread(proxy.end)) != 0:
+            self._fail("process", f"SIGTERM ended the idle proxy with status {status}: {proxy.log[-_LOG:]}")
+        self._tally.complain(proxy.complaints, self._phase)
+
+    def _start(
+        self,
+        clients: Clients,
+        cases: Iterable[Case],
+        *,
+        may_break: bool = False,
+        only_right: bool = False,
+        only_error: bool = False,
+    ) -> list[asyncio.Task[tuple[list[Seen], list[Judgement]]]]:
+        return [
+            asyncio.create_task(self._try(clients, case, may_break=may_break, only_right=only_right, only_error=only_error))
+            for case in cases
+        ]
+
+    async def _all(
+        self,
+        clients: Clients,
+        cases: Iterable[Case],
+        *,
+        may_break: bool = False,
+        only_right: bool = False,
+        only_error: bool = False,
+    ) -> None:
+        await asyncio.gather(*self._start(clients, cases, may_break=may_break, only_right=only_right, only_error=only_error))
+
+    async def _try(
+        self, clients: Clients, case: Case, *, may_break: bool = False, only_right: bool = False, only_error: bool = False
+    ) -> tuple[list[Seen], list[Judgement]]:
+        """Do what a case says, and count what became of it."""
+        seen = await clients.perform(case)
+        judgements = [judge(case, each, may_break=may_break, only_right=only_right, only_error=only_error) for each in seen]
+        for each, judgement in zip(seen, judgements, strict=True):
+            self._tally.verdicts[judgement.verdict] += 1
+            self._tally.faults[case.fault if case.manner in ("stay", "new") else case.manner] += 1
+            if judgement.verdict in BAD:
+                excerpt = f"{each.status} {each.body[-_EXCERPT:]!r}"
+                self._tally.fail(Failure(judgement.verdict, self._phase, str(case), judgement.why, excerpt))
+        return seen, judgements
+
+    def _fail(self, kind: str, why: str) -> None:
+        self._tally.fail(Failure(kind, self._phase, "", why))
+
+    async def _settled(self, proxy: ProxyProcess, wanted: int | None = None) -> int:
+        """How many sockets the proxy has when nobody calls: when it has `wanted`, or when that does not change any more."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        before = -1
+        while True:
+            # A connection that the back end has closed is noticed by the next call.
+            await asyncio.to_thread(self._backend.ask, "rest")
+            clients = Clients(proxy.port, self._options.patience)
+            for call in ("chat", "v1"):
+                await clients.perform(Case(self._mode, call, manner="new"))
+            await asyncio.to_thread(self._backend.ask, "rest")
+            await asyncio.sleep(0.2)
+            now = proxy.sockets()
+            enough = now <= wanted if wanted is not None else now == before
+            if enough or time.monotonic() > deadline:
+                return now
+            before = now
+
+    async def _check_left(self, proxy: ProxyProcess, idle: int, tasks: int | None = None) -> None:
+        """See that nothing is left of the clients that have gone."""
+        tally = self._tally
+        sockets = await self._settled(proxy, idle)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            requests = await asyncio.to_thread(proxy.in_flight)
+            calls = (await asyncio.to_thread(self._backend.ask, "state"))["answering"]
+            more = proxy.board.tasks(proxy) - tasks if tasks is not None else 0
+            if not (requests or calls or more > 0) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        tally.leave("sockets", sockets - idle, self._phase)
+        tally.leave("requests", requests, self._phase)
+        tally.leave("back-end calls", calls, self._phase)
+        tally.leave("tasks", more, self._phase)
