@@ -1,18 +1,72 @@
 """What the documentation lists is complete."""
 
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.settings import Settings
+from ollama_openai_proxy.settings import Settings, load_settings
 from ollama_openai_proxy.wire.options import KINDS
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 ROOT = Path(__file__).parents[2]
+SETTINGS = (ROOT / "docs/configuration.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def docs() -> ModuleType:
+    """scripts/docs.py, which writes the parts of pages that come from the code."""
+    spec = importlib.util.spec_from_file_location("scripts_docs", ROOT / "scripts" / "docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented(name: str) -> None:
-    assert f"\n#{name.upper()}=" in (ROOT / ".env.example").read_text()
-    assert f"\n| `{name.upper()}` |" in (ROOT / "README.md").read_text()
+    assert f"\n#{name.upper()}=" in (ROOT / ".env.example").read_text("utf-8")
+    assert SETTINGS.count(f"\n#### {name.upper()}\n") == 1
+
+
+def test_the_parts_of_pages_that_come_from_the_code_are_those_of_the_code(docs: ModuleType) -> None:
+    assert [path.name for path, _ in docs.outdated()] == [], "run scripts/docs --write"
+
+
+def test_a_part_that_is_out_of_date_would_be_found(docs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(docs.EXAMPLES, "log_level", "warning")
+    assert [path.name for path, _ in docs.outdated()] == ["configuration.md"]
+
+
+def test_every_setting_is_in_one_group(docs: ModuleType) -> None:
+    grouped = [name for names in docs.GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_example_of_a_setting_is_taken(
+    name: str, docs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in Settings.model_fields:
+        monkeypatch.delenv(each.upper(), raising=False)
+    plain = load_settings({"openai_api_key": "sk-test"})
+    example = load_settings({"openai_api_key": "sk-test"} | {name: docs.EXAMPLES[name]})
+    assert name in ("openai_api_base_url", "ollama_upstream_url", "ollama_version") or getattr(plain, name) != getattr(
+        example, name
+    )
+
+
+@pytest.mark.parametrize("variable", re.findall(r"^\| `([A-Z_]+)`", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+def test_every_setting_of_the_readme_exists(variable: str) -> None:
+    assert variable.lower() in Settings.model_fields
 
 
 @pytest.mark.parametrize("option", KINDS)
