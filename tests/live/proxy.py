@@ -69,9 +69,6 @@ class ProxyProcess:
             settings.setdefault("LOG_FORMAT", "json")
         self._json = settings.get("LOG_FORMAT") == "json"
         self._environment = kept | {"PYTHONUNBUFFERED": "1"} | settings
-        if command is None:
-            # Where Python keeps no compiled modules, half of each start would be compiling them.
-            self._environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache")}
         self._process: subprocess.Popen[bytes] | None = None
         # A file: a pipe that nobody reads would stop a proxy that has much to say.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the process has ended
