@@ -551,3 +551,9 @@ def test_any_text_leaves_what_a_call_consists_of(text: str, param: str | None, s
     adaptations = Adaptations()
     adaptations.learn(FULL, status, text, param)
     assert adaptations.apply(FULL).items() >= (CALL | {"tools": FULL["tools"]}).items()
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "input", "prompt", "suffix", "stream", "tools"])
+def test_what_makes_the_call_is_never_left_out(name: str) -> None:
+    sent = FULL | {name: "x"}
+    assert refused(f"Unsupported parameter: '{name}' is not supported with this model.", name, sent) == {}

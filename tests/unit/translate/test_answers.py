@@ -258,7 +258,8 @@ def test_counts_are_at_least_one() -> None:
         ({"message": "too long", "code": 400}, 400, "too long"),
         ({"message": "busy", "code": 503}, 503, "busy"),
         ({"message": "bad", "code": "invalid"}, 500, "bad"),
-        ({"message": "odd", "code": 200}, 500, "odd"),
+        *(({"message": "odd", "code": code}, 500, "odd") for code in (200, 399, 600)),
+        ({"message": "far", "code": 599}, 599, "far"),
         ("plain", 500, "plain"),
     ],
 )

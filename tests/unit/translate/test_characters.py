@@ -16,6 +16,7 @@ from ollama_openai_proxy.translate.characters import HalfJoiner, mended
         (["\ud83d", "\ud83d\ude00"], ["", "\ufffd😀", ""]),
         (["\ude00"], ["\ufffd", ""]),
         (["a\ud83d"], ["a", "\ufffd"]),
+        (["\ud800", "\udc00", "\udbff", "\udfff"], ["", "\U00010000", "", "\U0010ffff", ""]),
         (["é\ufeff", "😀"], ["é\ufeff", "😀", ""]),
     ],
 )

@@ -75,6 +75,7 @@ def test_a_vector_gets_the_length_1(vector: list[float]) -> None:
     ("vector", "dimensions", "cut"),
     [
         ([3, 4, 5], 2, [0.6, 0.8]),
+        ([3, 4], 1, [1.0]),
         ([3, 4], 2, [0.6, 0.8]),
         ([3, 4], 5, [0.6, 0.8]),
         ([3, 4], 0, [0.6, 0.8]),

@@ -491,6 +491,13 @@ def test_the_quantization_is_what_the_server_says_or_the_name(model_id: str, ent
         pytest.param({"capabilities": {"vision": True, "tools": "yes", "x": True}}, {"vision": True}, id="flags"),
         pytest.param({"capabilities": {"chat": True, "completion": False}}, {"completion": True}, id="either word is enough"),
         pytest.param({"capabilities": "tools"}, {}, id="a text"),
+        *[({"capabilities": [word]}, {"insert": True}) for word in ("insert", "fim", "completion_fim")],
+        *[({"capabilities": [word]}, {"tools": True}) for word in ("tool_use", "function_calling")],
+        *[({"capabilities": [word]}, {"vision": True}) for word in ("vision", "vlm", "image_input")],
+        *[({"capabilities": [word]}, {"thinking": True}) for word in ("thinking", "reasoning")],
+        *[({"capabilities": [word]}, {"completion": True}) for word in ("completion_chat", "chat_completion", "language")],
+        ({"capabilities": ["audio"]}, {"audio": True}),
+        pytest.param({"capabilities": ["tools"]}, {"tools": True}, id="a list with tools"),
         pytest.param({"capabilities": ["embedding"]}, _EMBEDS, id="a list of an embedding model"),
         pytest.param({"capabilities": ["embedding", "completion"]}, {"embedding": True, "completion": True}, id="both at once"),
         pytest.param({"supported_parameters": []}, {}, id="no parameters named"),
@@ -500,7 +507,10 @@ def test_the_quantization_is_what_the_server_says_or_the_name(model_id: str, ent
         *[({"type": kind}, {"completion": True}) for kind in ("chat", "language", "code", "llm")],
         ({"type": "vlm"}, {"vision": True}),
         *[({"type": kind}, _EMBEDS) for kind in ("embedding", "embeddings")],
-        *[({"type": kind}, {"completion": False, "tools": False}) for kind in ("image", "audio", "rerank", "transcribe")],
+        *[
+            ({"type": kind}, {"completion": False, "tools": False})
+            for kind in ("image", "audio", "rerank", "transcribe", "video")
+        ],
         *[({"type": kind}, {}) for kind in ("base", "model", "moderation", 5)],
     ],
 )

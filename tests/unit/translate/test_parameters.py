@@ -96,7 +96,7 @@ def test_a_format_is_sent_as_openai_has_it(value: Any, sent: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        *(("xml", r'"\"xml\""'), (5, '"5"'), (["json"], r'"[\"json\"]"'), (True, '"true"')),
+        *(("xml", r'"\"xml\""'), (5, '"5"'), ([{"json": 1}, 2], r'"[{\"json\":1},2]"'), (True, '"true"')),
         *(('a"é', r'"\"a\\\"é\""'), ("a\nb", r'"\"a\\nb\""'), (False, '"false"')),
     ],
 )

@@ -284,6 +284,21 @@ def test_peculiarities_are_those_of_their_services() -> None:
     assert families("short_call_ids") == {"mistral"}
     assert families("reasoning_back") == {"deepseek"}
     assert families("stream_options") == set(PROFILES)
+    assert {name: profile.most_stops for name, profile in PROFILES.items() if profile.most_stops is not None} == {
+        **dict.fromkeys(["openai", "azure", "openrouter", "groq", "xai"], 4),
+        "gemini": 5,
+        "deepseek": 16,
+    }
     assert {name: profile.dimensions for name, profile in PROFILES.items() if profile.dimensions != "dimensions"} == {
         "mistral": "output_dimension"
     }
+
+
+@pytest.mark.parametrize("name", ["openai", "generic", "ollama", "deepseek"])
+def test_the_highest_level_is_the_highest_that_the_family_knows(name: ProfileName) -> None:
+    highest, high = PROFILES[name].thinking["max"], PROFILES[name].thinking["high"]
+    if name in ("ollama", "deepseek"):
+        assert highest["reasoning_effort"] == "max"
+    else:
+        assert highest == high
+    assert high["reasoning_effort"] == "high"

@@ -22,6 +22,7 @@ def parts(*given: dict[str, Any]) -> list[Part]:
         ([{"type": "input_text", "text": "a"}], "a"),
         ([{"type": "input_text", "text": "a"}, {"type": "output_text", "text": "b"}], "a\nb"),
         ([{"type": "refusal", "refusal": "no"}], "no"),
+        *[([{"type": f"{kind}_text", "text": "a"}], "a") for kind in ("output", "summary", "reasoning")],
         ([IMAGE], [CHAT_IMAGE]),
         (
             [{"type": "text", "text": "a"}, IMAGE, {"type": "input_text", "text": "b"}],
