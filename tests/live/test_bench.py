@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_the_chart_shows_every_proxy_of_translate_mode(files: tuple[dict[str, An
 
 
 def test_contestants_and_measures_can_be_chosen_and_added(tmp_path: Path) -> None:
-    other = f"{sys.executable} {ROOT / 'scripts/benchmark/reference.py'}"
+    other = shlex.join([sys.executable, str(ROOT / "scripts/benchmark/reference.py")])
     page = tmp_path / "page.md"
     page.write_text("above\n<!-- bench: translate -->\nold\n<!-- end -->\n<!-- bench: fix -->\nkept\n<!-- end -->\n")
     arguments = ("--quick", "--rounds", "2", "--only", "another", "--command", f"another={other}", "--measures", "times")
@@ -107,7 +108,8 @@ def test_contestants_and_measures_can_be_chosen_and_added(tmp_path: Path) -> Non
 
 
 def test_a_contestant_that_does_not_start_is_told_with_what_it_said() -> None:
-    ended = run("--quick", "--only", "broken", "--command", f"broken={sys.executable} -c 'raise SystemExit(\"no such luck\")'")
+    broken = shlex.join([sys.executable, "-c", "raise SystemExit('no such luck')"])
+    ended = run("--quick", "--only", "broken", "--command", f"broken={broken}")
     assert ended.returncode == 1
     assert "broken does not start" in ended.stderr
     assert "no such luck" in ended.stderr

@@ -29,7 +29,6 @@ _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _IMPOSSIBLE = -9999.0
 # What it comes to, wherever in a chunk there is something else than should be.
 _WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
-_NOT_UNDERSTOOD = "the back end sent an answer that cannot be understood"
 _MOST_TOKENS = 1 << 53
 """More than any count is, and what every client can read."""
 
@@ -61,7 +60,7 @@ class AnswerReader:
         try:
             return self._read(chunk)
         except _WRONG_TYPES as error:
-            raise BackendError(502, _NOT_UNDERSTOOD) from error
+            raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
     def _read(self, chunk: Chunk) -> Delta | None:
         if error := chunk.get("error"):
@@ -92,10 +91,7 @@ class AnswerReader:
         Raises:
             BackendError: a tool call is broken.
         """
-        try:
-            calls = self._tool_calls.finish()
-        except _WRONG_TYPES as error:
-            raise BackendError(502, _NOT_UNDERSTOOD) from error
+        calls = self._tool_calls.finish()
         thinking = self._thinking_halves.finish()
         content = self._content_halves.finish()
         if self._splitter is not None:
