@@ -44,6 +44,8 @@ class Connections:
                 max_field_size=_HEAD_LIMIT,
                 max_line_size=_HEAD_LIMIT,
                 read_bufsize=READ_BUFFER,
+                # What a request does not have it is not to get here.
+                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
                 proxy=self._proxy,
             )

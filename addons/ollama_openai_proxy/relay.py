@@ -34,8 +34,6 @@ HOP_BY_HOP = frozenset(
 )
 # Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
 _FRAMING = frozenset({"content-length", "host"})
-# What aiohttp would add of its own.
-_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 RETRY_DELAY = 0.25
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
@@ -108,7 +106,6 @@ class Relay:
                         headers=headers,
                         data=data,
                         allow_redirects=False,
-                        skip_auto_headers=_ADDED,
                     )
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.

@@ -34,6 +34,9 @@ class SettingsError(Exception):
     """A setting that cannot be used. The message is one sentence that says what to change."""
 
 
+KEY_RULE = "an API key, which has neither spaces nor letters with accents"
+
+
 @dataclass(frozen=True, slots=True)
 class MustBe:
     """What a setting's value has to be, as the end of the sentence "NAME is wrong: it must be …"."""
@@ -87,7 +90,7 @@ class Settings(BaseSettings):
     openai_api_base_url: Annotated[
         HttpUrl, MustBe("the base URL of an OpenAI-compatible server, for example http://127.0.0.1:8000/v1")
     ] = Field(OPENAI_URL, description="Translate mode: the base URL of the OpenAI-compatible server, usually ending in /v1.")
-    openai_api_key: Annotated[ApiKey | None, MustBe("an API key, which has neither spaces nor letters with accents")] = Field(
+    openai_api_key: Annotated[ApiKey | None, MustBe(KEY_RULE)] = Field(
         None,
         description="Translate mode: the server's API key. Needed for OpenAI itself; most local servers need none.",
     )

@@ -385,7 +385,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _framed(response: httpx2.Response) -> bool:
     headers = response.headers
-    return "content-length" in headers or "transfer-encoding" in headers or response.http_version == "HTTP/2"
+    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _listing(answer: Any) -> list[dict[str, Any]]:

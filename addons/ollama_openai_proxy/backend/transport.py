@@ -43,10 +43,10 @@ class Transport(httpx2.AsyncBaseTransport):
                 headers=CIMultiDict(request.headers.multi_items()),
                 data=content or None,
                 allow_redirects=False,
-                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             )
+        extensions = {"reason_phrase": response.reason.encode()} if response.reason else {}
         return httpx2.Response(
-            response.status, headers=response.raw_headers, stream=_Body(response), request=request, extensions=_phrase(response)
+            response.status, headers=response.raw_headers, stream=_Body(response), request=request, extensions=extensions
         )
 
 
@@ -76,7 +76,3 @@ def _errors() -> Iterator[None]:
         raise httpx2.RemoteProtocolError("it does not speak HTTP") from error
     except aiohttp.ClientError as error:
         raise httpx2.ReadError("it closed the connection before the end") from error
-
-
-def _phrase(response: aiohttp.ClientResponse) -> dict[str, bytes]:
-    return {"http_version": b"HTTP/1.1"} | ({"reason_phrase": response.reason.encode()} if response.reason else {})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ..settings import ApiKey, HttpUrl, SettingsError, usable_key
+from ..settings import KEY_RULE, ApiKey, HttpUrl, SettingsError, usable_key
 from ..translate.profiles import ProfileName
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio"]
 
-KEY_RULE = "has neither spaces nor letters with accents"
 DEFAULT_BACKEND = "default"
 """The name of the back end that the settings describe."""
 
@@ -48,7 +47,7 @@ class BackendEntry(_Table):
         try:
             return usable_key(SecretStr(value))
         except ValueError:
-            raise SettingsError(f"{self.api_key_env} is wrong: it must be an API key, which {KEY_RULE}.") from None
+            raise SettingsError(f"{self.api_key_env} is wrong: it must be {KEY_RULE}.") from None
 
 
 class ModelEntry(_Table):
@@ -113,7 +112,7 @@ def _complaint(error: ValidationError) -> str:
         case "extra_forbidden":
             return f"{place} is no setting"
         case "value_error" if place.endswith(".api_key"):
-            return f"{place} is wrong: it must be an API key, which {KEY_RULE}"
+            return f"{place} is wrong: it must be {KEY_RULE}"
         case "value_error":
             return f"{place} is wrong: it must be a base URL like http://127.0.0.1:8000/v1, without name and password"
         case _:
