@@ -22,6 +22,7 @@ from .front import Front, is_upload
 from .observe.log import AccessLog
 from .observe.metrics import Metrics
 from .observe.tracing import tracer
+from .running import goodbye
 from .settings import is_loopback
 from .upstream import InProcessUpstream
 
@@ -131,7 +132,8 @@ class ProxyAddon:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                 loop.add_signal_handler(number, self._front.hurry)
         await stop_listening()
-        await self._front.drain(self._settings.drain_seconds)
+        await self._front.drain(self._settings.drain_seconds, self._patience.is_busy)
+        self._patience.send_away(HTTPStatus.SERVICE_UNAVAILABLE, goodbye().message)
         await self._front.close()
         self._metrics.close()
         if self._tracing is not None:

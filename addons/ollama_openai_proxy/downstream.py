@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
@@ -24,11 +25,15 @@ from mitmproxy.proxy.layers.http import _http1
 from .translate.surfaces import error_reply, surface_of
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.connection import Client
     from mitmproxy.http import HTTPFlow, Request
     from mitmproxy.proxy.layer import CommandGenerator
 
+type Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 type Phase = Literal["idle", "head", "body", "answer"]
 
 MOST_HEAD = 1 << 16
@@ -37,6 +42,10 @@ MOST_AHEAD = 1 << 20
 """Bytes that a client may send before it has read the answer to its last request."""
 LEAST_RATE = 1024
 """Bytes a second that a body must come with, beside the time that a client has anyway."""
+FIRST_WORD = 1.0
+"""Seconds in which a client that has connected is expected to ask something."""
+TURNS_TO_CONNECT = 10
+"""Turns of the event loop from a connection's being accepted to mitmproxy's telling of it; it takes four."""
 NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \t]+ HTTP/1\.[01]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -45,10 +54,42 @@ logger = logging.getLogger(__name__)
 
 
 async def stop_listening() -> None:
-    """Close the ports; connections that are open stay."""
+    """Close the ports; connections that are open stay, also those that were not accepted yet."""
     proxyserver: Proxyserver | None = ctx.master.addons.get("proxyserver")
-    if proxyserver is not None:
-        await proxyserver.servers.update([])
+    if proxyserver is None:
+        return
+    # A second handle of each port keeps it open until those who wait there have been let in.
+    doors = [
+        (instance.handle_stream, port.dup())
+        for instance in proxyserver.servers
+        for server in getattr(instance, "_servers", ())
+        if isinstance(server, asyncio.Server)
+        for port in server.sockets
+    ]
+    await proxyserver.servers.update([])
+    for handle, port in doors:
+        for connection in _waiting_at(port):
+            await _let_in(connection, handle)
+    # Until those accepted last are known to `Patience`.
+    for _ in range(TURNS_TO_CONNECT):
+        await asyncio.sleep(0)
+
+
+def _waiting_at(port: socket.socket) -> list[socket.socket]:
+    """Accept all who wait at a port, and close it."""
+    waiting: list[socket.socket] = []
+    with port, suppress(OSError):  # no more of them, or no more files
+        while True:
+            waiting.append(port.accept()[0])
+    return waiting
+
+
+async def _let_in(connection: socket.socket, handle: Handle) -> None:
+    reader = asyncio.StreamReader()
+    with suppress(OSError):  # it has gone
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader, handle), connection
+        )
 
 
 class Patience:
@@ -75,6 +116,16 @@ class Patience:
         """Forget a client; to be called in the `client_disconnected` hook."""
         if reader := self._readers.pop(client.id, None):
             reader.close()
+
+    def is_busy(self) -> bool:
+        """Whether a request is on its way in, or an answer on its way out."""
+        return any(reader.is_busy() for reader in self._readers.values())
+
+    def send_away(self, status: HTTPStatus, message: str) -> None:
+        """Answer all who have not sent the whole of their requests."""
+        for reader in self._readers.values():
+            if reader.is_sending():
+                reader.send_away(status, message)
 
     def refuse(self, flow: HTTPFlow, status: HTTPStatus, message: str) -> None:
         """Answer and end a flow that mitmproxy would not let a hook answer."""
@@ -107,6 +158,7 @@ class _Reader(asyncio.StreamReader):
         self._writer = writer
         self._seconds = seconds
         self._phase: Phase = "idle"
+        self._first_word_by = asyncio.get_running_loop().time() + FIRST_WORD
         self._since = 0.0
         self._received = 0
         self._answered_early = False
@@ -118,6 +170,7 @@ class _Reader(asyncio.StreamReader):
         self._phase = phase
         self._since = asyncio.get_running_loop().time()
         self._received = received
+        self._first_word_by = 0.0
         self._resumed.set()
 
     def head_arrived(self, path: str) -> None:
@@ -138,6 +191,16 @@ class _Reader(asyncio.StreamReader):
             self._path = ""
             self.enter("head" if self._received else "idle", self._received)
 
+    def is_sending(self) -> bool:
+        """Whether the client is in the middle of a request."""
+        return self._phase in ("head", "body")
+
+    def is_busy(self) -> bool:
+        """Whether the client is asking or being answered, or about to ask for the first time."""
+        if self._phase != "idle" or self._writer.transport.get_write_buffer_size():
+            return True
+        return asyncio.get_running_loop().time() < self._first_word_by
+
     async def read(self, n: int = -1) -> bytes:
         """What the client sends next; the end of the stream for one that is sent away."""
         while self._phase == "answer" and self._received > MOST_AHEAD:
@@ -152,11 +215,7 @@ class _Reader(asyncio.StreamReader):
                 if self._deadline() != deadline:
                     continue  # something else is going on by now
                 return self.send_away(HTTPStatus.REQUEST_TIMEOUT, "the request was not sent in time")
-            if self._phase == "idle" and data:
-                # Old clients end a body with a line break that belongs to nothing (RFC 9112 §2.2).
-                data = data.lstrip(b"\r\n")
-                if not data:
-                    continue
+            if self._phase == "idle" and data.strip(b"\r\n"):
                 self.enter("head")
             self._received += len(data)
             if self._phase == "head" and _ends_head(data):
@@ -218,6 +277,14 @@ def _read_request_head(lines: list[bytes]) -> Request:
     return _parse_request_head(lines)
 
 
+def _read_headers(connection: _http1.Http1Server, event: events.ConnectionEvent) -> CommandGenerator[None]:
+    """Read on in a head, before which old clients send a line break that belongs to nothing (RFC 9112 §2.2)."""
+    if isinstance(event, events.DataReceived) and connection.buf.is_next_line_obviously_invalid_request_line():
+        received = bytes(connection.buf)
+        connection.buf.maybe_extract_at_most(len(received) - len(received.lstrip(b"\r\n")))
+    return _read_on_in_head(connection, event)
+
+
 def _read_body(connection: _http1.Http1Server, event: events.Event) -> CommandGenerator[None]:
     """Read on in a body; mitmproxy only closes the connection where its chunks are none."""
     for command in _read_on(connection, event):
@@ -253,6 +320,7 @@ class _Discreet(logging.Filter):
 
 _make_body_reader = _http1.make_body_reader
 _parse_request_head = http1.read_request_head
+_read_on_in_head = _http1.Http1Server.read_headers
 _read_on = _http1.Http1Connection.read_body
 
 
@@ -261,6 +329,7 @@ def teach_manners() -> None:
     _http1.make_error_response = error_response  # type: ignore[assignment]
     _http1.make_body_reader = _body_reader  # type: ignore[assignment]
     http1.read_request_head = _read_request_head
+    _http1.Http1Server.read_headers = _read_headers  # type: ignore[method-assign, assignment]
     _http1.Http1Server.read_body = _read_body  # type: ignore[method-assign, assignment]
     log = logging.getLogger("mitmproxy.proxy.server")
     if not any(isinstance(each, _Discreet) for each in log.filters):

@@ -34,7 +34,7 @@ from .translate.surfaces import error_reply, surface_of
 from .translating import TranslateServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from .exchange import Request
     from .observe.metrics import Metrics
@@ -116,10 +116,10 @@ class Front:
         """
         return await self._server.model_names()
 
-    async def drain(self, seconds: float) -> None:
-        """Let running answers end, for so many seconds; then end them with an error."""
+    async def drain(self, seconds: float, is_busy: Callable[[], bool] | None = None) -> None:
+        """Let running answers end, for so many seconds, and what `is_busy` tells of; then end them with an error."""
         self._health.draining = True
-        await self._running.drain(seconds)
+        await self._running.drain(seconds, is_busy)
 
     def hurry(self) -> None:
         """End a `drain` at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .errors import ApiError
@@ -11,8 +12,12 @@ from .translate.surfaces import error_event, surface_of
 from .wire.frames import NDJSON_TYPE, error_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .exchange import Reply
 
+LOOK_AGAIN = 0.02
+"""Seconds."""
 LAST_WORDS = 1.0
 """Seconds that answers which were ended have to tell their clients."""
 
@@ -41,14 +46,19 @@ class Running:
         task.uncancel()
         return True
 
-    async def drain(self, seconds: float) -> None:
-        """Wait for the running answers, for so many seconds; then end them, each with an error."""
+    async def drain(self, seconds: float, is_busy: Callable[[], bool] | None = None) -> None:
+        """Wait for the running answers, for so many seconds; then end them, each with an error.
+
+        Args:
+            seconds: to wait.
+            is_busy: whether there is more to wait for: requests that are not answers yet, and answers that are still sent.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        hurry = loop.create_task(self._hurry.wait())
-        while self._tasks and not hurry.done() and (left := deadline - loop.time()) > 0:
-            await asyncio.wait({*self._tasks, hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        while (self._tasks or (is_busy and is_busy())) and (left := deadline - loop.time()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), min(left, LOOK_AGAIN))
+                break
         if self._tasks:
             self._dismissed = set(self._tasks)
             for task in self._dismissed.copy():

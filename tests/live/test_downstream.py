@@ -5,6 +5,7 @@ These tests fail when an upgrade of mitmproxy moves the internals that it relies
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ollama_openai_proxy.downstream import stop_listening
 
 from tests.live.proxy import ProxyProcess
 from tests.live.raw_http import HOST, JSON_TYPE, Raw, exchange, get, post, wait_until
 from tests.live.test_fix_mode import peak_memory
+from tests.live.test_upstream import Listening, echo
 from tests.standins import ScriptedBackend, Sleep, Stream, finish, text
 
 if TYPE_CHECKING:
@@ -211,6 +214,15 @@ def test_requests_that_are_sent_at_once_are_answered_in_turn(connection: Raw) ->
     assert [answer.status for answer in answers] == [200, 200, 200, 401, 200]
 
 
+@pytest.mark.parametrize("begun", range(len("GET /api/version HTTP/1.1\r\nHost: 127.0.0.1\r\n") + 1))
+def test_a_request_that_begins_in_the_packet_in_which_another_one_ends_is_one(connection: Raw, begun: int) -> None:
+    second = get("/api/version", BEARER)
+    connection.send(post("/api/show", SHOW, BEARER) + second[:begun])
+    assert connection.answer().status == 200
+    connection.send(second[begun:])
+    assert connection.answer().status == 200
+
+
 def test_a_request_that_comes_byte_by_byte_is_one(connection: Raw) -> None:
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in post("/api/show", SHOW, BEARER) + get("/api/version", BEARER):
@@ -355,3 +367,22 @@ def test_the_client_that_reads_nothing_stops_only_itself(proxy: ProxyProcess) ->
             for _ in range(400):
                 greedy.socket.sendall(get("/api/tags", BEARER) * 100)
         assert works(other)
+
+
+# -- Ports -------------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_at_a_port_that_is_closed_is_let_in() -> None:
+    with Listening(echo) as listening:
+
+        async def stop_while_they_wait() -> list[Raw]:
+            clients = [Raw(listening.port) for _ in range(5)]
+            await stop_listening()
+            return clients
+
+        for client in asyncio.run_coroutine_threadsafe(stop_while_they_wait(), listening.loop).result(10):
+            with client:
+                client.send(post("/", b"hello"))
+                assert client.answer().status == 200
+        with pytest.raises(ConnectionRefusedError):
+            Raw(listening.port)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.live.proxy import Door, ProxyProcess
+from tests.live.raw_http import Raw, post
 from tests.standins import Done, ScriptedBackend, Sleep, Stream, StrictOllama, finish, role, text
 
 if TYPE_CHECKING:
@@ -128,6 +129,54 @@ def test_nobody_is_let_in_any_more_and_load_balancers_are_told() -> None:
             assert '"done":true' in answer.result().text
 
 
+@pytest.mark.parametrize("door", ["console", "mitmdump"])
+@pytest.mark.parametrize("sent", [0, 10, -5], ids=["nothing", "some of its head", "some of its body"])
+def test_who_is_still_asking_is_answered(door: Door, sent: int) -> None:
+    question = post("/api/chat", json.dumps({"model": "gpt-test", "messages": HELLO}).encode())
+    with running(door) as (backend, proxy), Raw(proxy.port) as client:
+        speak_for(backend, 0.1)
+        client.send(question[:sent])
+        wait_until_accepted(proxy)
+        os.kill(proxy.pid, signal.SIGTERM)
+        wait_until_closed(proxy.port)
+        client.send(question[sent:])
+        answer = client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert json.loads(answer.body.splitlines()[-1])["done"]
+        assert proxy.exit_code() == 0
+
+
+def test_who_does_not_ask_in_time_is_told_so() -> None:
+    question = post("/api/chat", json.dumps({"model": "gpt-test", "messages": HELLO}).encode())
+    with running(DRAIN_SECONDS="0.5") as (_, proxy), Raw(proxy.port) as client:
+        client.send(question[:-1])
+        wait_until_accepted(proxy)
+        assert proxy.stop() == 0
+        answer = client.answer()
+        assert (answer.status, answer.json) == (503, {"error": "the proxy is shutting down: try again"})
+
+
+def test_who_has_nothing_to_ask_is_not_waited_for() -> None:
+    with running() as (_, proxy), Raw(proxy.port), httpx.Client(trust_env=False) as client:
+        assert client.get(f"{proxy.url}/api/version").status_code == 200
+        began = time.monotonic()
+        assert proxy.stop() == 0
+        assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_waits_for_a_slow_reader_is_sent_whole() -> None:
+    big = "x" * (1 << 22)
+    with running() as (backend, proxy), Raw(proxy.port, receive_buffer=1 << 12) as client:
+        backend.reply_with(Stream([role(), text(big), finish(), Done()]))
+        client.send(post("/api/chat", json.dumps({"model": "gpt-test", "messages": HELLO, "stream": False}).encode()))
+        wait_for_call(backend)
+        time.sleep(0.5)
+        os.kill(proxy.pid, signal.SIGTERM)
+        wait_until_closed(proxy.port)
+        time.sleep(0.5)
+        assert client.answer().json["message"]["content"] == big
+
+
 def test_fix_mode_ends_its_streams_as_well() -> None:
     with (
         StrictOllama() as upstream,
@@ -151,6 +200,11 @@ def test_nothing_is_left_behind_when_it_stops_under_way() -> None:
             assert proxy.stop() == 0
         for sign in ("never retrieved", "was destroyed", "never awaited", "Unclosed", "Traceback", "ResourceWarning"):
             assert sign not in proxy.log
+
+
+def wait_until_accepted(proxy: ProxyProcess) -> None:
+    """Until all connections that are open have been accepted, which happens in the order in which they were opened."""
+    assert httpx.get(f"{proxy.url}/healthz", trust_env=False).status_code == 200
 
 
 def wait_until_closed(port: int) -> None:
