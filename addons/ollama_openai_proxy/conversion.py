@@ -16,32 +16,45 @@ from .exchange import Request
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from mitmproxy import connection
+
     from .exchange import Reply
 
 ARRIVED_AS = "ollama_arrived_as"
 """In a flow's metadata, the method with which its request came, where that was mended."""
 
 
-def exchange_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
-    """Convert a flow's request to one that knows no mitmproxy."""
-    request = flow.request
-    fields = tuple(request.headers.items(multi=True))
+def exchange_request(
+    request: http.Request,
+    client: connection.Client,
+    body: bytes = b"",
+    parts: AsyncIterable[bytes] | None = None,
+    arrived_as: str = "",
+) -> Request:
+    """Convert mitmproxy's request from a client to one that knows no mitmproxy."""
+    fields: list[tuple[str, str]] = []
     headers: dict[str, str] = {}
-    for name, value in fields:
+    for octets in request.headers.fields:
+        name, value = field = _text(octets[0]), _text(octets[1])
+        fields.append(field)
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    peer = flow.client_conn.peername
     return Request(
         request.method,
         request.path,
         headers,
         body,
-        peer=peer[0] if peer else "",
-        arrived_as=flow.metadata.get(ARRIVED_AS, ""),
-        authority=_absolute_host(flow),
-        fields=fields,
-        parts=parts,
+        tuple(fields),
+        parts,
+        client.peername[0] if client.peername else "",
+        arrived_as,
+        _absolute_host(request, client),
     )
+
+
+def flow_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
+    """Convert a flow's request, which may have been mended before."""
+    return exchange_request(flow.request, flow.client_conn, body, parts, flow.metadata.get(ARRIVED_AS, ""))
 
 
 def flow_response(request: http.Request, reply: Reply) -> http.Response:
@@ -87,12 +100,15 @@ def _date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def _absolute_host(flow: http.HTTPFlow) -> str:
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _absolute_host(request: http.Request, client: connection.Client) -> str:
     """The host of an absolute request target."""
-    request = flow.request
     if request.is_http2 or request.is_http3:
         return ""  # there it is always given, in place of the Host header
-    if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+    if isinstance(client.proxy_mode, ReverseMode):
         return request.authority
     # In its other modes mitmproxy has taken the target apart.
     return request.host

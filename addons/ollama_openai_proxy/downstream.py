@@ -22,6 +22,7 @@ from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import _http1
 
+from .answering import handler_of
 from .translate.surfaces import error_reply, surface_of
 
 if TYPE_CHECKING:
@@ -101,16 +102,17 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, Reader] = {}
 
-    def connected(self, client: Client) -> None:
-        """Watch a client; to be called in the `client_connected` hook."""
-        proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
-        handler = proxyserver.connections.get(client.id)
+    def connected(self, client: Client) -> Reader | None:
+        """Watch a client; to be called in the `client_connected` hook. Returns None where there is no TCP connection."""
+        handler = handler_of(client)
         transport = handler.transports.get(client) if handler else None
-        if transport is not None and isinstance(transport.reader, asyncio.StreamReader):
-            reader = _Reader(transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
-            self._readers[client.id] = transport.reader = reader
+        if transport is None or not isinstance(transport.reader, asyncio.StreamReader):
+            return None
+        reader = Reader(transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
+        self._readers[client.id] = transport.reader = reader
+        return reader
 
     def disconnected(self, client: Client) -> None:
         """Forget a client; to be called in the `client_disconnected` hook."""
@@ -149,7 +151,7 @@ class Patience:
             reader.answered()
 
 
-class _Reader(asyncio.StreamReader):
+class Reader(asyncio.StreamReader):
     """Stands between mitmproxy and a client's stream."""
 
     def __init__(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
@@ -209,8 +211,11 @@ class _Reader(asyncio.StreamReader):
         while True:
             deadline = self._deadline()
             try:
-                async with asyncio.timeout_at(deadline):
+                if deadline is None:
                     data = await self._stream.read(n)
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        data = await self._stream.read(n)
             except TimeoutError:
                 if self._deadline() != deadline:
                     continue  # something else is going on by now
@@ -282,7 +287,16 @@ def _read_headers(connection: _http1.Http1Server, event: events.ConnectionEvent)
     if isinstance(event, events.DataReceived) and connection.buf.is_next_line_obviously_invalid_request_line():
         received = bytes(connection.buf)
         connection.buf.maybe_extract_at_most(len(received) - len(received.lstrip(b"\r\n")))
+        if connection.buf.is_next_line_obviously_invalid_request_line():
+            return _not_understood(connection)
     return _read_on_in_head(connection, event)
+
+
+def _not_understood(connection: _http1.Http1Server) -> CommandGenerator[None]:
+    """Refuse at once what is no HTTP, such as TLS, instead of waiting for its end."""
+    connection.state = connection.done
+    yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST))
+    yield commands.CloseConnection(connection.conn)
 
 
 def _read_body(connection: _http1.Http1Server, event: events.Event) -> CommandGenerator[None]:

@@ -1,7 +1,4 @@
-"""A mitmproxy `Master` with only the addons that serving needs, and no more work for each request than that takes.
-
-mitmdump's fifty addons cost about a third more time for a short call: each event asks each of them.
-"""
+"""A mitmproxy `Master` with only the addons that serving needs: what the console command runs."""
 
 from __future__ import annotations
 
@@ -9,17 +6,17 @@ import logging
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
-from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
+from mitmproxy.addons import core, errorcheck, proxyserver
 from mitmproxy.http import MessageData
 from mitmproxy.master import Master
 
 from .addon import ProxyAddon, mitm_options
-from .hooks import FixedAddons, HooksAtOnce
+from .answering import handler_of
+from .direct import DirectHttp
 
 if TYPE_CHECKING:
-    from mitmproxy.addonmanager import Loader
+    from mitmproxy.connection import Client
     from mitmproxy.options import Options
-    from mitmproxy.tls import TlsData
 
     from .settings import Settings
 
@@ -35,35 +32,26 @@ class LeanMaster(Master):
         self._legacy_log_events.uninstall()
         # A check of mitmproxy's own work, which Python's option -O leaves out, too.
         MessageData.__post_init__ = lambda _: None  # type: ignore[method-assign]
-        self.addons = addons = FixedAddons(self)
-        self.addons.add(  # type: ignore[no-untyped-call]
-            core.Core(),
-            proxyserver.Proxyserver(),
-            next_layer.NextLayer(),
-            UpstreamTls(),
-            ProxyAddon(settings),
-            HooksAtOnce(addons),
-            Announce(settings),
-            errorcheck.ErrorCheck(),
+        self.addons.add(
+            core.Core(), proxyserver.Proxyserver(), DirectAddon(settings), Announce(settings), errorcheck.ErrorCheck()
         )
         options.update(**mitm_options(settings))
 
 
-class UpstreamTls:
-    """TLS towards an upstream, without the certificate authority on disk that only clients over TLS would need."""
+class DirectAddon(ProxyAddon):
+    """The proxy, which is handed its requests without flows."""
 
-    name = "tlsconfig"
+    def client_connected(self, client: Client) -> None:
+        """Answer a client directly."""
+        handler, reader = handler_of(client), self._patience.connected(client)
+        if handler is not None and reader is not None:
+            handler.layer = DirectHttp(handler, self._front, reader)  # type: ignore[assignment]  # as much of one as is needed
 
-    def __init__(self) -> None:
-        self._tls = tlsconfig.TlsConfig()
-
-    def load(self, loader: Loader) -> None:
-        """Declare mitmproxy's options for TLS."""
-        self._tls.load(loader)
-
-    def tls_start_server(self, data: TlsData) -> None:
-        """Verify and encrypt a connection to the upstream."""
-        self._tls.tls_start_server(data)
+    def client_disconnected(self, client: Client) -> None:
+        """Stop what still works for a client that has gone."""
+        super().client_disconnected(client)
+        if (handler := handler_of(client)) and isinstance(handler.layer, DirectHttp):
+            handler.layer.answers.cancel_all()
 
 
 class Announce:

@@ -169,14 +169,15 @@ def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMulti
 
 def _end_to_end(fields: Iterable[tuple[str, str]], connection: Iterable[str]) -> CIMultiDict[str]:
     """The headers without those that are for one hop only."""
-    named = {name.strip().lower() for value in connection for name in value.split(",")} - _FRAMING
+    dropped = HOP_BY_HOP.union(name.strip().lower() for value in connection for name in value.split(",")) - _FRAMING
     # Of a name that comes in two spellings, aiohttp would send the last value only.
     spelt: dict[str, str] = {}
-    return CIMultiDict(
-        (spelt.setdefault(name.lower(), name), _valid(value))
-        for name, value in fields
-        if name.lower() not in HOP_BY_HOP | named
-    )
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in fields:
+        key = name.lower()
+        if key not in dropped:
+            kept.add(spelt.setdefault(key, name), _valid(value))
+    return kept
 
 
 def _valid(value: str) -> str:

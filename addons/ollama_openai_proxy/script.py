@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Optional
 from mitmproxy import ctx, exceptions
 from mitmproxy.proxy.mode_servers import ServerInstance
 
-from .addon import ProxyAddon, mitm_options
+from .addon import mitm_options
+from .flows import FlowAddon
 from .settings import Settings, SettingsError, check_address, load_settings
 from .views import contentviews
 from .views.commands import Commands
@@ -42,8 +43,8 @@ class OllamaScript:
     name = "ollama_openai_proxy"
 
     def __init__(self) -> None:
-        self.addons: list[ProxyAddon | Commands] = []
-        self._proxy: ProxyAddon
+        self.addons: list[FlowAddon | Commands] = []
+        self._proxy: FlowAddon
         self._settings: Settings
         self._read_once: dict[str, str | None] = {}
         self._rebinding: asyncio.Task[bool] | None = None
@@ -69,7 +70,7 @@ class OllamaScript:
     def _start(self) -> None:
         try:
             self._settings = settings = _read_settings()
-            proxy = ProxyAddon(settings, self._watch if _has_list() else None)
+            proxy = FlowAddon(settings, self._watch if _has_list() else None)
             self._open(settings)
         except SettingsError as error:
             _abandon_default_server(ctx.master.addons.get("proxyserver"))

@@ -68,7 +68,6 @@ BEGINNINGS = {
     "one byte": b"G",
     "the request line": b"GET /api/version HTTP/1.1\r\n",
     "all of the head but its end": get("/api/version", BEARER)[:-2],
-    "what looks like TLS": b"\x16\x03\x01",
     "a body of known length": post("/api/show", SHOW, BEARER)[:-1],
     "a body in chunks": CHUNKED + b"14\r\n{",
     "a chunk's size": CHUNKED + b"1",
@@ -281,6 +280,7 @@ def test_tls_is_refused_at_once_and_leaves_nothing_behind(proxy: ProxyProcess, r
         assert time.monotonic() - begun < 0.9
         with Raw(proxy.port) as raw:
             raw.send(record)
+            assert raw.answer().json == MALFORMED
             assert raw.rest() == b""
     wait_until(lambda: open_files(proxy) <= before)
     assert MARK.hex() not in proxy.log

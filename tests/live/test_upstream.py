@@ -1,6 +1,6 @@
-"""The contract of the in-process upstream, against a mitmproxy that really listens.
+"""The contract with the coroutine that answers, against a mitmproxy that really listens: with flows and without.
 
-These tests fail when an upgrade of mitmproxy moves the internals that `upstream.py` relies on.
+These tests fail when an upgrade of mitmproxy moves the internals that `upstream.py`, `direct.py` and `answering.py` rely on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.test import tflow
+from ollama_openai_proxy.answering import handler_of
+from ollama_openai_proxy.direct import DirectHttp
+from ollama_openai_proxy.downstream import Patience, teach_manners
 from ollama_openai_proxy.exchange import Reply, Request
 from ollama_openai_proxy.upstream import InProcessServer, InProcessUpstream
 
@@ -31,8 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitmproxy import http
+    from mitmproxy.connection import Client
 
     type Respond = Callable[[Request], Coroutine[Any, Any, Reply]]
+
+
+PARTS = "/parts"
+"""Where a request is answered while its body arrives."""
 
 
 class Door:
@@ -45,6 +53,7 @@ class Door:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self.flows.append(flow)
+        flow.request.stream = flow.request.path == PARTS
         assert self.upstream.attach(flow)
 
     def request(self, flow: http.HTTPFlow) -> None:
@@ -60,10 +69,40 @@ class Door:
         self.upstream.detach(client)
 
 
-class Listening:
-    """mitmproxy in a thread, with the coroutine under test as the upstream of all flows."""
+class Direct:
+    """An addon that hands every request to the coroutine under test, without flows."""
 
-    def __init__(self, respond: Respond, confdir: Path | None = None, **options: Any) -> None:
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
+        self.patience = Patience(0)
+        teach_manners()
+
+    def client_connected(self, client: Client) -> None:
+        handler, reader = handler_of(client), self.patience.connected(client)
+        assert handler is not None
+        assert reader is not None
+        handler.layer = DirectHttp(handler, self, reader)  # type: ignore[assignment]
+
+    def client_disconnected(self, client: Client) -> None:
+        self.patience.disconnected(client)
+        handler = handler_of(client)
+        assert handler is not None
+        assert isinstance(handler.layer, DirectHttp)
+        handler.layer.answers.cancel_all()
+
+    def mend(self, request: Request) -> Request:
+        return request
+
+    def takes_parts(self, request: Request) -> bool:
+        return request.path == PARTS
+
+
+class Listening:
+    """mitmproxy in a thread, with the coroutine under test as the upstream of all flows, or without flows."""
+
+    def __init__(self, respond: Respond, confdir: Path | None = None, *, direct: bool = False, **options: Any) -> None:
+        self.connections = 0
+        self.direct = Direct(respond) if direct else None
         self.door = Door(respond)
         self._confdir = confdir
         self._options = options
@@ -87,7 +126,8 @@ class Listening:
             options.update(confdir=str(self._confdir))
         self._master = Master(options)
         tls = [tlsconfig.TlsConfig()] if self._confdir else []
-        self._master.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), *tls, self.door, self)
+        door = self.direct or self.door
+        self._master.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), *tls, door, self)
         options.update(
             mode=["reverse:http://127.0.0.1:9"],
             listen_host="127.0.0.1",
@@ -96,6 +136,9 @@ class Listening:
             **self._options,
         )
         await self._master.run()
+
+    def client_connected(self, client: Client) -> None:
+        self.connections += 1
 
     def running(self) -> None:
         addon: proxyserver.Proxyserver = self._master.addons.get("proxyserver")
@@ -177,20 +220,30 @@ class Stepwise:
             raise
 
 
-def test_a_whole_reply_has_a_length_and_the_connection_is_kept() -> None:
-    with Listening(echo) as listening, httpx.Client(base_url=listening.url) as client:
+@pytest.fixture(params=[False, True], ids=["flows", "direct"])
+def direct(request: pytest.FixtureRequest) -> bool:
+    answer: bool = request.param
+    return answer
+
+
+def test_a_whole_reply_has_a_length_and_the_connection_is_kept(direct: bool) -> None:
+    with Listening(echo, direct=direct) as listening, httpx.Client(base_url=listening.url) as client:
         for number in range(3):
             reply = client.post(f"/some/path?n={number}", content=b"hello")
             assert reply.json() == {"method": "POST", "target": f"/some/path?n={number}", "body": "hello"}
             assert reply.headers["content-length"] == str(len(reply.content))
             assert "date" in reply.headers
-        assert len({flow.client_conn.id for flow in listening.door.flows}) == 1
+        assert listening.connections == 1
 
 
-def test_parts_arrive_one_by_one() -> None:
+def test_parts_arrive_one_by_one(direct: bool) -> None:
     stepwise = Stepwise()
     stepwise.go.release()
-    with Listening(stepwise) as listening, httpx.Client() as client, client.stream("GET", listening.url) as reply:
+    with (
+        Listening(stepwise, direct=direct) as listening,
+        httpx.Client() as client,
+        client.stream("GET", listening.url) as reply,
+    ):
         assert reply.headers["transfer-encoding"] == "chunked"
         parts = reply.iter_raw()
         assert next(parts) == b"part 0\n"
@@ -200,20 +253,20 @@ def test_parts_arrive_one_by_one() -> None:
         assert list(parts) == []
 
 
-def test_a_streamed_reply_leaves_the_connection_usable() -> None:
+def test_a_streamed_reply_leaves_the_connection_usable(direct: bool) -> None:
     stepwise = Stepwise(parts=1)
     stepwise.go.release()
     stepwise.go.release()
-    with Listening(stepwise) as listening, httpx.Client() as client:
+    with Listening(stepwise, direct=direct) as listening, httpx.Client() as client:
         assert client.get(listening.url).text == "part 0\n"
         assert client.get(listening.url).text == "part 0\n"
-        assert len({flow.client_conn.id for flow in listening.door.flows}) == 1
+        assert listening.connections == 1
 
 
 @pytest.mark.parametrize("before_reply", [True, False], ids=["before the reply", "in mid-stream"])
-def test_a_client_that_leaves_cancels_the_coroutine(before_reply: bool) -> None:
+def test_a_client_that_leaves_cancels_the_coroutine(direct: bool, before_reply: bool) -> None:
     stepwise = Stepwise(before_reply=before_reply)
-    with Listening(stepwise) as listening:
+    with Listening(stepwise, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         if not before_reply:
@@ -225,7 +278,7 @@ def test_a_client_that_leaves_cancels_the_coroutine(before_reply: bool) -> None:
         wait_for(lambda: not listening.tasks())
 
 
-def test_the_cleanup_of_a_cancelled_stream_runs() -> None:
+def test_the_cleanup_of_a_cancelled_stream_runs(direct: bool) -> None:
     closed = threading.Event()
 
     async def respond(request: Request) -> Reply:
@@ -240,7 +293,7 @@ def test_the_cleanup_of_a_cancelled_stream_runs() -> None:
 
         return Reply(200, {}, body())
 
-    with Listening(respond) as listening:
+    with Listening(respond, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         sock.recv(100)
@@ -248,7 +301,7 @@ def test_the_cleanup_of_a_cancelled_stream_runs() -> None:
         assert closed.wait(2)
 
 
-def test_a_slow_reader_slows_the_generator() -> None:
+def test_a_slow_reader_slows_the_generator(direct: bool) -> None:
     produced = 0
     part = b"x" * 65536
     parts = 2000
@@ -262,7 +315,7 @@ def test_a_slow_reader_slows_the_generator() -> None:
 
         return Reply(200, {}, body())
 
-    with Listening(respond) as listening:
+    with Listening(respond, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         before = -1
@@ -274,11 +327,11 @@ def test_a_slow_reader_slows_the_generator() -> None:
         assert produced == parts
 
 
-def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection() -> None:
+def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(direct: bool) -> None:
     stepwise = Stepwise(parts=2)
     for _ in range(2):
         stepwise.go.release()
-    with Listening(stepwise) as listening:
+    with Listening(stepwise, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
         head, _, body = read_to_end(sock).partition(b"\r\n\r\n")
@@ -287,31 +340,31 @@ def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection() -> None:
         assert body == b"part 0\npart 1\n"
 
 
-def test_http_1_0_is_kept_alive_where_it_asks_for_it() -> None:
-    with Listening(echo) as listening:
+def test_http_1_0_is_kept_alive_where_it_asks_for_it(direct: bool) -> None:
+    with Listening(echo, direct=direct) as listening:
         sock = listening.connect()
         for _ in range(2):
             sock.sendall(b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
             assert b"Connection: keep-alive" in read_until(sock, b"}")
 
 
-def test_a_connection_is_closed_where_the_client_asks_for_it() -> None:
-    with Listening(echo) as listening:
+def test_a_connection_is_closed_where_the_client_asks_for_it(direct: bool) -> None:
+    with Listening(echo, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert b"Connection: close" in read_to_end(sock)
 
 
-def test_head_gets_the_length_without_the_body() -> None:
-    with Listening(echo) as listening, httpx.Client() as client:
+def test_head_gets_the_length_without_the_body(direct: bool) -> None:
+    with Listening(echo, direct=direct) as listening, httpx.Client() as client:
         reply = client.head(listening.url)
         assert int(reply.headers["content-length"]) > 0
         assert reply.content == b""
         assert client.get(listening.url).status_code == 200
 
 
-def test_pipelined_requests_are_answered_in_order() -> None:
-    with Listening(echo) as listening:
+def test_pipelined_requests_are_answered_in_order(direct: bool) -> None:
+    with Listening(echo, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(4)) + b"GET /4 HTTP/1.0\r\n\r\n")
         answers = read_to_end(sock)
@@ -319,18 +372,18 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         assert answers.count(b" 200 OK") == 5
 
 
-def test_an_exception_before_the_reply_is_an_empty_500(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_before_the_reply_is_an_empty_500(direct: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def respond(request: Request) -> Reply:
         raise RuntimeError(request.body.decode())
 
-    with Listening(respond) as listening, httpx.Client() as client:
+    with Listening(respond, direct=direct) as listening, httpx.Client() as client:
         reply = client.post(listening.url, content=b"a secret")
         assert (reply.status_code, reply.content) == (500, b"")
         assert "RuntimeError" in caplog.text
         assert "a secret" not in caplog.text
 
 
-def test_an_exception_in_the_stream_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_the_stream_cuts_the_connection(direct: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def respond(request: Request) -> Reply:
         async def body() -> AsyncGenerator[bytes, None]:
             yield b"begun"
@@ -338,21 +391,66 @@ def test_an_exception_in_the_stream_cuts_the_connection(caplog: pytest.LogCaptur
 
         return Reply(200, {}, body())
 
-    with Listening(respond) as listening, httpx.Client() as client:
+    with Listening(respond, direct=direct) as listening, httpx.Client() as client:
         with pytest.raises(httpx.RemoteProtocolError):
             client.get(listening.url)
         assert "a secret" not in caplog.text
 
 
 @pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"], ids=["at once", "after 100-continue"])
-def test_a_chunked_body_arrives_whole(expect: str) -> None:
-    with Listening(echo) as listening:
+def test_a_chunked_body_arrives_whole(direct: bool, expect: str) -> None:
+    with Listening(echo, direct=direct) as listening:
         sock = listening.connect()
         sock.sendall(f"POST / HTTP/1.1\r\nHost: x\r\n{expect}Transfer-Encoding: chunked\r\n\r\n".encode())
         if expect:
             assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100")
         sock.sendall(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
         assert b'"hello world"' in read_until(sock, b"}")
+
+
+async def repeat(request: Request) -> Reply:
+    """The body, as it arrives."""
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        assert request.parts is not None
+        async for part in request.parts:
+            yield part
+
+    return Reply(200, {}, body())
+
+
+def test_a_body_can_be_answered_part_by_part(direct: bool) -> None:
+    with Listening(repeat, direct=direct) as listening:
+        sock = listening.connect()
+        sock.sendall(b"POST /parts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        sock.sendall(b"hello")
+        assert read_until(sock, b"hello\r\n").endswith(b"\r\n\r\n5\r\nhello\r\n")
+        sock.sendall(b"world")
+        assert read_until(sock, b"0\r\n\r\n") == b"5\r\nworld\r\n0\r\n\r\n"
+        sock.sendall(b"POST /parts HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi")
+        assert read_to_end(sock).endswith(b"\r\n\r\nhi")
+
+
+def test_a_client_that_leaves_within_its_body_is_no_longer_answered(direct: bool) -> None:
+    broken = threading.Event()
+
+    async def respond(request: Request) -> Reply:
+        assert request.parts is not None
+        try:
+            async for _ in request.parts:
+                pass
+        except (ConnectionResetError, asyncio.CancelledError):
+            broken.set()
+            raise
+        return Reply(200)
+
+    with Listening(respond, direct=direct) as listening:
+        sock = listening.connect()
+        sock.sendall(b"POST /parts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")
+        wait_for(listening.tasks)
+        sock.close()
+        assert broken.wait(2)
+        wait_for(lambda: not listening.tasks())
 
 
 def test_a_killed_flow_ends_the_stream() -> None:

@@ -66,7 +66,7 @@ class Mender:
 
     def _restored(self, request: Request, path: str) -> Request:
         if _is_mangled_preflight(request):
-            return replace(request, method="OPTIONS", body=b"")
+            return replace(request, method="OPTIONS", body=b"", arrived_as=request.method)
         endpoint = self._methods.find(path)
         lost = endpoint is not None and endpoint.takes_body and endpoint.bodiless is None and not _has_body(request)
         if lost and request.method not in KEPT:
@@ -74,7 +74,9 @@ class Mender:
         has_body = _has_body(request)
         override = request.headers.get("x-http-method-override", "")
         method = self._methods.restore(request.method, path, has_body=has_body, override=override)
-        return replace(request, method=method) if has_body or override or self._bodiless else request
+        if method == request.method or not (has_body or override or self._bodiless):
+            return request
+        return replace(request, method=method, arrived_as=request.method)
 
 
 def mend_slashes(target: str) -> str:

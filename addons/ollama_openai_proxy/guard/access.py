@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..exchange import Reply
@@ -101,6 +102,7 @@ def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
 
 
+@lru_cache(maxsize=1024)
 def _is_local(host: str) -> bool:
     name = _without_port(host).lower()
     if name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_DOMAINS):

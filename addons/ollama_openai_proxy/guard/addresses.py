@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 type Address = IPv4Address | IPv6Address
@@ -41,9 +42,8 @@ class Addresses:
             peer: the address at the other end of the connection.
             forwarded_for: the value of X-Forwarded-For, to which each proxy adds whom it was called by.
         """
-        try:
-            last = _plain(ip_address(peer))
-        except ValueError:
+        last = _address_of(peer)
+        if last is None:
             return peer
         # What is left of the last split holds commas and ends the search.
         for entry in reversed(forwarded_for.rsplit(",", _MOST_HOPS)):
@@ -76,6 +76,14 @@ def _address(entry: str) -> Address | None:
     found = _ENTRY.fullmatch(entry)
     try:
         return _plain(ip_address(found[2] or found[3] or found[4])) if found else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _address_of(peer: str) -> Address | None:
+    try:
+        return _plain(ip_address(peer))
     except ValueError:
         return None
 
