@@ -59,6 +59,7 @@ def flow_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[by
 
 def flow_response(request: http.Request, reply: Reply) -> http.Response:
     """The response's head, with the framing that the client's HTTP version allows."""
+    version, connection = request.http_version, request.headers.get("connection", "").lower()
     fields = list(reply.headers.items())
     if not any(name.lower() == "date" for name, _ in fields):
         fields.append(("Date", _date(int(time.time()))))
@@ -68,18 +69,18 @@ def flow_response(request: http.Request, reply: Reply) -> http.Response:
         length = len(reply.body)
     if length is not None:
         fields.append(("Content-Length", str(length)))
-    if request.http_version == "HTTP/1.0":
+    if version == "HTTP/1.0":
         # HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
-        if length is not None and request.headers.get("connection", "").lower() == "keep-alive":
+        if length is not None and connection == "keep-alive":
             fields.append(("Connection", "keep-alive"))
-    elif request.http_version == "HTTP/1.1":
+    elif version == "HTTP/1.1":
         if length is None and not whole:
             fields.append(("Transfer-Encoding", "chunked"))
-        if request.headers.get("connection", "").lower() == "close":
+        if connection == "close":
             fields.append(("Connection", "close"))
     multiplexed = request.is_http2 or request.is_http3
     response = http.Response(
-        http_version=request.http_version.encode(),
+        http_version=version.encode(),
         status_code=reply.status,
         reason=status_codes.RESPONSES.get(reply.status, "").encode(),
         headers=http.Headers(

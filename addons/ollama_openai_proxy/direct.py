@@ -145,12 +145,17 @@ class DirectHttp:
         self._body = []
         if request.headers.get("expect", "").lower() == "100-continue":
             yield from self._let(ResponseHeaders(event.stream_id, http.Response(*_CONTINUE)))
-        if event.end_stream:
+        if self._is_here(request) or event.end_stream:
             return
         mended = self._answerer.mend(replace(request, parts=_STILL_TO_COME))
         if self._answerer.takes_parts(mended):
             begun = mended if is_upload(mended) else request
             self.answers.begin(event.stream_id, replace(begun, parts=self.answers.upload(event.stream_id)), asked)
+
+    def _is_here(self, request: Request) -> bool:
+        """Whether the whole body has come together with the head, so that there is nothing to wait for."""
+        length = request.headers.get("content-length", "")
+        return length.isdecimal() and len(self._http.buf) >= int(length)
 
     def _complete(self, stream_id: int) -> None:
         request = self._request

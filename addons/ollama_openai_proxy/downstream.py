@@ -49,7 +49,8 @@ TURNS_TO_CONNECT = 10
 """Turns of the event loop from a connection's being accepted to mitmproxy's telling of it; it takes four."""
 NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \t]+ HTTP/1\.[01]")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# A control character, or a line that continues the one before it.
+_NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 
 logger = logging.getLogger(__name__)
 
@@ -276,8 +277,7 @@ def error_response(status: int, message: str = "", path: str = "") -> bytes:
 
 def _read_request_head(lines: list[bytes]) -> Request:
     """Parse a head, and refuse what other servers may take for something else than mitmproxy does (RFC 9112 §2.2, §5.2)."""
-    folded = any(line.startswith((b" ", b"\t")) for line in lines)
-    if folded or not _REQUEST_LINE.fullmatch(lines[0]) or any(map(_CONTROL.search, lines)):
+    if not _REQUEST_LINE.fullmatch(lines[0]) or _NO_HEADER.search(b"\n".join(lines)):
         raise ValueError("malformed head")
     return _parse_request_head(lines)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from .record import Watcher
 
+REQUEST_ID = "X-Request-Id"
+"""The header with the id of a request, which the client is told, and the server behind the proxy, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import uuid
 from contextlib import aclosing
 from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
 from multidict import CIMultiDict
 
 from .errors import ApiError
-from .exchange import Reply
+from .exchange import REQUEST_ID, Reply
 from .fix.mending import Mender
 from .fix.methods import MethodMap, explain_lost_body, read_method_map
 from .fix.server import FixServer
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
-REQUEST_ID = "X-Request-Id"
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
 BLOBS = "/api/blobs/"
@@ -145,8 +144,7 @@ class Front:
         """Answer a mended request. Every reply carries the id of its request, which is also in the log."""
         request_id = request.headers.get("x-request-id", "")
         if not _USABLE_ID.fullmatch(request_id):
-            request_id = uuid.uuid4().hex
-            request = _with_id(request, request_id)
+            request_id = token_hex(16)
         record = Record(request_id, request.method, request.path, request.arrived_as or request.method)
         record.watcher = request.watcher
         record.traceparent = request.headers.get("traceparent", "")
@@ -173,12 +171,7 @@ class Front:
             # Whoever sent another method waits for the body that a reply to HEAD announces and does not have.
             reply = replace(reply, body=b"", length=None)
         record.status = reply.status
-        headers = {REQUEST_ID: request_id}
-        if surface_of(request.path) == "anthropic":
-            headers[ANTHROPIC_REQUEST_ID] = request_id
-        if self._health.draining:
-            headers["Connection"] = "close"
-        reply = _with_headers(reply, headers)
+        reply = self._signed(reply, record)
         if isinstance(reply.body, bytes):
             record.bytes = 0 if request.method == "HEAD" else len(reply.body)
             read_counts(record, reply.body)
@@ -188,6 +181,15 @@ class Front:
         # Only once it has begun does closing it tell that the client has left.
         await anext(body)
         return replace(reply, body=body)
+
+    def _signed(self, reply: Reply, record: Record) -> Reply:
+        headers = CIMultiDict(reply.headers.items())
+        headers[REQUEST_ID] = record.request_id
+        if surface_of(record.path) == "anthropic":
+            headers[ANTHROPIC_REQUEST_ID] = record.request_id
+        if self._health.draining:
+            headers["Connection"] = "close"
+        return Reply(reply.status, headers, reply.body, reply.length, reply.head_first)
 
     async def _admitted(self, request: Request, record: Record) -> Reply:
         reply = await self._health.answer(request.path) or self._access.refuse(request, self._server.allowed_methods(request))
@@ -282,12 +284,6 @@ def _method_map(settings: Settings) -> MethodMap:
         return read_method_map(settings.method_map)
     except ValueError as error:
         raise SettingsError(f"METHOD_MAP is wrong: {error}.") from None
-
-
-def _with_id(request: Request, request_id: str) -> Request:
-    fields = [(name, value) for name, value in request.fields if name.lower() != REQUEST_ID.lower()]
-    headers = {**request.headers, REQUEST_ID.lower(): request_id}
-    return replace(request, headers=headers, fields=(*fields, (REQUEST_ID, request_id)))
 
 
 def _with_headers(reply: Reply, headers: Mapping[str, str]) -> Reply:

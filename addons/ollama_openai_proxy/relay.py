@@ -17,7 +17,8 @@ from yarl import URL
 
 from .connections import Connections, why_unreachable
 from .errors import ApiError, BackendError, InvalidRequest
-from .exchange import Reply, within
+from .exchange import REQUEST_ID, Reply, within
+from .record import current_record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -136,8 +137,8 @@ class Relay:
     async def _parts(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         try:
             yield b""
-            reads = response.content.iter_any()
-            while (part := await within(self._timeouts.idle, anext(reads, None))) is not None:
+            content = response.content
+            while part := content.read_nowait() or await within(self._timeouts.idle, content.readany()):
                 yield part
         except TimeoutError as error:
             raise BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer") from error
@@ -164,6 +165,8 @@ def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMulti
         headers.popall(name, None)
         if value:
             headers[name] = value
+    if request_id := current_record().request_id:
+        headers[REQUEST_ID] = request_id
     return headers
 
 

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 
 from ..connections import Connections
 from ..errors import BackendError
-from ..exchange import within
+from ..exchange import REQUEST_ID, within
 from ..record import current_record
 from ..relay import Relay
 from ..translate.adaptation import Adaptations
@@ -231,7 +231,7 @@ class Backend:
     def _headers(self) -> Headers:
         """What a call of the SDK carries besides."""
         record = current_record()
-        headers: dict[str, str | openai.Omit] = {"X-Request-Id": record.request_id} if record.request_id else {}
+        headers: dict[str, str | openai.Omit] = {REQUEST_ID: record.request_id} if record.request_id else {}
         if self._passthrough and record.client_key:
             headers["Authorization"] = f"Bearer {record.client_key}"
         elif self._key is None:
