@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import __version__
-from .downstream import Patience, stop_listening, teach_manners
+from .downstream import Patience, stop_listening
 from .front import Front
 from .observe.log import AccessLog
 from .observe.metrics import Metrics
@@ -75,7 +75,6 @@ class ProxyAddon:
         self._front = self._make_front(settings)
         self._leaving: asyncio.Task[None] | None = None
         self._patience = Patience(settings.client_timeout)
-        teach_manners()
 
     def _make_front(self, settings: Settings) -> Front:
         return Front(settings, self._observers, None if settings.metrics_port else self._metrics)

@@ -1,4 +1,4 @@
-"""What a coroutine answers, as the events that mitmproxy's HTTP connections know.
+"""What a coroutine answers, piece by piece, to whoever writes it to the client.
 
 The contract with the coroutine (`Respond`):
 
@@ -19,33 +19,34 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from mitmproxy import connection, ctx
 from mitmproxy.proxy import events
-from mitmproxy.proxy.layers.http._events import (
-    ErrorCode,
-    ResponseData,
-    ResponseEndOfMessage,
-    ResponseHeaders,
-    ResponseProtocolError,
-)
 from mitmproxy.proxy.server import ConnectionIO
 
-from .conversion import flow_response
 from .exchange import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mitmproxy import http
     from mitmproxy.addons.proxyserver import Proxyserver
-    from mitmproxy.proxy.layers.http._base import HttpEvent, StreamId
     from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
+
+class End(Enum):
+    """How an answer ends."""
+
+    WHOLE = 1
+    BROKEN = 2
+
+
 type Respond = Callable[[Request], Awaitable[Reply]]
-type Emit = Callable[..., Awaitable[None]]
-"""Takes events of one stream to whoever writes them; raises `Killed` where nobody does any more."""
+type Piece = Reply | bytes | End
+"""Of an answer: its head, with the status and headers of a `Reply`; a part of its body; its end."""
+type Emit = Callable[[int, tuple[Piece, ...]], Awaitable[None]]
+"""Takes pieces of the answer to one request to whoever writes them; raises `Killed` where nobody does any more."""
 
 UPLOAD_BUFFER = 1 << 18
 """Bytes of a request's body that may wait for the coroutine."""
@@ -61,7 +62,8 @@ class Killed(Exception):
 class Output(events.ConnectionEvent):
     """What the coroutine has to say, on its way to the layer of a connection."""
 
-    output: tuple[HttpEvent, ...]
+    number: int
+    pieces: tuple[Piece, ...]
 
 
 class Answering:
@@ -70,82 +72,79 @@ class Answering:
     Args:
         handler: of the connection.
         respond: the coroutine function that answers.
-        emit: takes the answers' events.
+        emit: takes the pieces of the answers.
     """
 
     def __init__(self, handler: ProxyConnectionHandler, respond: Respond, emit: Emit) -> None:
         self._handler = handler
         self._respond = respond
         self._emit = emit
-        self._tasks: dict[StreamId, asyncio.Task[None]] = {}
-        self._uploads: dict[StreamId, Upload] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._uploads: dict[int, Upload] = {}
 
-    def upload(self, stream_id: StreamId) -> Upload:
+    def upload(self, number: int) -> Upload:
         """A body that arrives while its request is answered."""
-        self._uploads[stream_id] = upload = Upload(self._handler)
+        self._uploads[number] = upload = Upload(self._handler)
         return upload
 
-    def feed(self, stream_id: StreamId, data: bytes) -> bool:
+    def feed(self, number: int, data: bytes) -> bool:
         """Take a part of an upload; an empty one ends it. Returns False where the body is no upload."""
-        upload = self._uploads.get(stream_id)
+        upload = self._uploads.get(number)
         if upload is None:
             return False
         upload.feed(data)
         if not data:
-            del self._uploads[stream_id]
+            del self._uploads[number]
         return True
 
-    def begin(self, stream_id: StreamId, request: Request, asked: http.Request) -> None:
-        """Answer a request; `asked` is mitmproxy's."""
-        self._tasks[stream_id] = asyncio.get_running_loop().create_task(
-            self._serve(stream_id, request, asked), name=f"answer to {request.method} {request.target}"
+    def begin(self, number: int, request: Request) -> None:
+        """Answer a request; `number` is its own on this connection."""
+        self._tasks[number] = asyncio.get_running_loop().create_task(
+            self._serve(number, request), name=f"answer to {request.method} {request.target}"
         )
 
-    def cancel(self, stream_id: StreamId, why: str) -> None:
+    def cancel(self, number: int, why: str) -> None:
         """Stop with an answer."""
-        if upload := self._uploads.pop(stream_id, None):
+        if upload := self._uploads.pop(number, None):
             upload.abandon()
-        if task := self._tasks.pop(stream_id, None):
+        if task := self._tasks.pop(number, None):
             task.cancel(why)
 
     def cancel_all(self) -> None:
         """Stop with all answers, since the client has left."""
-        for stream_id in {*self._uploads, *self._tasks}:
-            self.cancel(stream_id, "client disconnected")
+        for number in {*self._uploads, *self._tasks}:
+            self.cancel(number, "client disconnected")
 
-    async def _serve(self, stream_id: StreamId, request: Request, asked: http.Request) -> None:
+    async def _serve(self, number: int, request: Request) -> None:
         try:
             try:
                 reply = await self._respond(request)
             except Exception as error:  # whatever it is, the client is owed a reply
                 logger.error("%s %s failed: %s", request.method, request.path, _describe(error))
                 reply = Reply(500)
-            head = ResponseHeaders(stream_id, flow_response(asked, reply))
             if isinstance(reply.body, bytes):
-                content = b"" if request.method == "HEAD" else reply.body
-                data = (ResponseData(stream_id, content),) if content else ()
-                await self._emit(head, *data, ResponseEndOfMessage(stream_id))
+                await self._emit(number, (reply, b"" if request.method == "HEAD" else reply.body, End.WHOLE))
                 return
             # Where the first part is about to come, the head goes out together with it.
-            pending: tuple[HttpEvent, ...] = (head,)
+            pending: tuple[Piece, ...] = (reply,)
             async with aclosing(reply.body) as parts:
                 if reply.head_first:
-                    await self._emit(head)
+                    await self._emit(number, pending)
                     pending = ()
                 async for part in parts:
                     if part:
-                        await self._emit(*pending, ResponseData(stream_id, part))
+                        await self._emit(number, (*pending, part))
                         await self._room()
                         pending = ()
-            await self._emit(*pending, ResponseEndOfMessage(stream_id))
+            await self._emit(number, (*pending, End.WHOLE))
         except Killed:
             pass
         except Exception as error:
             logger.error("%s %s broke off: %s", request.method, request.path, _describe(error))
             with suppress(Killed):
-                await self._emit(ResponseProtocolError(stream_id, "the answer broke off", ErrorCode.GENERIC_SERVER_ERROR))
+                await self._emit(number, (End.BROKEN,))
         finally:
-            self._tasks.pop(stream_id, None)
+            self._tasks.pop(number, None)
             if isinstance(request.parts, Upload):
                 request.parts.abandon()
 

@@ -24,14 +24,9 @@ ARRIVED_AS = "ollama_arrived_as"
 """In a flow's metadata, the method with which its request came, where that was mended."""
 
 
-def exchange_request(
-    request: http.Request,
-    client: connection.Client,
-    body: bytes = b"",
-    parts: AsyncIterable[bytes] | None = None,
-    arrived_as: str = "",
-) -> Request:
-    """Convert mitmproxy's request from a client to one that knows no mitmproxy."""
+def flow_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
+    """A flow's request, which may have been mended before, as one that knows no mitmproxy."""
+    request, client = flow.request, flow.client_conn
     fields: list[tuple[str, str]] = []
     headers: dict[str, str] = {}
     for octets in request.headers.fields:
@@ -47,40 +42,57 @@ def exchange_request(
         tuple(fields),
         parts,
         client.peername[0] if client.peername else "",
-        arrived_as,
+        flow.metadata.get(ARRIVED_AS, ""),
         _absolute_host(request, client),
     )
 
 
-def flow_request(flow: http.HTTPFlow, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
-    """Convert a flow's request, which may have been mended before."""
-    return exchange_request(flow.request, flow.client_conn, body, parts, flow.metadata.get(ARRIVED_AS, ""))
+def reply_fields(reply: Reply, version: str, connection: str) -> list[tuple[str, str]]:
+    """The headers of a reply, with the framing that the client's HTTP version allows.
 
-
-def flow_response(request: http.Request, reply: Reply) -> http.Response:
-    """The response's head, with the framing that the client's HTTP version allows."""
-    version, connection = request.http_version, request.headers.get("connection", "").lower()
+    Args:
+        reply: where its body comes in parts and its length is not known, it is in chunks, or ends with the connection.
+        version: of the request, as "HTTP/1.1".
+        connection: the request's header `Connection`.
+    """
     fields = list(reply.headers.items())
-    if not any(name.lower() == "date" for name, _ in fields):
+    names = {name.lower() for name, _ in fields}
+    if "date" not in names:
         fields.append(("Date", _date(int(time.time()))))
-    whole = isinstance(reply.body, bytes)
     length = reply.length
     if length is None and isinstance(reply.body, bytes) and reply.status not in (204, 304):
         length = len(reply.body)
     if length is not None:
         fields.append(("Content-Length", str(length)))
-    if version == "HTTP/1.0":
-        # HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
-        if length is not None and connection == "keep-alive":
-            fields.append(("Connection", "keep-alive"))
-    elif version == "HTTP/1.1":
-        if length is None and not whole:
-            fields.append(("Transfer-Encoding", "chunked"))
-        if connection == "close":
+    elif comes_in_chunks(reply, version):
+        fields.append(("Transfer-Encoding", "chunked"))
+    if connection and "connection" not in names:
+        options = [option.strip() for option in connection.lower().split(",")]
+        if version == "HTTP/1.1" and "close" in options:
             fields.append(("Connection", "close"))
+        # HTTP/1.0 knows no chunks: there a body of unknown length ends with the connection.
+        if version == "HTTP/1.0" and "keep-alive" in options and length is not None:
+            fields.append(("Connection", "keep-alive"))
+    return fields
+
+
+def keeps_connection(fields: list[tuple[str, str]], version: str) -> bool:
+    """Whether a reply with these headers leaves the connection open."""
+    option = next((value.lower() for name, value in fields if name.lower() == "connection"), "")
+    return option == "keep-alive" if version == "HTTP/1.0" else option != "close"
+
+
+def comes_in_chunks(reply: Reply, version: str) -> bool:
+    """Whether the body of a reply has to be in chunks."""
+    return version == "HTTP/1.1" and reply.length is None and not isinstance(reply.body, bytes)
+
+
+def flow_response(request: http.Request, reply: Reply) -> http.Response:
+    """The response's head."""
+    fields = reply_fields(reply, request.http_version, request.headers.get("connection", ""))
     multiplexed = request.is_http2 or request.is_http3
     response = http.Response(
-        http_version=version.encode(),
+        http_version=request.http_version.encode(),
         status_code=reply.status,
         reason=status_codes.RESPONSES.get(reply.status, "").encode(),
         headers=http.Headers(
@@ -92,7 +104,7 @@ def flow_response(request: http.Request, reply: Reply) -> http.Response:
         timestamp_end=None,
     )
     # Otherwise mitmproxy would wait for the end of the body.
-    response.stream = not whole
+    response.stream = not isinstance(reply.body, bytes)
     return response
 
 

@@ -1,7 +1,6 @@
-"""The clients' side of mitmproxy: how much and how long a client may send, and what it is told when it sends nonsense.
+"""The clients' side of mitmproxy: how much and how long a client may send, and what it is told when it is sent away.
 
-mitmproxy reads heads of any size for any time, and answers what it cannot parse with an HTML page. Here a client that is too
-slow or sends too much of a head is shown the door, and every answer is JSON.
+mitmproxy reads heads of any size for any time. Here a client that is too slow or sends too much of a head is shown the door.
 
 Like `upstream`, this relies on mitmproxy's internals; `tests/live/test_downstream.py` fails when they move.
 """
@@ -10,17 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
-import h11
 from mitmproxy import ctx
-from mitmproxy.net.http import http1
-from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layers.http import _http1
 
 from .answering import handler_of
 from .translate.surfaces import error_reply, surface_of
@@ -31,8 +25,7 @@ if TYPE_CHECKING:
 
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.connection import Client
-    from mitmproxy.http import HTTPFlow, Request
-    from mitmproxy.proxy.layer import CommandGenerator
+    from mitmproxy.http import HTTPFlow
 
 type Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 type Phase = Literal["idle", "head", "body", "answer"]
@@ -48,9 +41,6 @@ FIRST_WORD = 1.0
 TURNS_TO_CONNECT = 10
 """Turns of the event loop from a connection's being accepted to mitmproxy's telling of it; it takes four."""
 NO_TUNNEL = "this is no forward proxy: it answers for itself only"
-_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \t]+ HTTP/1\.[01]")
-# A control character, or a line that continues the one before it.
-_NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 
 logger = logging.getLogger(__name__)
 
@@ -273,78 +263,3 @@ def error_response(status: int, message: str = "", path: str = "") -> bytes:
         f"X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
-
-
-def _read_request_head(lines: list[bytes]) -> Request:
-    """Parse a head, and refuse what other servers may take for something else than mitmproxy does (RFC 9112 §2.2, §5.2)."""
-    if not _REQUEST_LINE.fullmatch(lines[0]) or _NO_HEADER.search(b"\n".join(lines)):
-        raise ValueError("malformed head")
-    return _parse_request_head(lines)
-
-
-def _read_headers(connection: _http1.Http1Server, event: events.ConnectionEvent) -> CommandGenerator[None]:
-    """Read on in a head, before which old clients send a line break that belongs to nothing (RFC 9112 §2.2)."""
-    if isinstance(event, events.DataReceived) and connection.buf.is_next_line_obviously_invalid_request_line():
-        received = bytes(connection.buf)
-        connection.buf.maybe_extract_at_most(len(received) - len(received.lstrip(b"\r\n")))
-        if connection.buf.is_next_line_obviously_invalid_request_line():
-            return _not_understood(connection)
-    return _read_on_in_head(connection, event)
-
-
-def _not_understood(connection: _http1.Http1Server) -> CommandGenerator[None]:
-    """Refuse at once what is no HTTP, such as TLS, instead of waiting for its end."""
-    connection.state = connection.done
-    yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST))
-    yield commands.CloseConnection(connection.conn)
-
-
-def _read_body(connection: _http1.Http1Server, event: events.Event) -> CommandGenerator[None]:
-    """Read on in a body; mitmproxy only closes the connection where its chunks are none."""
-    for command in _read_on(connection, event):
-        if isinstance(command, commands.CloseConnection) and not connection.request_done:
-            connection.state = connection.done
-            if connection.response is None and isinstance(event, events.DataReceived):
-                path = connection.request.path if connection.request else ""
-                yield commands.SendData(connection.conn, error_response(HTTPStatus.BAD_REQUEST, path=path))
-        yield command
-
-
-class _WithoutTrailers(h11._readers.ChunkedReader):  # noqa: SLF001  # mitmproxy uses it the same way
-    """Reads a body in chunks and drops its trailers, of which mitmproxy would die."""
-
-    def __call__(self, buf: h11._receivebuffer.ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        event = super().__call__(buf)
-        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-
-def _body_reader(expected_size: int | None) -> object:
-    return _WithoutTrailers() if expected_size is None else _make_body_reader(expected_size)
-
-
-class _Discreet(logging.Filter):
-    """Holds back what mitmproxy quotes of a request that it did not understand, which may have a key in it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record may be shown."""
-        message = record.getMessage()
-        quotes = "b'" in message or 'b"' in message or "ClientHello: " in message
-        return not (quotes or message.startswith("HTTP/1 protocol error"))
-
-
-_make_body_reader = _http1.make_body_reader
-_parse_request_head = http1.read_request_head
-_read_on_in_head = _http1.Http1Server.read_headers
-_read_on = _http1.Http1Connection.read_body
-
-
-def teach_manners() -> None:
-    """Let mitmproxy answer in JSON, survive trailers, and keep heads to itself. Calling it again changes nothing."""
-    _http1.make_error_response = error_response  # type: ignore[assignment]
-    _http1.make_body_reader = _body_reader  # type: ignore[assignment]
-    http1.read_request_head = _read_request_head
-    _http1.Http1Server.read_headers = _read_headers  # type: ignore[method-assign, assignment]
-    _http1.Http1Server.read_body = _read_body  # type: ignore[method-assign, assignment]
-    log = logging.getLogger("mitmproxy.proxy.server")
-    if not any(isinstance(each, _Discreet) for each in log.filters):
-        log.addFilter(_Discreet())

@@ -10,6 +10,7 @@ from mitmproxy import ctx
 from .addon import ProxyAddon
 from .conversion import ARRIVED_AS, flow_request
 from .front import is_upload
+from .manners import teach_manners
 from .upstream import InProcessUpstream
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class FlowAddon(ProxyAddon):
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         super().__init__(settings)
         self._upstream = InProcessUpstream(self.respond, watch)
+        teach_manners()
 
     def client_disconnected(self, client: Client) -> None:
         """Stop what still works for a client that has gone."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
 from mitmproxy.addons import core, errorcheck, proxyserver
-from mitmproxy.http import MessageData
 from mitmproxy.master import Master
 
 from .addon import ProxyAddon, mitm_options
@@ -30,8 +29,6 @@ class LeanMaster(Master):
         super().__init__(options, with_termlog=False)
         # It makes an event of each line of the log, to which no addon here listens.
         self._legacy_log_events.uninstall()
-        # A check of mitmproxy's own work, which Python's option -O leaves out, too.
-        MessageData.__post_init__ = lambda _: None  # type: ignore[method-assign]
         self.addons.add(
             core.Core(), proxyserver.Proxyserver(), DirectAddon(settings), Announce(settings), errorcheck.ErrorCheck()
         )

@@ -27,21 +27,24 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 
-from .answering import Answering, Killed, Output, handler_of
+from .answering import Answering, End, Killed, Output, handler_of
 from .conversion import flow_request, flow_response
 from .exchange import Reply, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Iterator
 
     from mitmproxy.proxy import events
     from mitmproxy.proxy.layer import CommandGenerator
     from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
-    from .answering import Respond
+    from .answering import Piece, Respond
     from .record import Watcher
 
 type Watch = Callable[[http.HTTPFlow], Watcher]
@@ -126,7 +129,7 @@ class _InProcessConnection(HttpConnection):
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         match event:
             case Output():
-                for part in event.output:
+                for part in self._events(event):
                     yield ReceiveHttp(part)
             case RequestHeaders():
                 if event.request.stream:
@@ -148,16 +151,33 @@ class _InProcessConnection(HttpConnection):
         request = flow_request(flow, body, parts)
         if self._watch is not None:
             request = replace(request, watcher=self._watch(flow))
-        self.answers.begin(stream_id, request, flow.request)
+        self.answers.begin(stream_id, request)
 
-    async def _emit(self, *output: HttpEvent) -> None:
-        stream = self._layer.streams.get(output[0].stream_id)
-        killed = stream is not None and stream.flow.error is not None and stream.flow.error.msg == Error.KILLED_MESSAGE
-        if killed:
-            output = (ResponseProtocolError(output[0].stream_id, Error.KILLED_MESSAGE, ErrorCode.KILL),)
-        await self._handler.server_event(Output(self.conn, output))
-        if killed:
+    async def _emit(self, stream_id: StreamId, pieces: tuple[Piece, ...]) -> None:
+        await self._handler.server_event(Output(self.conn, stream_id, pieces))
+        if self._is_killed(stream_id):
             raise Killed
+
+    def _is_killed(self, stream_id: StreamId) -> bool:
+        stream = self._layer.streams.get(stream_id)
+        return stream is None or (stream.flow.error is not None and stream.flow.error.msg == Error.KILLED_MESSAGE)
+
+    def _events(self, output: Output) -> Iterator[HttpEvent]:
+        stream_id = output.number
+        if self._is_killed(stream_id):
+            yield ResponseProtocolError(stream_id, Error.KILLED_MESSAGE, ErrorCode.KILL)
+            return
+        for piece in output.pieces:
+            match piece:
+                case bytes():
+                    if piece:
+                        yield ResponseData(stream_id, piece)
+                case Reply():
+                    yield ResponseHeaders(stream_id, flow_response(self._layer.streams[stream_id].flow.request, piece))
+                case End.WHOLE:
+                    yield ResponseEndOfMessage(stream_id)
+                case End.BROKEN:
+                    yield ResponseProtocolError(stream_id, "the answer broke off", ErrorCode.GENERIC_SERVER_ERROR)
 
 
 def _http_layers(handler: ProxyConnectionHandler) -> list[HttpLayer]:

@@ -1,4 +1,4 @@
-"""The contract of `downstream.py` with a mitmproxy that really listens.
+"""The contract of `downstream.py`, `direct.py` and `manners.py` with a mitmproxy that really listens.
 
 These tests fail when an upgrade of mitmproxy moves the internals that it relies on.
 """
@@ -36,13 +36,13 @@ TOO_SLOW = {"error": "the request was not sent in time"}
 MALFORMED = {"error": "malformed HTTP request"}
 
 
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ProxyProcess]:
+@pytest.fixture(scope="module", params=["console", "mitmdump"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[ProxyProcess]:
     """One whose patience is short."""
     with (
         ScriptedBackend() as backend,
         ProxyProcess(
-            OPENAI_API_BASE_URL=backend.base_url, PROXY_API_KEYS=KEY, CLIENT_TIMEOUT="1", LOG_LEVEL="debug"
+            door=request.param, OPENAI_API_BASE_URL=backend.base_url, PROXY_API_KEYS=KEY, CLIENT_TIMEOUT="1", LOG_LEVEL="debug"
         ) as running,
     ):
         yield running
@@ -270,6 +270,7 @@ def test_nonsense_is_answered_in_json_and_not_quoted(proxy: ProxyProcess, connec
     wait_until(lambda: answer.headers["x-request-id"] in proxy.log)
 
 
+@pytest.mark.parametrize("proxy", ["console"], indirect=True)  # mitmdump knows TLS
 @pytest.mark.parametrize("record", [b"\x16\x03\x01\x00\x14\x01\x00\x00\x10" + MARK + b"\0\0\0"], ids=["no hello"])
 def test_tls_is_refused_at_once_and_leaves_nothing_behind(proxy: ProxyProcess, record: bytes) -> None:
     before = open_files(proxy)

@@ -75,9 +75,10 @@ def server() -> Iterator[StrictServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def fixing(server: StrictServer) -> Iterator[ProxyProcess]:
-    with ProxyProcess(PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=f"http://127.0.0.1:{server.port}", LOG_LEVEL="debug") as proxy:
+@pytest.fixture(scope="module", params=["console", "mitmdump"])
+def fixing(server: StrictServer, request: pytest.FixtureRequest) -> Iterator[ProxyProcess]:
+    upstream = f"http://127.0.0.1:{server.port}"
+    with ProxyProcess(door=request.param, PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=upstream, LOG_LEVEL="debug") as proxy:
         server.arrived.clear()
         yield proxy
 

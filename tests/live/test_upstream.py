@@ -25,8 +25,9 @@ from mitmproxy.options import Options
 from mitmproxy.test import tflow
 from ollama_openai_proxy.answering import handler_of
 from ollama_openai_proxy.direct import DirectHttp
-from ollama_openai_proxy.downstream import Patience, teach_manners
+from ollama_openai_proxy.downstream import Patience
 from ollama_openai_proxy.exchange import Reply, Request
+from ollama_openai_proxy.manners import teach_manners
 from ollama_openai_proxy.upstream import InProcessServer, InProcessUpstream
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Door:
 
     def __init__(self, respond: Respond) -> None:
         self.upstream = InProcessUpstream(respond)
+        teach_manners()
         self.flows: list[http.HTTPFlow] = []
         self.intercept = False
 
@@ -75,7 +77,6 @@ class Direct:
     def __init__(self, respond: Respond) -> None:
         self.respond = respond
         self.patience = Patience(0)
-        teach_manners()
 
     def client_connected(self, client: Client) -> None:
         handler, reader = handler_of(client), self.patience.connected(client)
@@ -412,7 +413,9 @@ async def repeat(request: Request) -> Reply:
     """The body, as it arrives."""
 
     async def body() -> AsyncGenerator[bytes, None]:
-        assert request.parts is not None
+        if request.parts is None:  # it came with the head
+            yield request.body
+            return
         async for part in request.parts:
             yield part
 

@@ -1,0 +1,183 @@
+"""HTTP/1 requests out of bytes (RFC 9112). Pure: it knows neither sockets nor mitmproxy.
+
+Strict: what two servers could take for different requests is refused, since one of them stands behind this one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \t]+) (HTTP/1\.[01])")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+# A control character, or a line that continues the one before it.
+_NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
+_ABSOLUTE = re.compile(r"https?://([^/?#@]+)(.*)", re.IGNORECASE)
+_LENGTH = re.compile(r"0|[1-9][0-9]*")
+_CODINGS = re.compile(r"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re.IGNORECASE | re.ASCII)
+
+
+class Head(NamedTuple):
+    """The head of a request.
+
+    Attributes:
+        method: in upper case.
+        target: path and query, still percent-encoded; "*" for the server itself, and empty for CONNECT.
+        authority: the host that an absolute target names; for CONNECT its target.
+        version: "HTTP/1.0" or "HTTP/1.1".
+        fields: the headers as they came: in order, repeated, in the client's spelling; bytes that are no UTF-8 are surrogates.
+        headers: names in lower case; the values of a repeated header are joined with ", ".
+        length: bytes of the body; None for one in chunks.
+    """
+
+    method: str
+    target: str
+    authority: str
+    version: str
+    fields: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
+    length: int | None
+
+
+def read_head(lines: Sequence[bytes]) -> Head:
+    """Understand the lines of a head.
+
+    Raises:
+        ValueError: they are malformed, or could be understood in another way.
+    """
+    first = _REQUEST_LINE.fullmatch(lines[0])
+    if first is None or _NO_HEADER.search(b"\n".join(lines)):
+        raise ValueError("malformed head")
+    method, version = first[1].decode().upper(), first[3].decode()
+    target, authority = _target(method, _text(first[2]))
+    fields: list[tuple[str, str]] = []
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise ValueError("malformed header")
+        name, value = _text(field[1]), _text(field[2])
+        fields.append((name, value))
+        key = name.lower()
+        if key not in headers:
+            headers[key] = value
+        elif key in ("content-length", "transfer-encoding"):
+            raise ValueError("more than one length")
+        else:
+            headers[key] += f", {value}"
+    return Head(method, target, authority, version, tuple(fields), headers, _length(headers, version))
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _target(method: str, target: str) -> tuple[str, str]:
+    if target == "*" or target.startswith("/"):
+        return target, ""
+    if method == "CONNECT":
+        return "", target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise ValueError("malformed target")
+    path = absolute[2]
+    return path if path.startswith("/") else "/" + path, absolute[1]
+
+
+def _length(headers: dict[str, str], version: str) -> int | None:
+    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    if coding is not None:
+        if length is not None or version != "HTTP/1.1" or not _CODINGS.fullmatch(coding):
+            raise ValueError("unclear length")
+        return None
+    if length is None:
+        return 0
+    if not _LENGTH.fullmatch(length):
+        raise ValueError("unclear length")
+    return int(length)
+
+
+class WithoutTrailers(ChunkedReader):
+    """h11's reader of a body in chunks, which drops trailers: nobody behind it could be told of them."""
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        """The next part, the end, or None where more has to be fed."""
+        event = super().__call__(buf)
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+
+class RequestReader:
+    """Reads one request after the other: `feed` it, then ask for the `head`, then for the parts of the `body`."""
+
+    def __init__(self) -> None:
+        self._buffer = ReceiveBuffer()
+        self._left = 0
+        self._chunks: WithoutTrailers | None = None
+
+    def __len__(self) -> int:
+        """Bytes that were fed and not read."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived."""
+        self._buffer += data
+
+    def head(self) -> Head | None:
+        """The head of the next request, once it is there as a whole.
+
+        Raises:
+            ValueError: it is malformed, or no HTTP at all.
+        """
+        drop_line_breaks(self._buffer)
+        lines = self._buffer.maybe_extract_lines()
+        if lines is None:
+            return None
+        head = read_head([bytes(line) for line in lines])
+        self._left, self._chunks = head.length or 0, WithoutTrailers() if head.length is None else None
+        return head
+
+    def body(self) -> bytes | None:
+        """The next part of the body; an empty one at its end, and None where more has to be fed.
+
+        Raises:
+            ValueError: its chunks are malformed.
+        """
+        if self._chunks is not None:
+            return self._chunk(self._chunks)
+        if not self._left:
+            return b""
+        part = self._buffer.maybe_extract_at_most(self._left)
+        if part is None:
+            return None
+        self._left -= len(part)
+        return bytes(part)
+
+    def _chunk(self, chunks: WithoutTrailers) -> bytes | None:
+        try:
+            event = chunks(self._buffer)
+        except h11.ProtocolError as error:
+            raise ValueError("malformed chunk") from error
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        return None if event is None else b""
+
+
+def drop_line_breaks(buffer: ReceiveBuffer) -> None:
+    """Drop line breaks before a head, which old clients send behind a body and which belong to nothing (RFC 9112 §2.2).
+
+    Raises:
+        ValueError: what follows is no HTTP, such as TLS.
+    """
+    if not buffer.is_next_line_obviously_invalid_request_line():
+        return
+    received = bytes(buffer)
+    buffer.maybe_extract_at_most(len(received) - len(received.lstrip(b"\r\n")))
+    if buffer.is_next_line_obviously_invalid_request_line():
+        raise ValueError("no HTTP")
