@@ -122,8 +122,9 @@ class Answering:
             except Exception as error:  # whatever it is, the client is owed a reply
                 logger.error("%s %s failed: %s", request.method, request.path, _describe(error))
                 reply = Reply(500)
+            head_only = (request.arrived_as or request.method) == "HEAD"
             if isinstance(reply.body, bytes):
-                await self._emit(number, (reply, b"" if request.method == "HEAD" else reply.body, End.WHOLE))
+                await self._emit(number, (reply, b"" if head_only else reply.body, End.WHOLE))
                 return
             # Where the first part is about to come, the head goes out together with it.
             pending: tuple[Piece, ...] = (reply,)
@@ -132,6 +133,8 @@ class Answering:
                     await self._emit(number, pending)
                     pending = ()
                 async for part in parts:
+                    if head_only:
+                        break
                     if part:
                         await self._emit(number, (*pending, part))
                         await self._room()

@@ -84,7 +84,8 @@ class DirectHttp:
         self._request: Request
         self._body: list[bytes] = []
         self._begun = False  # to be answered
-        self._replied: Reply | None = None  # as far as its head has been sent
+        self._replied = False  # as far as its head
+        self._chunked = False
         self._answered = False
         self._keeps = True  # the connection, when it has been answered
 
@@ -126,7 +127,7 @@ class DirectHttp:
             yield from self._refuse(HTTPStatus.FORBIDDEN, NO_TUNNEL)
             return
         self._phase = "body"
-        self._head, self._begun, self._replied, self._answered = head, False, None, False
+        self._head, self._begun, self._replied, self._answered = head, False, False, False
         self._progress.head_arrived(head.target)
         peer = self._client.peername[0] if self._client.peername else ""
         self._request = request = Request(
@@ -161,7 +162,7 @@ class DirectHttp:
     def _refuse(self, status: HTTPStatus, message: str = "", path: str = "") -> Iterator[Command]:
         """Close the connection, and say why where no answer has begun."""
         self.answers.cancel_all()
-        if self._phase == "head" or self._replied is None:
+        if self._phase == "head" or not self._replied:
             yield SendData(self._client, error_response(status, message, path))
         yield from self._close()
 
@@ -197,7 +198,7 @@ class DirectHttp:
                     # Before it is sent, since behind it the next request may be waiting.
                     self._progress.answered()
                     self._answered = True
-                    data.append(LAST_CHUNK if self._in_chunks() else b"")
+                    data.append(LAST_CHUNK if self._chunked else b"")
                 case End.BROKEN:
                     yield SendData(self._client, b"".join(data))
                     yield from self._refuse(HTTPStatus.BAD_GATEWAY, "the answer broke off", self._head.target)
@@ -207,20 +208,16 @@ class DirectHttp:
             yield from self._go_on()
 
     def _beginning(self, reply: Reply) -> bytes:
-        self._replied = reply
+        self._replied = True
         version = self._head.version
+        self._chunked = comes_in_chunks(reply, version) and self._head.method != "HEAD"
         fields = reply_fields(reply, version, self._head.headers.get("connection", ""))
         self._keeps = keeps_connection(fields, version)
         lines = [f"{version} {reply.status} {RESPONSES.get(reply.status, '')}", *(f"{name}: {value}" for name, value in fields)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
     def _part(self, part: bytes) -> bytes:
-        if not part or self._head.method == "HEAD":
-            return b""
-        return b"%x\r\n%b\r\n" % (len(part), part) if self._in_chunks() else part
-
-    def _in_chunks(self) -> bool:
-        return self._replied is not None and comes_in_chunks(self._replied, self._head.version)
+        return b"%x\r\n%b\r\n" % (len(part), part) if self._chunked and part else part
 
 
 class _StillToCome:

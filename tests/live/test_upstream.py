@@ -409,6 +409,17 @@ def test_a_chunked_body_arrives_whole(direct: bool, expect: str) -> None:
         assert b'"hello world"' in read_until(sock, b"}")
 
 
+def test_head_of_a_stream_has_neither_parts_nor_an_end(direct: bool) -> None:
+    stepwise = Stepwise(parts=1)
+    stepwise.go.release()
+    with Listening(stepwise, direct=direct) as listening:
+        sock = listening.connect()
+        sock.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head, _, rest = read_to_end(sock).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert rest == b""
+
+
 async def repeat(request: Request) -> Reply:
     """The body, as it arrives."""
 
