@@ -120,7 +120,7 @@ class Answering:
             try:
                 reply = await self._respond(request)
             except Exception as error:  # whatever it is, the client is owed a reply
-                logger.error("%s %s failed: %s", request.method, request.path, _describe(error))
+                logger.error("%s %s failed: %s", request.method, request.path, describe(error))
                 reply = Reply(500)
             head_only = (request.arrived_as or request.method) == "HEAD"
             if isinstance(reply.body, bytes):
@@ -143,7 +143,7 @@ class Answering:
         except Killed:
             pass
         except Exception as error:
-            logger.error("%s %s broke off: %s", request.method, request.path, _describe(error))
+            logger.error("%s %s broke off: %s", request.method, request.path, describe(error))
             with suppress(Killed):
                 await self._emit(number, (End.BROKEN,))
         finally:
@@ -222,7 +222,7 @@ def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
     return proxyserver.connections.get(client.id)
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The kind and place of an error, without its message, which may quote the request's body."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:

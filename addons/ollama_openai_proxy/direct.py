@@ -9,6 +9,7 @@ The contract is the same as for flows, and so are its tests: `tests/live/test_up
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -18,12 +19,12 @@ from mitmproxy.net.http.status_codes import RESPONSES
 from mitmproxy.proxy.commands import CloseConnection, SendData
 from mitmproxy.proxy.events import ConnectionClosed, DataReceived
 
-from .answering import Answering, End, Output
+from .answering import Answering, End, Output, describe
 from .conversion import comes_in_chunks, keeps_connection, reply_fields
 from .downstream import NO_TUNNEL, error_response
 from .exchange import Reply, Request
 from .front import is_upload
-from .http1 import Head, RequestReader
+from .http1 import Head, Malformed, RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,8 @@ type Phase = Literal["head", "body", "complete", "over"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+
+logger = logging.getLogger(__name__)
 
 
 class Answerer(Protocol):
@@ -93,6 +96,15 @@ class DirectHttp:
         """Let the connection go on."""
         if self._phase == "over":
             return
+        try:
+            yield from self._handle(event)
+        except Malformed:
+            yield from self._refuse(HTTPStatus.BAD_REQUEST)
+        except Exception as error:  # whatever it is, the client is not to wait for ever
+            logger.error("a request failed: %s", describe(error))
+            yield from self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the proxy failed")
+
+    def _handle(self, event: Event) -> Iterator[Command]:
         if isinstance(event, DataReceived):
             self._reader.feed(event.data)
             yield from self._read()
@@ -107,15 +119,10 @@ class DirectHttp:
     # -- Requests ------------------------------------------------------------------------------------------------------
 
     def _read(self) -> Iterator[Command]:
-        try:
-            if self._phase == "head":
-                yield from self._read_head()
-            if self._phase == "body":
-                self._read_body()
-        except ValueError:
-            path = self._head.target if self._phase == "body" else ""
-            yield from self._refuse(HTTPStatus.BAD_REQUEST, path=path)
-            return
+        if self._phase == "head":
+            yield from self._read_head()
+        if self._phase == "body":
+            self._read_body()
         if self._phase == "complete" and self._answered:
             yield from self._go_on()
 
@@ -159,11 +166,13 @@ class DirectHttp:
         self._begun = True
         self.answers.begin(self._number, request)
 
-    def _refuse(self, status: HTTPStatus, message: str = "", path: str = "") -> Iterator[Command]:
+    def _refuse(self, status: HTTPStatus, message: str = "") -> Iterator[Command]:
         """Close the connection, and say why where no answer has begun."""
         self.answers.cancel_all()
-        if self._phase == "head" or not self._replied:
-            yield SendData(self._client, error_response(status, message, path))
+        if self._phase == "head":
+            yield SendData(self._client, error_response(status, message))
+        elif not self._replied:
+            yield SendData(self._client, error_response(status, message, self._head.target))
         yield from self._close()
 
     def _go_on(self) -> Iterator[Command]:
@@ -201,7 +210,7 @@ class DirectHttp:
                     data.append(LAST_CHUNK if self._chunked else b"")
                 case End.BROKEN:
                     yield SendData(self._client, b"".join(data))
-                    yield from self._refuse(HTTPStatus.BAD_GATEWAY, "the answer broke off", self._head.target)
+                    yield from self._refuse(HTTPStatus.BAD_GATEWAY, "the answer broke off")
                     return
         yield SendData(self._client, b"".join(data))
         if self._answered and self._phase == "complete":

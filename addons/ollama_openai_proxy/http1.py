@@ -20,8 +20,12 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTA
 # A control character, or a line that continues the one before it.
 _NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
-_LENGTH = re.compile(r"0|[1-9][0-9]*")
+_LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
 _CODINGS = re.compile(r"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re.IGNORECASE | re.ASCII)
+
+
+class Malformed(ValueError):
+    """What came is no request, or could be taken for another one."""
 
 
 class Head(NamedTuple):
@@ -50,11 +54,11 @@ def read_head(lines: Sequence[bytes]) -> Head:
     """Understand the lines of a head.
 
     Raises:
-        ValueError: they are malformed, or could be understood in another way.
+        Malformed: they are, or they could be understood in another way.
     """
     first = _REQUEST_LINE.fullmatch(lines[0])
     if first is None or _NO_HEADER.search(b"\n".join(lines)):
-        raise ValueError("malformed head")
+        raise Malformed("malformed head")
     method, version = first[1].decode().upper(), first[3].decode()
     target, authority = _target(method, _text(first[2]))
     fields: list[tuple[str, str]] = []
@@ -62,14 +66,14 @@ def read_head(lines: Sequence[bytes]) -> Head:
     for line in lines[1:]:
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise ValueError("malformed header")
+            raise Malformed("malformed header")
         name, value = _text(field[1]), _text(field[2])
         fields.append((name, value))
         key = name.lower()
         if key not in headers:
             headers[key] = value
         elif key in ("content-length", "transfer-encoding"):
-            raise ValueError("more than one length")
+            raise Malformed("more than one length")
         else:
             headers[key] += f", {value}"
     return Head(method, target, authority, version, tuple(fields), headers, _length(headers, version))
@@ -86,7 +90,7 @@ def _target(method: str, target: str) -> tuple[str, str]:
         return "", target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
-        raise ValueError("malformed target")
+        raise Malformed("malformed target")
     path = absolute[2]
     return path if path.startswith("/") else "/" + path, absolute[1]
 
@@ -95,12 +99,12 @@ def _length(headers: dict[str, str], version: str) -> int | None:
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if coding is not None:
         if length is not None or version != "HTTP/1.1" or not _CODINGS.fullmatch(coding):
-            raise ValueError("unclear length")
+            raise Malformed("unclear length")
         return None
     if length is None:
         return 0
     if not _LENGTH.fullmatch(length):
-        raise ValueError("unclear length")
+        raise Malformed("unclear length")
     return int(length)
 
 
@@ -133,7 +137,7 @@ class RequestReader:
         """The head of the next request, once it is there as a whole.
 
         Raises:
-            ValueError: it is malformed, or no HTTP at all.
+            Malformed: it is, or it is no HTTP at all.
         """
         drop_line_breaks(self._buffer)
         lines = self._buffer.maybe_extract_lines()
@@ -147,7 +151,7 @@ class RequestReader:
         """The next part of the body; an empty one at its end, and None where more has to be fed.
 
         Raises:
-            ValueError: its chunks are malformed.
+            Malformed: its chunks are.
         """
         if self._chunks is not None:
             return self._chunk(self._chunks)
@@ -163,7 +167,7 @@ class RequestReader:
         try:
             event = chunks(self._buffer)
         except h11.ProtocolError as error:
-            raise ValueError("malformed chunk") from error
+            raise Malformed("malformed chunk") from error
         if isinstance(event, h11.Data):
             return bytes(event.data)
         return None if event is None else b""
@@ -173,11 +177,11 @@ def drop_line_breaks(buffer: ReceiveBuffer) -> None:
     """Drop line breaks before a head, which old clients send behind a body and which belong to nothing (RFC 9112 §2.2).
 
     Raises:
-        ValueError: what follows is no HTTP, such as TLS.
+        Malformed: what follows is no HTTP, such as TLS.
     """
     if not buffer.is_next_line_obviously_invalid_request_line():
         return
     received = bytes(buffer)
     buffer.maybe_extract_at_most(len(received) - len(received.lstrip(b"\r\n")))
     if buffer.is_next_line_obviously_invalid_request_line():
-        raise ValueError("no HTTP")
+        raise Malformed("no HTTP")

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
 from .downstream import error_response
-from .http1 import WithoutTrailers, drop_line_breaks, read_head
+from .http1 import Malformed, WithoutTrailers, drop_line_breaks, read_head
 
 if TYPE_CHECKING:
     from mitmproxy.http import Request
@@ -36,7 +36,7 @@ def _read_headers(connection: _http1.Http1Server, event: events.ConnectionEvent)
     if isinstance(event, events.DataReceived):
         try:
             drop_line_breaks(connection.buf)
-        except ValueError:
+        except Malformed:
             return _not_understood(connection)
     return _read_on_in_head(connection, event)
 

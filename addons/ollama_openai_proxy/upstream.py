@@ -6,8 +6,8 @@ socket, but a layer that takes the place of mitmproxy's `Http1Client`: it hands 
 that returns or yields into the response events of an upstream (`answering`). mitmproxy's own `HttpStream` does all the rest,
 so hooks, interception, `store_streamed_bodies` and the flow list work as for any other upstream.
 
-Like `answering.py`, `direct.py`, `downstream.py` and `manners.py` this module relies on mitmproxy's internals. They have been stable since
-mitmproxy 7; the contract tests in `tests/live/test_upstream.py` fail when they move.
+Like `answering.py`, `direct.py`, `downstream.py` and `manners.py` this module relies on mitmproxy's internals. They have been
+stable since mitmproxy 7; the contract tests in `tests/live/test_upstream.py` fail when they move.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     type Respond = Callable[[Request], Coroutine[Any, Any, Reply]]
 
 
+FAILS = "/fails"
+"""Where the proxy makes a mistake before it answers."""
 PARTS = "/parts"
 """Where a request is answered while its body arrives."""
 
@@ -92,6 +94,8 @@ class Direct:
         handler.layer.answers.cancel_all()
 
     def mend(self, request: Request) -> Request:
+        if request.path == FAILS:
+            raise RuntimeError("a secret")
         return request
 
     def takes_parts(self, request: Request) -> bool:
@@ -380,6 +384,18 @@ def test_an_exception_before_the_reply_is_an_empty_500(direct: bool, caplog: pyt
     with Listening(respond, direct=direct) as listening, httpx.Client() as client:
         reply = client.post(listening.url, content=b"a secret")
         assert (reply.status_code, reply.content) == (500, b"")
+        assert "RuntimeError" in caplog.text
+        assert "a secret" not in caplog.text
+
+
+def test_a_mistake_of_the_proxy_itself_is_told_and_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    with Listening(echo, direct=True) as listening:
+        sock = listening.connect()
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST /fails HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
+        answers = read_to_end(sock)
+        assert answers.startswith(b"HTTP/1.1 200 OK")
+        assert b"HTTP/1.1 500 " in answers
+        assert answers.endswith(b'{"error":"the proxy failed"}')
         assert "RuntimeError" in caplog.text
         assert "a secret" not in caplog.text
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.http1 import Head, RequestReader, read_head
+from ollama_openai_proxy.http1 import Head, Malformed, RequestReader, read_head
 
 
 class Read(NamedTuple):
@@ -133,18 +133,18 @@ FIELDS = {
 
 @pytest.mark.parametrize("line", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_request_line_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"malformed|unclear"):
+    with pytest.raises(Malformed):
         read_lines(line)
 
 
 @pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
 def test_malformed_headers_are_refused(fields: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"malformed|unclear|more than one|integer string"):
+    with pytest.raises(Malformed):
         read_lines("POST / HTTP/1.1", *fields)
 
 
 def test_http_1_0_knows_no_chunks() -> None:
-    with pytest.raises(ValueError, match="unclear"):
+    with pytest.raises(Malformed):
         read_lines("POST / HTTP/1.0", "Transfer-Encoding: chunked")
 
 
@@ -176,7 +176,7 @@ def test_what_follows_a_request_is_not_read_with_it() -> None:
 
 @pytest.mark.parametrize("chunk", [b"x\r\n", b"-1\r\n", b"5\r\nhello, world\r\n", b"1;\nx\r\n"])
 def test_a_malformed_chunk_is_refused(chunk: bytes) -> None:
-    with pytest.raises(ValueError, match="malformed chunk"):
+    with pytest.raises(Malformed):
         read_all([CHUNKS.partition(b"3;")[0] + chunk])
 
 
@@ -184,7 +184,7 @@ def test_a_malformed_chunk_is_refused(chunk: bytes) -> None:
 def test_what_is_no_http_is_refused_at_its_first_byte(beginning: bytes) -> None:
     reader = RequestReader()
     reader.feed(beginning)
-    with pytest.raises(ValueError, match="no HTTP"):
+    with pytest.raises(Malformed):
         reader.head()
 
 
