@@ -1,4 +1,4 @@
-"""What the live tests of translate mode share: a module gives the pair of back end and proxy, each test gets it clean."""
+"""What live tests share: a module gives a back end, or two, and the proxy before them; each test gets them clean."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama import Client
 
+from tests.live.two_backends import KINDS, two_backends
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.live.proxy import ProxyProcess
+    from tests.live.two_backends import Pair, Side
     from tests.standins import ScriptedBackend
 
 
@@ -35,3 +38,34 @@ def client(url: str) -> Iterator[Client]:
     client = Client(url)
     yield client
     client.close()
+
+
+# A back end with chat completions only, and one with everything.
+
+
+@pytest.fixture(scope="module")
+def _pair() -> Iterator[Pair]:
+    with two_backends() as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(_pair: Pair) -> Iterator[Pair]:
+    _pair.clear()
+    yield _pair
+    _pair.check()
+
+
+@pytest.fixture(params=KINDS)
+def side(request: pytest.FixtureRequest, pair: Pair) -> Side:
+    return pair.sides[request.param]
+
+
+@pytest.fixture
+def chat_only(pair: Pair) -> Side:
+    return pair.sides["chat only"]
+
+
+@pytest.fixture
+def full(pair: Pair) -> Side:
+    return pair.sides["everything"]

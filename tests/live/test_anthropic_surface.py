@@ -16,7 +16,6 @@ import pytest
 from anthropic.types import TextBlock, ThinkingBlock, ToolUseBlock
 
 from tests.live.proxy import ProxyProcess
-from tests.live.two_backends import KINDS, Pair, Side, two_backends
 from tests.standins import (
     COUNTED,
     Chunk,
@@ -41,6 +40,7 @@ from tests.standins import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.live.two_backends import Pair, Side
     from tests.standins import Script, Step
 
 SAID = "Hello world!"
@@ -54,37 +54,12 @@ TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"c
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8)).decode()
 
 
-@pytest.fixture(scope="module")
-def _pair() -> Iterator[Pair]:
-    with two_backends() as pair:
-        yield pair
-
-
-@pytest.fixture(autouse=True)
-def pair(_pair: Pair) -> Iterator[Pair]:
-    _pair.clear()
-    yield _pair
-    _pair.check()
+pytestmark = pytest.mark.usefixtures("pair")
 
 
 @pytest.fixture
 def url(pair: Pair) -> str:
     return pair.proxy.url
-
-
-@pytest.fixture(params=KINDS)
-def side(request: pytest.FixtureRequest, pair: Pair) -> Side:
-    return pair.sides[request.param]
-
-
-@pytest.fixture
-def chat_only(pair: Pair) -> Side:
-    return pair.sides["chat only"]
-
-
-@pytest.fixture
-def full(pair: Pair) -> Side:
-    return pair.sides["everything"]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from openai.types.responses import ResponseFunctionToolCall, ResponseReasoningIt
 from pydantic import BaseModel
 
 from tests.live.proxy import ProxyProcess
-from tests.live.two_backends import KINDS, Pair, Side, two_backends
 from tests.standins import (
     Chunk,
     Cut,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.live.two_backends import Pair, Side
     from tests.standins import Script, Step
 
 SAID = "Hello world!"
@@ -63,37 +63,12 @@ CALL += [finish("tool_calls"), usage(9, 4)]
 FUNCTION_CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather", "arguments": '{"city":"Rome"}'}
 
 
-@pytest.fixture(scope="module")
-def _pair() -> Iterator[Pair]:
-    with two_backends() as pair:
-        yield pair
-
-
-@pytest.fixture(autouse=True)
-def pair(_pair: Pair) -> Iterator[Pair]:
-    _pair.clear()
-    yield _pair
-    _pair.check()
+pytestmark = pytest.mark.usefixtures("pair")
 
 
 @pytest.fixture
 def url(pair: Pair) -> str:
     return pair.proxy.url
-
-
-@pytest.fixture(params=KINDS)
-def side(request: pytest.FixtureRequest, pair: Pair) -> Side:
-    return pair.sides[request.param]
-
-
-@pytest.fixture
-def chat_only(pair: Pair) -> Side:
-    return pair.sides["chat only"]
-
-
-@pytest.fixture
-def full(pair: Pair) -> Side:
-    return pair.sides["everything"]
 
 
 @pytest.fixture(scope="module")
