@@ -101,7 +101,7 @@ class Patience:
         transport = handler.transports.get(client) if handler else None
         if transport is None or not isinstance(transport.reader, asyncio.StreamReader):
             return None
-        reader = Reader(transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
+        reader = Reader(client, transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
         self._readers[client.id] = transport.reader = reader
         return reader
 
@@ -145,8 +145,9 @@ class Patience:
 class Reader(asyncio.StreamReader):
     """Stands between mitmproxy and a client's stream."""
 
-    def __init__(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+    def __init__(self, client: Client, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
         # Not a stream of its own: it only answers `read`.
+        self._client = client
         self._stream = stream
         self._writer = writer
         self._seconds = seconds
@@ -185,12 +186,12 @@ class Reader(asyncio.StreamReader):
             self.enter("head" if self._received else "idle", self._received)
 
     def is_sending(self) -> bool:
-        """Whether the client is in the middle of a request."""
-        return self._phase in ("head", "body")
+        """Whether the client is in the middle of a request, as far as that can be seen."""
+        return self._phase in ("head", "body") and not self._client.tls
 
     def is_busy(self) -> bool:
         """Whether the client is asking or being answered, or about to ask for the first time."""
-        if self._phase != "idle" or self._writer.transport.get_write_buffer_size():
+        if self.is_sending() or self._phase == "answer" or self._writer.transport.get_write_buffer_size():
             return True
         return asyncio.get_running_loop().time() < self._first_word_by
 
@@ -233,7 +234,7 @@ class Reader(asyncio.StreamReader):
 
     def send_away(self, status: HTTPStatus, message: str) -> bytes:
         """Tell the client why its connection is about to be closed; gives the end of its stream."""
-        if not (self._answered_early or self._writer.is_closing()):
+        if not (self._answered_early or self._client.tls or self._writer.is_closing()):
             self._writer.write(error_response(status, message, self._path))
         return b""
 
