@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from multidict import CIMultiDict
 
 CONNECT_TIMEOUT = 10.0
 READ_BUFFER = 1 << 16
 _HEAD_LIMIT = 1 << 16
+
+
+class _PlainRequest(aiohttp.ClientRequest):
+    """A request with the headers that it is given; it gets no others here but those of its connection and its body."""
+
+    _skip_auto_headers = CIMultiDict({"Content-Type": None})
+
+    def update_headers(self, headers: Any) -> None:
+        """Take the headers, and add where they go."""
+        self.headers = CIMultiDict({"Host": self.url.host_port_subcomponent or ""})
+        self.headers.update(headers or ())
+
+    def update_auto_headers(self, skip_auto_headers: object) -> None:
+        """Add nothing."""
 
 
 class Connections:
@@ -44,8 +60,7 @@ class Connections:
                 max_field_size=_HEAD_LIMIT,
                 max_line_size=_HEAD_LIMIT,
                 read_bufsize=READ_BUFFER,
-                # What a request does not have it is not to get here.
-                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+                request_class=_PlainRequest,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
                 proxy=self._proxy,
             )

@@ -27,7 +27,7 @@ from .front import is_upload
 from .http1 import Head, Malformed, RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
     from mitmproxy.proxy.commands import Command
     from mitmproxy.proxy.events import Event
@@ -84,7 +84,6 @@ class DirectHttp:
         # Of the request at hand:
         self._number = 0
         self._head: Head
-        self._request: Request
         self._body: list[bytes] = []
         self._begun = False  # to be answered
         self._replied = False  # as far as its head
@@ -136,17 +135,14 @@ class DirectHttp:
         self._phase = "body"
         self._head, self._begun, self._replied, self._answered = head, False, False, False
         self._progress.head_arrived(head.target)
-        peer = self._client.peername[0] if self._client.peername else ""
-        self._request = request = Request(
-            head.method, head.target, head.headers, fields=head.fields, peer=peer, authority=head.authority
-        )
         if head.length is not None and head.length <= len(self._reader):
             return  # it is all there
         if head.headers.get("expect", "").lower() == "100-continue":
             yield SendData(self._client, CONTINUE)
-        mended = self._answerer.mend(replace(request, parts=_STILL_TO_COME))
+        asked = self._request(parts=_STILL_TO_COME)
+        mended = self._answerer.mend(asked)
         if self._answerer.takes_parts(mended):
-            begun = mended if is_upload(mended) else request
+            begun = mended if is_upload(mended) else asked
             self._begin(replace(begun, parts=self.answers.upload(self._number)))
 
     def _read_body(self) -> None:
@@ -158,9 +154,21 @@ class DirectHttp:
         self._phase = "complete"
         self._progress.body_arrived()
         if not self.answers.feed(self._number, b"") and not self._begun:
-            request = replace(self._request, body=b"".join(self._body)) if self._body else self._request
-            self._body = []
-            self._begin(self._answerer.mend(request))
+            body, self._body = b"".join(self._body), []
+            self._begin(self._answerer.mend(self._request(body)))
+
+    def _request(self, body: bytes = b"", parts: AsyncIterable[bytes] | None = None) -> Request:
+        head, peer = self._head, self._client.peername
+        return Request(
+            head.method,
+            head.target,
+            head.headers,
+            body,
+            head.fields,
+            parts,
+            peer=peer[0] if peer else "",
+            authority=head.authority,
+        )
 
     def _begin(self, request: Request) -> None:
         self._begun = True

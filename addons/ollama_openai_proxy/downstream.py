@@ -212,12 +212,13 @@ class Reader(asyncio.StreamReader):
                 if self._deadline() != deadline:
                     continue  # something else is going on by now
                 return self.send_away(HTTPStatus.REQUEST_TIMEOUT, "the request was not sent in time")
-            if self._phase == "idle" and data.strip(b"\r\n"):
-                self.enter("head")
+            # Line breaks before a head belong to nothing. That it has ended may be told only after the next read.
+            if self._phase == "idle" and (head := data.lstrip(b"\r\n")):
+                self.enter("body" if _ends_head(head) else "head")
+            elif self._phase == "head" and _ends_head(data):
+                self.enter("body")
             self._received += len(data)
-            if self._phase == "head" and _ends_head(data):
-                self.enter("body")  # the hook that says so may run after the next read
-            elif self._phase == "head" and self._received > MOST_HEAD:
+            if self._phase == "head" and self._received > MOST_HEAD:
                 return self.send_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large")
             return data
 

@@ -6,6 +6,7 @@ Strict: what two servers could take for different requests is refused, since one
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import h11
@@ -15,8 +16,8 @@ from h11._receivebuffer import ReceiveBuffer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \t]+) (HTTP/1\.[01])")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \t]+) (HTTP/1\.[01])")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A control character, or a line that continues the one before it.
 _NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
@@ -50,37 +51,45 @@ class Head(NamedTuple):
     length: int | None
 
 
-def read_head(lines: Sequence[bytes]) -> Head:
+def read_head(lines: Sequence[bytes | bytearray]) -> Head:
     """Understand the lines of a head.
 
     Raises:
         Malformed: they are, or they could be understood in another way.
     """
-    first = _REQUEST_LINE.fullmatch(lines[0])
-    if first is None or _NO_HEADER.search(b"\n".join(lines)):
+    octets = b"\n".join(lines)
+    if _NO_HEADER.search(octets):
         raise Malformed("malformed head")
-    method, version = first[1].decode().upper(), first[3].decode()
-    target, authority = _target(method, _text(first[2]))
+    first, *rest = octets.decode("utf-8", "surrogateescape").split("\n")
+    request_line = _REQUEST_LINE.fullmatch(first)
+    if request_line is None:
+        raise Malformed("malformed request line")
+    method, target, version = request_line.groups()
+    method = method.upper()
     fields: list[tuple[str, str]] = []
     headers: dict[str, str] = {}
-    for line in lines[1:]:
-        field = _FIELD.fullmatch(line)
-        if field is None:
+    for line in rest:
+        name, colon, value = line.partition(":")
+        if not colon:
             raise Malformed("malformed header")
-        name, value = _text(field[1]), _text(field[2])
+        key, value = _key(name), value.strip(" \t")
         fields.append((name, value))
-        key = name.lower()
         if key not in headers:
             headers[key] = value
         elif key in ("content-length", "transfer-encoding"):
             raise Malformed("more than one length")
         else:
             headers[key] += f", {value}"
-    return Head(method, target, authority, version, tuple(fields), headers, _length(headers, version))
+    path, authority = _target(method, target)
+    return Head(method, path, authority, version, tuple(fields), headers, _length(headers, version))
 
 
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str:
+    """A header's name in lower case."""
+    if not _NAME.fullmatch(name):
+        raise Malformed("malformed header")
+    return name.lower()
 
 
 def _target(method: str, target: str) -> tuple[str, str]:
@@ -143,7 +152,7 @@ class RequestReader:
         lines = self._buffer.maybe_extract_lines()
         if lines is None:
             return None
-        head = read_head([bytes(line) for line in lines])
+        head = read_head(lines)
         self._left, self._chunks = head.length or 0, WithoutTrailers() if head.length is None else None
         return head
 

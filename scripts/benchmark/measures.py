@@ -56,7 +56,7 @@ class Sizes:
     """
 
     rounds: int = 5
-    requests: int = 300
+    requests: int = 1_000
     whole_tokens: int = 64
     tokens: int = 500
     rate_seconds: float = 2.0

@@ -178,12 +178,14 @@ HUGE = {
     "a key": b"Authorization: Bearer " + b"k" * 200_000,
     "without an end": b"X: " + b"x" * 80_000,
 }
+BEFORE = {"at once": b"", "behind line breaks": b"\r\n\r\n"}
 
 
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
 @pytest.mark.parametrize("huge", HUGE.values(), ids=HUGE)
-def test_a_huge_head_is_refused(connection: Raw, huge: bytes) -> None:
+def test_a_huge_head_is_refused(connection: Raw, huge: bytes, before: bytes) -> None:
     begun = time.monotonic()
-    connection.send(b"GET /api/version HTTP/1.1\r\n" + HOST + huge + (b"\r\n\r\n" if len(huge) > 100_000 else b""))
+    connection.send(before + b"GET /api/version HTTP/1.1\r\n" + HOST + huge + (b"\r\n\r\n" if len(huge) > 100_000 else b""))
     answer = connection.answer()
     assert (answer.status, answer.json) == (431, {"error": "the head of the request is too large"})
     assert time.monotonic() - begun < 0.9
