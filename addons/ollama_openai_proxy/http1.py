@@ -21,7 +21,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A control character, or a line that continues the one before it.
 _NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
-_LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
+_LENGTH = re.compile(r"0|[1-9][0-9]{0,999}")
 _CODINGS = re.compile(r"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re.IGNORECASE | re.ASCII)
 
 

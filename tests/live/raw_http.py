@@ -140,6 +140,7 @@ class Listener:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.visits = 0
+        self._welcomes: list[threading.Thread] = []
         self.received: list[bytes] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
@@ -158,7 +159,13 @@ class Listener:
             while True:
                 visitor, _ = self._socket.accept()
                 self.visits += 1
-                threading.Thread(target=self._serve, args=(visitor,), daemon=True).start()
+                welcome = threading.Thread(target=self._serve, args=(visitor,), daemon=True)
+                self._welcomes.append(welcome)
+                welcome.start()
+
+    def is_empty(self) -> bool:
+        """Whether all visitors have left."""
+        return not any(welcome.is_alive() for welcome in self._welcomes)
 
     def _serve(self, visitor: socket.socket) -> None:
         """What is done with a visitor."""

@@ -95,6 +95,8 @@ def arrivals(server: StrictServer, proxy: ProxyProcess) -> list[Arrived]:
         connection.send(get("/marker"))
         assert connection.answer().status == 200
     wait_until(lambda: any(" /marker " in arrived.line for arrived in server.arrived))
+    # An arrival is noted when its visitor has left, which need not be in the order in which they came.
+    wait_until(server.is_empty)
     arrived = [each for each in server.arrived if " /marker " not in each.line]
     server.arrived.clear()
     return arrived

@@ -85,6 +85,7 @@ def test_a_target_may_name_a_host(line: str, target: str, authority: str) -> Non
         ([], 0),
         (["Content-Length: 0"], 0),
         (["Content-Length: 12"], 12),
+        (["Content-Length: " + "9" * 30], 10**30 - 1),
         (["Transfer-Encoding: chunked"], None),
         (["transfer-encoding: Chunked"], None),
         (["Transfer-Encoding: gzip , chunked"], None),
