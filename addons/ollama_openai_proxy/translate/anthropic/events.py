@@ -84,7 +84,8 @@ class MessageWriter:
         """
         events = self._close()
         called = any(block["type"] == "tool_use" for block in self._blocks)
-        self._stop_reason = "tool_use" if called else _STOP_REASONS.get(finish_reason, "end_turn")
+        # An answer that was cut, perhaps within a call, is not one to act on. And not every server says that it calls a tool.
+        self._stop_reason = _STOP_REASONS.get(finish_reason) or ("tool_use" if called else "end_turn")
         self._usage = _usage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
         if usage.reasoning_tokens:
             self._usage["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
