@@ -26,7 +26,6 @@ from .settings import is_loopback
 if TYPE_CHECKING:
     from mitmproxy.connection import Client
 
-    from .exchange import Reply, Request
     from .front import Observer
     from .settings import Settings
 
@@ -110,10 +109,6 @@ class ProxyAddon:
             ApiError: nobody could be asked.
         """
         return await self._front.model_names()
-
-    async def respond(self, request: Request) -> Reply:
-        """Answer a mended request."""
-        return await self._front.respond(request)
 
     async def done(self) -> None:
         """Take no more requests, let running answers end, and close the connections to what is behind the proxy."""

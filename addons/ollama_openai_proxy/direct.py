@@ -21,13 +21,14 @@ from mitmproxy.proxy.events import ConnectionClosed, DataReceived
 
 from .answering import Answering, End, Output, describe
 from .conversion import comes_in_chunks, keeps_connection, reply_fields
-from .downstream import NO_TUNNEL, error_response
-from .exchange import Reply, Request
+from .downstream import error_response
+from .exchange import STILL_TO_COME, Reply, Request
 from .front import is_upload
+from .guard.gate import NO_TUNNEL
 from .http1 import Head, Malformed, RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from collections.abc import AsyncIterable, Iterator
 
     from mitmproxy.proxy.commands import Command
     from mitmproxy.proxy.events import Event
@@ -139,7 +140,7 @@ class DirectHttp:
             return  # it is all there
         if head.headers.get("expect", "").lower() == "100-continue":
             yield SendData(self._client, CONTINUE)
-        asked = self._request(parts=_STILL_TO_COME)
+        asked = self._request(parts=STILL_TO_COME)
         mended = self._answerer.mend(asked)
         if self._answerer.takes_parts(mended):
             begun = mended if is_upload(mended) else asked
@@ -235,14 +236,3 @@ class DirectHttp:
 
     def _part(self, part: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(part), part) if self._chunked and part else part
-
-
-class _StillToCome:
-    """Stands for a body of which not all has arrived."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-        yield b""
-
-
-_STILL_TO_COME = _StillToCome()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from mitmproxy import ctx
 
 from .answering import handler_of
+from .guard.gate import NO_TUNNEL
 from .translate.surfaces import error_reply, surface_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ FIRST_WORD = 1.0
 """Seconds in which a client that has connected is expected to ask something."""
 TURNS_TO_CONNECT = 10
 """Turns of the event loop from a connection's being accepted to mitmproxy's telling of it; it takes four."""
-NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
 
     from .record import Watcher
 
@@ -49,6 +49,16 @@ class Request:
     def path(self) -> str:
         """The decoded path, without the query."""
         return unquote(self.target.partition("?")[0])
+
+
+class _StillToCome:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+        yield b""
+
+
+STILL_TO_COME = _StillToCome()
+"""Stands for the parts of a body that has not arrived, where it only counts that there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
 
 from .addon import ProxyAddon
 from .conversion import ARRIVED_AS, flow_request
+from .exchange import STILL_TO_COME
 from .front import is_upload
+from .guard.gate import NO_TUNNEL
 from .manners import teach_manners
 from .upstream import InProcessUpstream
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-    from .exchange import Request
+    from .exchange import Reply, Request
     from .settings import Settings
     from .upstream import Watch
 
@@ -38,8 +40,12 @@ class FlowAddon(ProxyAddon):
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         super().__init__(settings)
-        self._upstream = InProcessUpstream(self.respond, watch)
+        self._upstream = InProcessUpstream(self._respond, watch)
         teach_manners()
+
+    async def _respond(self, request: Request) -> Reply:
+        # Whichever front there is by then: settings may change.
+        return await self._front.respond(request)
 
     def client_disconnected(self, client: Client) -> None:
         """Stop what still works for a client that has gone."""
@@ -51,7 +57,7 @@ class FlowAddon(ProxyAddon):
         self._patience.head_arrived(flow)
         if flow.response is not None or not _announces_body(flow.request) or _replays():
             return
-        asked = flow_request(flow, parts=_still_to_come())
+        asked = flow_request(flow, parts=STILL_TO_COME)
         mended = self._front.mend(asked)
         if self._front.takes_parts(mended):
             if is_upload(mended):
@@ -77,7 +83,7 @@ class FlowAddon(ProxyAddon):
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Be no tunnel."""
-        self._patience.refuse(flow, HTTPStatus.FORBIDDEN, "this is no forward proxy: it answers for itself only")
+        self._patience.refuse(flow, HTTPStatus.FORBIDDEN, NO_TUNNEL)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Let mitmproxy itself connect to nothing."""
@@ -87,8 +93,8 @@ class FlowAddon(ProxyAddon):
 def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:
     """Show in the flow what was mended."""
     request = flow.request
-    if mended.method != arrived.method:
-        flow.metadata[ARRIVED_AS] = arrived.method
+    if mended.arrived_as:
+        flow.metadata[ARRIVED_AS] = mended.arrived_as
     request.method = mended.method
     request.path = mended.target
     if mended.fields != arrived.fields:
@@ -111,8 +117,3 @@ def _announces_body(request: http.Request) -> bool:
     if request.is_http2 and "content-length" not in headers:
         return request.method not in ("GET", "HEAD", "OPTIONS")
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-
-
-async def _still_to_come() -> Any:
-    """Stands for a body that has not arrived yet."""
-    yield b""

@@ -24,6 +24,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa
 # Everything else is answered without a model.
 _MODEL_CALLS = frozenset({"/api/chat", "/api/generate", "/api/embed", "/api/embeddings"})
 _OPENAI_PATHS = "/v1/"
+NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 MOST_DIGITS = 20
 """Digits of a size that are looked at: more than any size has, fewer than Python minds."""
 
@@ -74,7 +75,7 @@ class Gate:
             ApiError: the request asks for another host or another protocol, brings no right key, or is too large.
         """
         if request.authority and _without_port(request.authority) not in self._own_names:
-            raise ApiError(403, "this is no forward proxy: it answers for itself only")
+            raise ApiError(403, NO_TUNNEL)
         if "websocket" in request.headers.get("upgrade", "").lower():
             raise InvalidRequest("WebSocket connections are not supported")
         owner = self._keys.owner(request) if self._keys else None
