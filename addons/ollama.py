@@ -3,6 +3,6 @@
 mitmproxy puts this folder first on its module path, so the package beside this file is found without being installed.
 """
 
-from ollama_openai_proxy.script import OllamaScript
+from ollama_openai_proxy.mitm.script import OllamaScript
 
 addons = [OllamaScript()]

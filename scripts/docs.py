@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.settings import MustBe, Settings
-from ollama_openai_proxy.translate.profiles import _HOSTS, _OWNERS, _PLAIN, PROFILES
+from ollama_openai_proxy.translate.server_profiles import _HOSTS, _OWNERS, _PLAIN, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ollama_openai_proxy.translate.profiles import Profile
+    from ollama_openai_proxy.translate.server_profiles import Profile
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / ".cache" / "site"

@@ -42,23 +42,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "addons/ollama_openai_proxy"
-TARGETS = (f"{PACKAGE}/translate", f"{PACKAGE}/fix/methods.py")
+TARGETS = (f"{PACKAGE}/translate", f"{PACKAGE}/fix/method_map.py")
 TESTS = ("tests/unit/translate", "tests/unit/fix")
 MOST_SURVIVORS = 0.1
 DESCRIPTION = """\
-Mutates translate/ and fix/methods.py, one place at a time, and runs the unit tests that execute it.
+Mutates translate/ and fix/method_map.py, one place at a time, and runs the unit tests that execute it.
 Prints how many mutants were killed, survived or ran out of time (these count as killed), and each
 survivor as a diff. Exit status: 0; 1 if 10 % or more survive; 2 if it could not be tried.
 """
 
 EXCLUDED: dict[str, dict[str, str]] = {
-    f"{PACKAGE}/translate/messages.py": {
+    f"{PACKAGE}/translate/ollama/chat_messages.py": {
         r'(b"\xff\xd8\xff", "image/jpeg"),': "What is not recognised is sent as a JPEG, too.",
     },
-    f"{PACKAGE}/translate/responses/events.py": {
+    f"{PACKAGE}/translate/openai_responses/event_writer.py": {
         "self._logprobs = []": "An item of thinking takes them next, and leaves them out.",
     },
-    f"{PACKAGE}/translate/thinking.py": {
+    f"{PACKAGE}/translate/think_tags.py": {
         'if self._state == "content":': "A short way for what the rest of the method does as well, only slower.",
         "begun = next((n for n in range(len(CLOSING) - 1, 0, -1) if text.endswith(CLOSING[:n])), 0)": (
             "Further lengths are tried in vain: a whole tag was cut off before."
@@ -276,10 +276,12 @@ class Runner:
         for name in _PLUGINS:
             __import__(name)
         sys.path[:0] = [str(self._folder / "addons"), str(self._folder)]
-        for path in sorted((self._folder / PACKAGE / "wire").glob("*.py")):
-            __import__(f"ollama_openai_proxy.wire.{path.stem}".removesuffix(".__init__"))
+        schemas = self._folder / PACKAGE / "schemas"
+        for path in sorted(schemas.rglob("*.py")):
+            module = ".".join(path.relative_to(schemas).with_suffix("").parts)
+            __import__(f"ollama_openai_proxy.schemas.{module}".removesuffix(".__init__"))
         if any(name.startswith("ollama_openai_proxy.translate") for name in sys.modules):
-            raise SystemExit("scripts/mutate: wire/ imports translate/: its modules would not be mutated.")
+            raise SystemExit("scripts/mutate: schemas/ imports translate/: its modules would not be mutated.")
         notes = self._folder / "notes.json"
         pid = self._fork(lambda: self._trace(notes), limit=600)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):

@@ -83,7 +83,7 @@ async def _serve(settings: Settings) -> int:
     # Imported late: a wrong setting and --help need no proxy, which takes half a second to load.
     from mitmproxy.options import Options
 
-    from .lean import LeanMaster
+    from .mitm.console_master import LeanMaster
 
     master = LeanMaster(Options(), settings)
     loop = asyncio.get_running_loop()

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .exchange import Timeouts
-from .translate.profiles import ProfileName
+from .net.messages import Timeouts
+from .translate.server_profiles import ProfileName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ollama_openai_proxy.fix.methods import ENDPOINTS
+from ollama_openai_proxy.fix.method_map import ENDPOINTS
 
 from .load import Job, Outcome
 

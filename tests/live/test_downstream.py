@@ -1,4 +1,4 @@
-"""The contract of `downstream.py`, `direct.py` and `manners.py` with a mitmproxy that really listens.
+"""The contract of `mitm/client_timeouts.py`, `console_http.py` and `http1_patches.py` with a mitmproxy that really listens.
 
 These tests fail when an upgrade of mitmproxy moves the internals that it relies on.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.downstream import stop_listening
+from ollama_openai_proxy.mitm.client_timeouts import stop_listening
 
 from tests.live.proxy import ProxyProcess
 from tests.live.raw_http import HOST, JSON_TYPE, Raw, exchange, get, post, wait_until

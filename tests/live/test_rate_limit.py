@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.guard.rates import Rates
+from ollama_openai_proxy.guard.rate_limits import Rates
 
 from tests.live.redis_server import PASSWORD, RedisServer, running_redis
 

@@ -14,7 +14,7 @@ from mitmproxy.http import HTTPFlow
 from mitmproxy.io import FlowReader
 from mitmproxy.test import taddons
 from ollama import Client, ResponseError
-from ollama_openai_proxy.views.contentviews import register, unregister
+from ollama_openai_proxy.mitm.views.content_views import register, unregister
 
 from tests.live.example_session import CALLS, SAVE, SESSION
 from tests.live.proxy import ROOT, ProxyProcess

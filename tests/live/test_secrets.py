@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from ollama_openai_proxy.backend.client import Backend
-from ollama_openai_proxy.exchange import Timeouts
-from ollama_openai_proxy.guard.gate import Gate
+from ollama_openai_proxy.guard.admission import Gate
 from ollama_openai_proxy.guard.keys import Keys
 from ollama_openai_proxy.models.catalogue import Catalogue
-from ollama_openai_proxy.models.file import load_models_file
-from ollama_openai_proxy.record import Record
+from ollama_openai_proxy.models.models_file import load_models_file
+from ollama_openai_proxy.net.messages import Timeouts
+from ollama_openai_proxy.net.request_context import Record
 from ollama_openai_proxy.settings import load_settings
 from pydantic import SecretStr
 

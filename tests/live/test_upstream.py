@@ -1,6 +1,7 @@
 """The contract with the coroutine that answers, against a mitmproxy that really listens: with flows and without.
 
-These tests fail when an upgrade of mitmproxy moves the internals that `upstream.py`, `direct.py` and `answering.py` rely on.
+These tests fail when an upgrade of mitmproxy moves the internals that
+`in_process_upstream.py`, `console_http.py` and `response_delivery.py` in `mitm/` rely on.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.test import tflow
-from ollama_openai_proxy.answering import handler_of
-from ollama_openai_proxy.direct import DirectHttp
-from ollama_openai_proxy.downstream import Patience
-from ollama_openai_proxy.exchange import Reply, Request
-from ollama_openai_proxy.manners import teach_manners
-from ollama_openai_proxy.upstream import InProcessServer, InProcessUpstream
+from ollama_openai_proxy.mitm.client_timeouts import Patience
+from ollama_openai_proxy.mitm.console_http import DirectHttp
+from ollama_openai_proxy.mitm.http1_patches import teach_manners
+from ollama_openai_proxy.mitm.in_process_upstream import InProcessServer, InProcessUpstream
+from ollama_openai_proxy.mitm.response_delivery import handler_of
+from ollama_openai_proxy.net.messages import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from mitmproxy import flowfilter
 from mitmproxy.test import tflow
-from ollama_openai_proxy.script import COLUMNS, READ_ONCE
+from ollama_openai_proxy.mitm.script import COLUMNS, READ_ONCE
+from ollama_openai_proxy.mitm.views.commands import Commands
+from ollama_openai_proxy.mitm.views.content_views import VIEWS
 from ollama_openai_proxy.settings import Settings
-from ollama_openai_proxy.views.commands import Commands
-from ollama_openai_proxy.views.contentviews import VIEWS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "debugging.md"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ollama_openai_proxy.schemas.ollama.options import KINDS
 from ollama_openai_proxy.settings import Settings, load_settings
-from ollama_openai_proxy.wire.options import KINDS
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from ollama_openai_proxy.fix.methods import ENDPOINTS, Endpoint, MethodMap, explain_lost_body, read_method_map
-from ollama_openai_proxy.relay import HOP_BY_HOP
+from ollama_openai_proxy.fix.method_map import ENDPOINTS, Endpoint, MethodMap, explain_lost_body, read_method_map
+from ollama_openai_proxy.net.forwarding import HOP_BY_HOP
 from ollama_openai_proxy.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -21,11 +21,11 @@ from mitmproxy.tools import cmdline
 from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web.master import WebMaster
 from ollama_openai_proxy import cli
-from ollama_openai_proxy.fix.methods import ENDPOINTS
+from ollama_openai_proxy.fix.method_map import ENDPOINTS
 from ollama_openai_proxy.models.catalogue import Catalogue
-from ollama_openai_proxy.models.file import BackendEntry, ModelEntry, load_models_file
+from ollama_openai_proxy.models.models_file import BackendEntry, ModelEntry, load_models_file
 from ollama_openai_proxy.settings import Settings, load_settings
-from ollama_openai_proxy.translate.profiles import PROFILES, detect_profile
+from ollama_openai_proxy.translate.server_profiles import PROFILES, detect_profile
 from ruamel.yaml import YAML
 
 from tests.pages import PAGES, ROOT, Block, Command, anchors, blocks, commands, links, name_of, text_of

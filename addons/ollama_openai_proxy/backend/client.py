@@ -15,27 +15,27 @@ import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
-from ..connections import Connections
 from ..errors import BackendError
-from ..exchange import REQUEST_ID, within
-from ..record import current_record
-from ..relay import Relay
+from ..net.connection_pool import Connections
+from ..net.forwarding import Relay
+from ..net.messages import REQUEST_ID, within
+from ..net.request_context import current_record
 from ..translate.adaptation import Adaptations
-from ..translate.models import read_models
-from ..translate.profiles import PROFILES, detect_profile
-from .errors import Refusal, backend_error
+from ..translate.model_descriptions import read_models
+from ..translate.server_profiles import PROFILES, detect_profile
+from .sdk_errors import Refusal, backend_error
+from .sdk_transport import Transport
 from .sse import SseReader
-from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from pydantic import SecretStr
 
-    from ..exchange import Reply, Request, Timeouts
-    from ..record import Watcher
-    from ..translate.models import Model
-    from ..translate.profiles import Profile, ProfileName
+    from ..net.messages import Reply, Request, Timeouts
+    from ..net.request_context import Watcher
+    from ..translate.model_descriptions import Model
+    from ..translate.server_profiles import Profile, ProfileName
     from .sse import Chunk
 
 type Headers = Mapping[str, str | openai.Omit]

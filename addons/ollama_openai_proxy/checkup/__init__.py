@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..models.file import load_models_file
+from ..models.models_file import load_models_file
 from ..settings import SettingsError
-from .backends import check_backends
+from .check_backends import check_backends
+from .check_proxy import check_exposure, check_port, check_storage
+from .check_upstream import check_upstream
 from .findings import Finding, report
-from .proxy import check_exposure, check_port, check_storage
-from .upstream import check_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

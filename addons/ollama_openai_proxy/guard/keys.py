@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ..exchange import Request
+    from ..net.messages import Request
 
 LEAST_LENGTH = 8
 MOST_LENGTH = 1 << 13

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from ..backend.client import Backend
 from ..errors import BackendError
-from ..record import current_record
-from ..translate.models import CAPABILITIES, Model, ModelIndex, read_model
-from .file import DEFAULT_BACKEND, load_models_file
+from ..net.request_context import current_record
+from ..translate.model_descriptions import CAPABILITIES, Model, ModelIndex, read_model
+from .models_file import DEFAULT_BACKEND, load_models_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..settings import Settings
-    from .file import ModelEntry
+    from .models_file import ModelEntry
 
 LIFETIME = 10.0
 """Seconds for which the back ends are not asked again for their models."""

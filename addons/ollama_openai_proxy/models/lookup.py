@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest, ModelNotFound
-from ..record import current_record
-from ..wire.names import parse_name
-from .derived import Derived
+from ..net.request_context import current_record
+from ..schemas.ollama.model_names import parse_name
+from .copied_models import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..translate.models import Model
+    from ..translate.model_descriptions import Model
     from .catalogue import Catalogue
 
 

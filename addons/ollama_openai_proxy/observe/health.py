@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import ApiError
-from ..exchange import Reply
-from ..wire.frames import JSON_TYPE, encode_json
+from ..net.messages import Reply
+from ..schemas.ollama.frames import JSON_TYPE, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

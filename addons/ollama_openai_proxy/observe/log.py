@@ -10,10 +10,10 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..record import current_record
+from ..net.request_context import current_record
 
 if TYPE_CHECKING:
-    from ..record import Record
+    from ..net.request_context import Record
 
 type LogFormat = Literal["text", "json"]
 

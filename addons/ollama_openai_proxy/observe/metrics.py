@@ -21,15 +21,15 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ..exchange import Reply
-from .endpoints import METHODS, OTHER, endpoint_of
+from ..net.messages import Reply
+from .endpoint_labels import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS
 
 if TYPE_CHECKING:
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
 
-    from ..record import Record
+    from ..net.request_context import Record
 
 METRICS = "/metrics"
 NO_STATUS = "none"

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from .endpoints import METHODS, OPERATIONS, OTHER, endpoint_of
+from .endpoint_labels import METHODS, OPERATIONS, OTHER, endpoint_of
 from .log import QUIET_PATHS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.util.types import AttributeValue
 
-    from ..record import Record
+    from ..net.request_context import Record
 
 SERVICE = "ollama-openai-proxy"
 FAREWELL = 2.0

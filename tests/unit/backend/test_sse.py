@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.backend.sse import SseReader
-from ollama_openai_proxy.translate.answers import AnswerReader, join_deltas
+from ollama_openai_proxy.translate.answer_reader import AnswerReader, join_deltas
 
 A, B = {"n": 1}, {"n": 2}
 

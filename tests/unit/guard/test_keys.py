@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.exchange import Request
 from ollama_openai_proxy.guard.keys import Keys, brought_key, read_keys
+from ollama_openai_proxy.net.messages import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

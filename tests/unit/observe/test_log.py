@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ollama_openai_proxy.errors import ApiError, BackendError, InvalidRequest, ModelNotFound
+from ollama_openai_proxy.net.request_context import Record, begin_record, current_record
+from ollama_openai_proxy.net.shutdown import goodbye
 from ollama_openai_proxy.observe.log import (
     QUIET_PATHS,
     AccessLog,
@@ -20,8 +22,6 @@ from ollama_openai_proxy.observe.log import (
     access_fields,
     set_up_logging,
 )
-from ollama_openai_proxy.record import Record, begin_record, current_record
-from ollama_openai_proxy.running import goodbye
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

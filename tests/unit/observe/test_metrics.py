@@ -12,12 +12,12 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.fix.methods import ENDPOINTS as FIXED
-from ollama_openai_proxy.observe.endpoints import ENDPOINTS, OPERATIONS, endpoint_of
+from ollama_openai_proxy.api.ollama.model_management import BLOBS
+from ollama_openai_proxy.api.ollama.routes import KEYS, ROUTES
+from ollama_openai_proxy.fix.method_map import ENDPOINTS as FIXED
+from ollama_openai_proxy.net.request_context import Record
+from ollama_openai_proxy.observe.endpoint_labels import ENDPOINTS, OPERATIONS, endpoint_of
 from ollama_openai_proxy.observe.metrics import Metrics
-from ollama_openai_proxy.ollama.lifecycle import BLOBS
-from ollama_openai_proxy.ollama.routes import KEYS, ROUTES
-from ollama_openai_proxy.record import Record
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.proxy import free_port

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ollama_openai_proxy import __version__
+from ollama_openai_proxy.net.request_context import Record
 from ollama_openai_proxy.observe.tracing import Tracing, tracer
-from ollama_openai_proxy.record import Record
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.translate.adaptation import Adaptations
-from ollama_openai_proxy.translate.errors import error_text
+from ollama_openai_proxy.translate.error_text import error_text
 
 JSON = {"type": "json_object"}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "schema", "schema": {"type": "array"}}}

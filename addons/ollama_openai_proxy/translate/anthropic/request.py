@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
-from ...wire.anthropic import (
+from ...schemas.anthropic import (
     Base64Source,
     ContentSource,
     CustomTool,
@@ -28,20 +28,20 @@ from ...wire.anthropic import (
     ToolUseBlock,
     URLSource,
 )
-from ...wire.options import check_options
-from ..messages import shorten_call_ids
-from ..parameters import response_format, streamed
-from ..profiles import sampling_parameters, supported_format, thinking_parameters
+from ...schemas.ollama.options import check_options
+from ..ollama.chat_messages import shorten_call_ids
+from ..ollama.request import response_format, streamed
+from ..server_profiles import sampling_parameters, supported_format, thinking_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ...wire.anthropic import Block, ImageSource, InputMessage, MessagesRequest
-    from ...wire.requests import Think
-    from ..messages import OpenAIMessage
-    from ..models import Model
-    from ..parameters import Parameters
-    from ..profiles import Profile
+    from ...schemas.anthropic import Block, ImageSource, InputMessage, MessagesRequest
+    from ...schemas.ollama.requests import Think
+    from ..model_descriptions import Model
+    from ..ollama.chat_messages import OpenAIMessage
+    from ..ollama.request import Parameters
+    from ..server_profiles import Profile
 
 type Part = dict[str, Any]
 

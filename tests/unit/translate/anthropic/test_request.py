@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.schemas.anthropic import MessagesRequest, parse_messages_request
+from ollama_openai_proxy.schemas.ollama.frames import encode_json
 from ollama_openai_proxy.translate.anthropic.request import (
     IMAGE_TOKENS,
     chat_messages,
@@ -15,10 +17,8 @@ from ollama_openai_proxy.translate.anthropic.request import (
     count_tokens,
     wanted_thinking,
 )
-from ollama_openai_proxy.translate.models import read_model
-from ollama_openai_proxy.translate.profiles import PROFILES, ProfileName
-from ollama_openai_proxy.wire.anthropic import MessagesRequest, parse_messages_request
-from ollama_openai_proxy.wire.frames import encode_json
+from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 from tests.standins._openai_params import complaint
 

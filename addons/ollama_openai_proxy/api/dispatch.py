@@ -1,0 +1,62 @@
+"""Translate mode: the Ollama API and the OpenAI API, both from the models of the back ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..models.catalogue import Catalogue
+from ..models.lookup import Models
+from .error_shapes import surface_of
+from .ollama.router import OllamaServer
+from .openai.router import OpenAIServer
+
+if TYPE_CHECKING:
+    from ..net.messages import Reply, Request
+    from ..settings import Settings
+
+
+class TranslateServer:
+    """Answers calls of either API.
+
+    Raises:
+        SettingsError: the models file is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._catalogue = Catalogue(settings)
+        self._models = Models(self._catalogue)
+        self._ollama = OllamaServer(settings, self._catalogue, self._models)
+        self._openai = OpenAIServer(self._models, self._catalogue)
+
+    async def close(self) -> None:
+        """Close the connections to the back ends."""
+        await self._catalogue.close()
+
+    async def reach(self) -> None:
+        """Return when the back end of the settings answers.
+
+        Raises:
+            ApiError: it does not.
+        """
+        await self._catalogue.default.models()
+
+    async def model_names(self) -> list[str]:
+        """The names of `/api/tags`.
+
+        Raises:
+            ApiError: no back end could be asked.
+        """
+        return [model.id for model in await self._models.list()]
+
+    def allowed_methods(self, request: Request) -> str | None:
+        """The methods of the request's path, where the path exists and the method is not among them."""
+        return self._ollama.allowed_methods(request) if surface_of(request.path) == "ollama" else None
+
+    async def respond(self, request: Request) -> Reply:
+        """Answer a request.
+
+        Raises:
+            ApiError: the error that the client is to be told.
+        """
+        server = self._ollama if surface_of(request.path) == "ollama" else self._openai
+        return await server.respond(request)

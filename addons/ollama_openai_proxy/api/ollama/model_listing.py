@@ -1,0 +1,71 @@
+"""What there is: `/`, `/api/version`, `/api/tags`, `/api/show`, `/api/ps`, and what concerns ollama.com."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...net.messages import Reply, Request
+from ...schemas.go_json_decoding import decode
+from ...schemas.ollama.requests import ShowRequest
+from ...translate.model_descriptions import ps_entry, show, tags_entry
+from .json_replies import json_reply
+
+if TYPE_CHECKING:
+    from ...models.lookup import Models
+    from .loaded_models import Residents
+
+_COPILOT = "GitHubCopilotChat/"
+
+
+class Listing:
+    """The endpoints that tell of the server and its models."""
+
+    def __init__(self, models: Models, residents: Residents, version: str) -> None:
+        self._models = models
+        self._residents = residents
+        self._version = version
+
+    async def root(self, _request: Request) -> Reply:
+        """Say that the server is there."""
+        return Reply(200, {"Content-Type": "text/plain; charset=utf-8"}, b"Ollama is running")
+
+    async def version(self, _request: Request) -> Reply:
+        """Tell the version that clients are to adapt to."""
+        return json_reply({"version": self._version})
+
+    async def tags(self, _request: Request) -> Reply:
+        """List the models."""
+        return json_reply({"models": [tags_entry(model) for model in await self._models.list()]})
+
+    async def show(self, request: Request) -> Reply:
+        """Describe one model."""
+        asked = decode(ShowRequest, request.body)
+        name = asked.model or asked.name
+        model = await self._models.require(name)
+        copilot = request.headers.get("user-agent", "").startswith(_COPILOT)
+        return json_reply(show(model, basename=name if copilot else None))
+
+    async def ps(self, _request: Request) -> Reply:
+        """List the models that count as loaded."""
+        residents = self._residents.list()
+        return json_reply({"models": [ps_entry(resident.model, resident.expires_at) for resident in residents]})
+
+    async def status(self, _request: Request) -> Reply:
+        """Say that Ollama's cloud is not switched off, as a fresh Ollama does."""
+        return json_reply({"cloud": {"disabled": False, "source": "none"}})
+
+    async def recommendations(self, _request: Request) -> Reply:
+        """Recommend no models."""
+        return json_reply({"recommendations": []})
+
+    async def me(self, _request: Request) -> Reply:
+        """Answer as an Ollama that cannot reach ollama.com: there is no account here, and none is needed."""
+        return json_reply({"error": "account unavailable"}, 503)
+
+    async def signout(self, _request: Request) -> Reply:
+        """Nobody is signed in."""
+        return json_reply({"error": "you are not currently signed in"}, 401)
+
+    async def web(self, _request: Request) -> Reply:
+        """Refuse to search the web through ollama.com."""
+        return json_reply({"error": "ollama cloud is disabled: web search is unavailable"}, 403)

@@ -1,0 +1,68 @@
+"""The Ollama API: takes a request, returns a reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...net.messages import Reply
+from .chat_and_generate import Generation
+from .embed import Embedding
+from .loaded_models import Residents
+from .model_listing import Listing
+from .model_management import Lifecycle
+from .routes import Endpoint, route
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ...models.catalogue import Catalogue
+    from ...models.lookup import Models
+    from ...net.messages import Request
+    from ...settings import Settings
+
+
+class OllamaServer:
+    """Serves the Ollama API from the models of the catalogue."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, models: Models) -> None:
+        residents = Residents()
+        listing = Listing(models, residents, settings.ollama_version)
+        generation = Generation(models, catalogue, residents, settings.heartbeat_seconds)
+        embedding = Embedding(models, catalogue, residents)
+        lifecycle = Lifecycle(models)
+        self._endpoints: dict[Endpoint, Callable[[Request], Awaitable[Reply]]] = {
+            "root": listing.root,
+            "version": listing.version,
+            "status": listing.status,
+            "tags": listing.tags,
+            "show": listing.show,
+            "ps": listing.ps,
+            "recommendations": listing.recommendations,
+            "me": listing.me,
+            "signout": listing.signout,
+            "web": listing.web,
+            "chat": generation.chat,
+            "generate": generation.generate,
+            "embed": embedding.embed,
+            "embeddings": embedding.embeddings,
+            "pull": lifecycle.pull,
+            "push": lifecycle.push,
+            "create": lifecycle.create,
+            "copy": lifecycle.copy,
+            "delete": lifecycle.delete,
+            "blob": lifecycle.blob,
+        }
+
+    def allowed_methods(self, request: Request) -> str | None:
+        """The methods of the request's path, where the path exists and the method is not among them."""
+        found = route(request.method, request.path)
+        return found.headers.get("Allow") if isinstance(found, Reply) else None
+
+    async def respond(self, request: Request) -> Reply:
+        """Answer a request.
+
+        Raises:
+            ApiError: the error that the client is to be told.
+        """
+        found = route(request.method, request.path)
+        return found if isinstance(found, Reply) else await self._endpoints[found](request)

@@ -1,0 +1,63 @@
+"""What the SDK raises, as errors that a client of Ollama understands."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import httpx2
+import openai
+
+from ..errors import BackendError
+from ..translate.error_text import error_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KEPT_HEADERS = ("retry-after",)
+
+
+class Refusal(BackendError):
+    """The back end answered with an error status.
+
+    Attributes:
+        param: the parameter that the back end names as the reason.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None) -> None:
+        super().__init__(status, message, headers, kind="backend_refused")
+        self.param = param
+
+
+def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -> BackendError:
+    """The error for the client; `base_url` is named where the back end could not be reached."""
+    match error:
+        case openai.APIStatusError():
+            return _refusal(error)
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return BackendError(504, f"the back end at {base_url} did not answer in time")
+        case openai.APIConnectionError():
+            cause = error.__cause__
+            if isinstance(cause, httpx2.ConnectError):
+                return BackendError(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
+            return BackendError(502, f"the connection to the back end at {base_url} broke: {_reason(cause or error)}")
+        case httpx2.HTTPError():
+            return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
+    return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
+
+
+def _refusal(error: openai.APIStatusError) -> Refusal:
+    status = error.status_code
+    text = error_text(error.body)
+    if not text:
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = "an unknown status"
+        text = f"the back end answered {status} {phrase}"
+    headers = {name.title(): error.response.headers[name] for name in _KEPT_HEADERS if name in error.response.headers}
+    return Refusal(status if 400 <= status <= 599 else 502, text, headers, error.param)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__

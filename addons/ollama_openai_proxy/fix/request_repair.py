@@ -1,0 +1,151 @@
+"""Puts a request right that was mangled on its way: method, path, body.
+
+Pure: a request goes in, the request that its client must have meant comes out. A request that is right stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from .method_map import KEPT
+
+if TYPE_CHECKING:
+    from ..net.messages import Request
+    from .method_map import Endpoint, MethodMap
+
+# Fields whose text is taken as it is, even if it looks like a number.
+_TEXTS = frozenset({"model", "name", "prompt", "system", "template", "suffix", "from", "source", "destination"})
+_OWN_SITE = frozenset({"none", "same-origin"})
+
+
+class Mender:
+    """Knows what to mend.
+
+    Args:
+        methods: the method of each endpoint.
+        restore: whether methods are restored at all.
+        pseudo_endpoints: whether names that no Ollama server has become those it has.
+        bodiless: whether a method is restored, too, where there is no body, and none was lost.
+    """
+
+    def __init__(self, methods: MethodMap, *, restore: bool, pseudo_endpoints: bool, bodiless: bool) -> None:
+        self._methods = methods
+        self._restore = restore
+        self._pseudo_endpoints = pseudo_endpoints
+        self._bodiless = bodiless
+
+    def mend(self, request: Request) -> Request:
+        """The request as its client meant it; a body that still arrives is left alone."""
+        target = mend_slashes(request.target)
+        if target != request.target:
+            request = replace(request, target=target)
+        path = target.partition("?")[0]
+        if self._restore:
+            request = self._restored(request, path)
+        endpoint = self._methods.find(path) if self._pseudo_endpoints else None
+        if endpoint is not None:
+            request = _renamed(request, endpoint)
+        return request
+
+    def lost_body(self, request: Request) -> Endpoint | None:
+        """The endpoint of a request that cannot be mended since its body is lost, else None."""
+        if not self._restore:
+            return None
+        return self._methods.lost_body(request.method, request.path, has_body=_has_body(request))
+
+    def answers_as_head(self, request: Request) -> bool:
+        """Whether a GET is to be asked as HEAD, being the one call of its path without a body."""
+        if not self._restore or request.method != "GET" or _has_body(request):
+            return False
+        endpoint = self._methods.find(request.path)
+        return endpoint is not None and endpoint.bodiless is not None
+
+    def _restored(self, request: Request, path: str) -> Request:
+        if _is_mangled_preflight(request):
+            return replace(request, method="OPTIONS", body=b"", arrived_as=request.method)
+        endpoint = self._methods.find(path)
+        lost = endpoint is not None and endpoint.takes_body and endpoint.bodiless is None and not _has_body(request)
+        if lost and request.method not in KEPT:
+            request = _filled_from_query(request)
+        has_body = _has_body(request)
+        override = request.headers.get("x-http-method-override", "")
+        method = self._methods.restore(request.method, path, has_body=has_body, override=override)
+        if method == request.method or not (has_body or override or self._bodiless):
+            return request
+        return replace(request, method=method, arrived_as=request.method)
+
+
+def mend_slashes(target: str) -> str:
+    """The request target with doubled slashes in its path made one and a trailing one removed.
+
+    Ollama answers such paths with a redirect, after which most clients lose method and body.
+    """
+    path, mark, query = target.partition("?")
+    if "//" not in path and (path == "/" or not path.endswith("/")):
+        return target
+    return (re.sub("/{2,}", "/", path).rstrip("/") or "/") + mark + query
+
+
+def _has_body(request: Request) -> bool:
+    return bool(request.body) or request.parts is not None
+
+
+def _is_mangled_preflight(request: Request) -> bool:
+    # No page can set this header itself, so a request that has it was sent by a browser, as OPTIONS.
+    return "access-control-request-method" in request.headers and "origin" in request.headers and request.method != "OPTIONS"
+
+
+def _filled_from_query(request: Request) -> Request:
+    """The request with the parameters of its query as its body, if it has some."""
+    # A page may let any browser get an image from here. What its user asked for comes from no other site.
+    if request.headers.get("sec-fetch-site", "none") not in _OWN_SITE:
+        return request
+    query = request.target.partition("?")[2]
+    try:
+        parameters = parse_qs(query, keep_blank_values=True)
+    except ValueError:  # too many
+        return request
+    if not parameters:
+        return request
+    values = {name: [_value(name, text) for text in texts] for name, texts in parameters.items()}
+    body = json.dumps({name: several if len(several) > 1 else several[0] for name, several in values.items()}).encode()
+    fields = [(name, value) for name, value in request.fields if name.lower() != "content-type"]
+    return replace(
+        request,
+        body=body,
+        headers={**request.headers, "content-type": "application/json"},
+        fields=(*fields, ("Content-Type", "application/json")),
+    )
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXTS:
+        return text
+    try:
+        value = json.loads(text)
+        # What Python takes for a number is not always JSON.
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+def _renamed(request: Request, endpoint: Endpoint) -> Request:
+    if endpoint.path is not None:
+        request = replace(request, target=endpoint.path + "".join(request.target.partition("?")[1:]))
+    if endpoint.body is not None and (model := _model_of(request.body)) is not None:
+        request = replace(request, body=json.dumps({"model": model, **endpoint.body}).encode())
+    return request
+
+
+def _model_of(body: bytes) -> str | None:
+    """The model that a body names, "" if none; None for a body that Ollama will refuse anyway."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return (asked.get("model") or asked.get("name") or "") if isinstance(asked, dict) else None

@@ -1,0 +1,119 @@
+"""The proxy as an addon for mitmproxy's own tools, where each request is a flow that hooks see and users look at."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from mitmproxy import ctx
+
+from ..app import is_upload
+from ..guard.admission import NO_TUNNEL
+from ..net.messages import STILL_TO_COME
+from .addon import ProxyAddon
+from .flow_messages import ARRIVED_AS, flow_request
+from .http1_patches import teach_manners
+from .in_process_upstream import InProcessUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from mitmproxy import http
+    from mitmproxy.connection import Client
+    from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+    from ..net.messages import Reply, Request
+    from ..settings import Settings
+    from .in_process_upstream import Watch
+
+
+class FlowAddon(ProxyAddon):
+    """Puts each flow right, as far as it was mangled, and lets the proxy answer it.
+
+    Args:
+        settings: of the proxy.
+        watch: makes the watcher of a flow, where somebody looks at flows.
+
+    Raises:
+        SettingsError: a setting, or a file that the settings name, is wrong.
+    """
+
+    def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
+        super().__init__(settings)
+        self._upstream = InProcessUpstream(self._respond, watch)
+        teach_manners()
+
+    async def _respond(self, request: Request) -> Reply:
+        # Whichever front there is by then: settings may change.
+        return await self._front.respond(request)
+
+    def client_disconnected(self, client: Client) -> None:
+        """Stop what still works for a client that has gone."""
+        super().client_disconnected(client)
+        self._upstream.detach(client)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Begin at once with a request that does not have to be there as a whole."""
+        self._patience.head_arrived(flow)
+        if flow.response is not None or not _announces_body(flow.request) or _replays():
+            return
+        asked = flow_request(flow, parts=STILL_TO_COME)
+        mended = self._front.mend(asked)
+        if self._front.takes_parts(mended):
+            if is_upload(mended):
+                _apply(mended, asked, flow)
+            flow.request.stream = True
+            self._upstream.attach(flow)
+
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Mend the request and choose who answers it; one that is replayed has no client to stream to, and is answered here."""
+        self._patience.body_arrived(flow)
+        request = flow.request
+        if flow.response is not None or request.stream:
+            return None
+        asked = flow_request(flow, request.raw_content or b"")
+        _apply(self._front.mend(asked), asked, flow)
+        return None if self._upstream.attach(flow) else self._upstream.answer(flow)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Note that a client may send its next request."""
+        self._patience.answered(flow)
+
+    # Whatever mode mitmproxy is in, nothing but what the settings name is ever connected to.
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Be no tunnel."""
+        self._patience.refuse(flow, HTTPStatus.FORBIDDEN, NO_TUNNEL)
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Let mitmproxy itself connect to nothing."""
+        data.server.error = "this proxy connects only to what is behind it"
+
+
+def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:
+    """Show in the flow what was mended."""
+    request = flow.request
+    if mended.arrived_as:
+        flow.metadata[ARRIVED_AS] = mended.arrived_as
+    request.method = mended.method
+    request.path = mended.target
+    if mended.fields != arrived.fields:
+        request.headers.fields = tuple((_octets(name), _octets(value)) for name, value in mended.fields)
+    if mended.body != arrived.body:
+        request.content = mended.body
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _replays() -> bool:
+    """Whether mitmproxy answers from a file, for which it needs whole requests."""
+    return "server_replay" in ctx.options and bool(ctx.options.server_replay)
+
+
+def _announces_body(request: http.Request) -> bool:
+    headers = request.headers
+    if request.is_http2 and "content-length" not in headers:
+        return request.method not in ("GET", "HEAD", "OPTIONS")
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

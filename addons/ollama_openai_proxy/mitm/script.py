@@ -1,0 +1,182 @@
+"""The addon as a script of mitmdump, mitmweb and mitmproxy: options, and a port of its own.
+
+mitmproxy loads scripts after it has begun to open the port of its own default mode (`regular`, a forward proxy on every
+address of the machine). Nobody asked for that one, so it is given up before it listens, and the port of the settings is
+opened in its place. Whatever the user set on mitmproxy's command line stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Optional
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.proxy.mode_servers import ServerInstance
+
+from ..settings import Settings, SettingsError, check_address, load_settings
+from .addon import mitm_options
+from .flow_hooks import FlowAddon
+from .views import content_views as contentviews
+from .views.commands import Commands
+from .views.flow_recorder import FlowWatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mitmproxy.addonmanager import Loader
+    from mitmproxy.addons.proxyserver import Proxyserver
+    from mitmproxy.http import HTTPFlow
+
+READ_ONCE = frozenset({"proxy_host", "proxy_port", "client_timeout", "metrics_port"})
+"""Settings that are read when the proxy starts."""
+TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+COLUMNS = ("icon", "path", "comment", "method", "status", "size", "time")
+"""Of mitmweb's list of flows. Its own default has no comments, and all that this proxy shows at a glance is in them."""
+
+logger = logging.getLogger(__name__)
+
+
+class OllamaScript:
+    """Reads the settings from mitmproxy's options and runs the addon of their mode."""
+
+    name = "ollama_openai_proxy"
+
+    def __init__(self) -> None:
+        self.addons: list[FlowAddon | Commands] = []
+        self._proxy: FlowAddon
+        self._settings: Settings
+        self._read_once: dict[str, str | None] = {}
+        self._rebinding: asyncio.Task[bool] | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Declare each setting as an option, so that `--set` and mitmweb's options page know it."""
+        for name, field in Settings.model_fields.items():
+            help_text = f"{field.description} Where it is not set here, ${name.upper()} or the default counts."
+            loader.add_option(name, Optional[str], None, help_text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
+
+    def configure(self, updated: Iterable[str]) -> None:
+        """Read the settings and open the port; later, let changed settings count from the next request on.
+
+        Raises:
+            OptionsError: a changed setting is wrong, or counts at the start only.
+        """
+        changed = [name for name in updated if name in Settings.model_fields]
+        if self.addons:
+            self._change(changed)
+        elif changed:
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            self._settings = settings = _read_settings()
+            proxy = FlowAddon(settings, self._watch if _has_list() else None)
+            self._open(settings)
+        except SettingsError as error:
+            _abandon_default_server(ctx.master.addons.get("proxyserver"))
+            # An error that is logged before mitmproxy runs makes it exit with status 1.
+            logger.error("%s", error)  # the sentence says it all
+        else:
+            self.addons = [proxy]
+            if _has_list():
+                contentviews.register()
+                self.addons.append(Commands(proxy.model_names, self._url))
+            # mitmproxy has looked through this addon before, when there were none in it.
+            for addon in self.addons:
+                ctx.master.addons.register(addon)
+            self._proxy = proxy
+            self._read_once = {name: getattr(ctx.options, name) for name in READ_ONCE}
+
+    def _change(self, changed: Sequence[str]) -> None:
+        if not changed:
+            return
+        try:
+            settings = _read_settings()
+            for name in READ_ONCE.intersection(changed):
+                # mitmproxy also tells of options that were set to what they are.
+                if getattr(ctx.options, name) != self._read_once[name]:
+                    raise exceptions.OptionsError(f"{name} is read at the start only: restart with the new value.")
+            self._proxy.change(settings)
+        except SettingsError as error:
+            raise exceptions.OptionsError(str(error)) from None
+        self._settings = settings
+
+    def _url(self) -> str:
+        """Where clients find the proxy."""
+        host = "127.0.0.1" if self._settings.proxy_host in ("", "0.0.0.0", "::") else self._settings.proxy_host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.proxy_port}"
+
+    def _watch(self, flow: HTTPFlow) -> FlowWatcher:
+        return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)
+
+    def done(self) -> None:
+        """Take the views away."""
+        contentviews.unregister()
+
+    async def running(self) -> None:
+        """Wait for the port, so that a failure to open it still counts as one of the start."""
+        if self._rebinding is not None:
+            await self._rebinding
+
+    def _open(self, settings: Settings) -> None:
+        wanted = mitm_options(settings)
+        wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
+        if "web_columns" in ctx.options:  # mitmweb only
+            wanted["web_columns"] = list(COLUMNS)
+        proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
+        if _set_by_user("mode"):
+            del wanted["mode"], wanted["listen_host"], wanted["listen_port"]
+        elif ctx.options.server and _abandon_default_server(proxyserver):
+            check_address(settings)
+        ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
+        if "mode" in wanted and ctx.options.server:
+            self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _has_list() -> bool:
+    """Whether flows are looked at, or saved: not so in a mitmdump that only serves."""
+    return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
+
+
+def _read_settings() -> Settings:
+    return _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
+
+
+def _with_users_address(settings: Settings) -> Settings:
+    """The settings with the address of mitmproxy's own options, where the user set those."""
+    given = {"proxy_host": _set_by_user("listen_host"), "proxy_port": _set_by_user("listen_port")}
+    return settings.model_copy(update={name: value for name, value in given.items() if value})
+
+
+def _set_by_user(option: str) -> Any:
+    """The value of a mitmproxy option, or None where it has its default."""
+    return getattr(ctx.options, option) if ctx.options.has_changed(option) else None
+
+
+def _abandon_default_server(proxyserver: Proxyserver) -> bool:
+    """Stop mitmproxy from opening the port of its default mode; False where that port is open already."""
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        if getattr(coroutine, "__qualname__", "") == ServerInstance.start.__qualname__:
+            # mitmproxy takes a start that was cancelled for a failed one, as it does the stop of what never started.
+            logging.getLogger("mitmproxy.addons.proxyserver").addFilter(_says_something)
+            _close_what_it_opened(coroutine)
+            return task.cancel()
+    return not any(server.is_running for server in proxyserver.servers)
+
+
+def _close_what_it_opened(start: object) -> None:
+    """Close the port of a start that is about to be cancelled.
+
+    With `--listen-host`, asyncio opens it before it waits for the first time, and a cancelled `create_server` forgets it.
+    """
+    while start is not None:
+        frame = getattr(start, "cr_frame", None)
+        server = frame.f_locals.get("server") if frame else None
+        if isinstance(server, asyncio.Server):
+            server.close()
+        start = getattr(start, "cr_await", None)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return bool(record.getMessage())

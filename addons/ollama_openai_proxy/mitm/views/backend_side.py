@@ -1,0 +1,100 @@
+"""The other side of a translated call: what the back end was sent, what it answered, and what was changed on the way.
+
+All of it comes from the flow's metadata, which mitmproxy saves with the flow. Keys are masked before they get there.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from .formatting import clipped, indented, pretty, printable, read_json, section, text_of
+from .response_text import answer_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BACKEND = "ollama_backend"
+"""The key of that side in a flow's metadata."""
+CALL = "ollama"
+"""The key of what the proxy measured and counted."""
+MOST_OF_A_TEXT = 2_000
+"""Characters of a text within the request, such as an image."""
+WIDTH = 76
+"""Columns of the notes."""
+_OPERATIONS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages")
+
+
+def other_side(side: Mapping[str, Any], info: Mapping[str, Any] | None = None) -> str:
+    """The text for a reader.
+
+    Args:
+        side: what `flow.metadata["ollama_backend"]` holds; what is missing in it is left out.
+        info: what `flow.metadata["ollama"]` holds.
+    """
+    status = f" · status {side['status']}" if side.get("status") else " · no answer yet"
+    blocks = [f"back end {text_of(side.get('backend')) or '?'}{status}\nPOST {backend_url(side)}"]
+    notes = side.get("notes")
+    if isinstance(notes, list) and notes:
+        blocks.append(section("what was changed, and why", "\n".join(map(_note, notes))))
+    headers = side.get("request_headers")
+    if isinstance(headers, dict) and headers:
+        blocks.append(section("sent: headers", "\n".join(f"{name}: {text_of(value)}" for name, value in headers.items())))
+    blocks.append(section("sent: body", _request_text(side.get("request"))))
+    answer = text_of(side.get("answer"))
+    cut = " (only its beginning was kept)" if side.get("truncated") else ""
+    blocks.append(section(f"received{cut}", indented(answer_text(answer.encode(errors="replace"), info).rstrip())))
+    return printable("\n\n".join(blocks) + "\n")
+
+
+def backend_request(side: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The body that the back end was sent, and None where it is no JSON object."""
+    request: object = side.get("request")
+    if isinstance(request, str):
+        try:
+            request = read_json(request)
+        except ValueError:
+            return None
+    if not isinstance(request, dict):
+        return None
+    further = request.get("extra_body")
+    if isinstance(further, dict):  # the SDK's way to say what it has no name for
+        return {name: value for name, value in request.items() if name != "extra_body"} | further
+    return dict(request)
+
+
+def backend_url(side: Mapping[str, Any]) -> str:
+    """The URL of the call, also where only the back end's base URL was noted."""
+    url = text_of(side.get("url"))
+    if not url or url.partition("?")[0].endswith(_OPERATIONS):
+        return url
+    request = backend_request(side) or {}
+    operation = "chat/completions" if "messages" in request else "embeddings" if "input" in request else "completions"
+    return f"{url.rstrip('/')}/{operation}"
+
+
+def _note(note: object) -> str:
+    """A note in lines that need no scrolling beside mitmweb's list of flows."""
+    return textwrap.fill(text_of(note), WIDTH, initial_indent="• ", subsequent_indent="  ", break_long_words=False)
+
+
+def _request_text(request: object) -> str:
+    value = request
+    if isinstance(request, str):
+        try:
+            value = read_json(request)
+        except ValueError:
+            return clipped(request, MOST_OF_A_TEXT)
+    try:
+        return pretty(_abridged(value))
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+
+
+def _abridged(value: object) -> object:
+    """The value with its long texts clipped."""
+    if isinstance(value, str):
+        return clipped(value, MOST_OF_A_TEXT)
+    if isinstance(value, list):
+        return [_abridged(item) for item in value]
+    return {key: _abridged(item) for key, item in value.items()} if isinstance(value, dict) else value

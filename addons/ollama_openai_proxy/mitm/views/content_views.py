@@ -1,0 +1,159 @@
+"""The content views: what mitmweb and mitmproxy show in place of a body's bytes.
+
+Each view only chooses what a flow has for it and hands that on; see `conversation`, `answer` and `both_sides` for the text.
+A view may be chosen by hand for any body, so none of them relies on the rest of the flow being there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mitmproxy import contentviews, http
+
+from .backend_side import BACKEND, CALL, other_side
+from .request_text import conversation_of
+from .response_text import answer_text
+
+if TYPE_CHECKING:
+    from mitmproxy.contentviews import Metadata, SyntaxHighlight
+
+HIGHEST = 10.0
+"""mitmproxy's own views go up to 2."""
+POSSIBLE = 0.0
+"""Not chosen by itself: each body has a view that gives more than that."""
+UNFIT = -1.0
+
+_CALLS = ("chat", "generate", "embed", "embeddings", "create", "pull", "push")
+_FURTHER_CALLS = ("show", "copy", "delete")
+_V1_CALLS = ("chat/completions", "completions", "embeddings", "responses", "messages")
+_ANSWERED = frozenset(f"/api/{call}" for call in _CALLS)
+_ASKED = frozenset(f"/api/{call}" for call in (*_CALLS, *_FURTHER_CALLS))
+_V1 = frozenset(f"/v1/{call}" for call in _V1_CALLS)
+_NDJSON = "application/x-ndjson"
+_EVENTS = "text/event-stream"
+_JSON = "application/json"
+
+
+class OllamaAnswer(contentviews.Contentview):
+    """What an Ollama call was answered: text, thinking and tool calls put together, counters, frames."""
+
+    name = "Ollama answer"
+    syntax_highlight: SyntaxHighlight = "none"
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        """Put the answer together."""
+        return answer_text(data, _kept(metadata, CALL))
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        """High for frames, and for the objects that the calls to a model answer with."""
+        if not data:
+            return UNFIT
+        if metadata.content_type == _NDJSON:
+            return HIGHEST
+        answered = metadata.content_type == _JSON and _is_response(metadata) and _path(metadata) in _ANSWERED
+        return HIGHEST if answered else POSSIBLE
+
+
+class OpenAIAnswer(contentviews.Contentview):
+    """What an OpenAI or Anthropic call was answered: the same of server-sent events."""
+
+    name = "OpenAI answer"
+    syntax_highlight: SyntaxHighlight = "none"
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        """Put the answer together."""
+        return answer_text(data, _kept(metadata, CALL))
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        """High for events, and for the objects that the calls to a model answer with."""
+        if not data:
+            return UNFIT
+        if metadata.content_type == _EVENTS:
+            return HIGHEST
+        answered = metadata.content_type == _JSON and _is_response(metadata) and _path(metadata) in _V1
+        return HIGHEST if answered else POSSIBLE
+
+
+class OllamaRequest(contentviews.Contentview):
+    """What a client asked, in any of the APIs: roles, texts, images, tools, settings."""
+
+    name = "Ollama request"
+    syntax_highlight: SyntaxHighlight = "none"
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        """Write the request as a conversation."""
+        request = _request(metadata)
+        return conversation_of(_path(metadata), data, request.method if request else "POST")
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        """High for the requests of calls, whatever content type a client gives them."""
+        if not data:
+            return UNFIT
+        if _is_response(metadata):
+            return UNFIT
+        return HIGHEST if _path(metadata) in _ASKED | _V1 else POSSIBLE
+
+
+class BackEnd(contentviews.Contentview):
+    """Both sides of a translated call: what the back end was sent, what it answered, what was changed and why."""
+
+    name = "Back end"
+    syntax_highlight: SyntaxHighlight = "none"
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:  # noqa: ARG002  # it is the flow that it shows
+        """Show the other side of the call."""
+        side = _kept(metadata, BACKEND)
+        if side is None:
+            return "This call went to no back end, or its other side was not kept.\n"
+        return other_side(side, _kept(metadata, CALL))
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:  # noqa: ARG002
+        """Never chosen by itself."""
+        return UNFIT if _kept(metadata, BACKEND) is None else POSSIBLE
+
+
+VIEWS: tuple[type[contentviews.Contentview], ...] = (OllamaAnswer, OpenAIAnswer, OllamaRequest, BackEnd)
+
+
+def register() -> None:
+    """Make the views known to mitmproxy, once however often it is called."""
+    for view in VIEWS:
+        if not isinstance(_known(view), view):
+            contentviews.add(view)
+
+
+def unregister() -> None:
+    """Take the views away again. mitmproxy has no way of its own for that."""
+    for view in VIEWS:
+        if (known := _known(view)) is not None:
+            del contentviews.registry._by_name[_key(view)]  # noqa: SLF001
+            contentviews.registry.on_change.send(known)
+
+
+def _known(view: type[contentviews.Contentview]) -> contentviews.Contentview | None:
+    return contentviews.registry.get(_key(view))
+
+
+def _key(view: type[contentviews.Contentview]) -> str:
+    return str(view.name).lower()
+
+
+def _request(metadata: Metadata) -> http.Request | None:
+    if isinstance(metadata.flow, http.HTTPFlow):
+        return metadata.flow.request
+    return metadata.http_message if isinstance(metadata.http_message, http.Request) else None
+
+
+def _path(metadata: Metadata) -> str:
+    request = _request(metadata)
+    return request.path.partition("?")[0] if request else ""
+
+
+def _is_response(metadata: Metadata) -> bool:
+    return isinstance(metadata.http_message, http.Response)
+
+
+def _kept(metadata: Metadata, key: str) -> dict[str, Any] | None:
+    """What the proxy keeps in a flow's metadata."""
+    kept = metadata.flow.metadata.get(key) if metadata.flow else None
+    return kept if isinstance(kept, dict) else None

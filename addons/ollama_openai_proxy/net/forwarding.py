@@ -1,0 +1,192 @@
+"""Hands a request on to an HTTP server as it is, and its reply back as it comes.
+
+mitmproxy could do that itself, but it answers with an HTML page where the server is down, cuts the client off where the
+server breaks off, and can neither wait for a server that starts nor ask another way when it refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from ..errors import ApiError, BackendError, InvalidRequest
+from .connection_pool import Connections, why_unreachable
+from .messages import REQUEST_ID, Reply, within
+from .request_context import current_record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from .messages import Request, Timeouts
+
+HOP_BY_HOP = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("http2-settings", "proxy-authenticate", "proxy-authorization"),
+        # The client was told to go on, or sends its body anyway.
+        "expect",
+    }
+)
+# Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
+_FRAMING = frozenset({"content-length", "host"})
+RETRY_DELAY = 0.25
+WHOLE = 1 << 20
+"""Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
+
+
+class Relay:
+    """The way to one server, over a pool of kept-alive connections.
+
+    Args:
+        base_url: its URL; a path in it comes before the path of each request.
+        what: what to call it in an error.
+        timeouts: how long the server may take.
+        hint: what to tell the client besides when the server cannot be reached.
+        wait: seconds for which a connection that is refused is tried again.
+        connections: the pool to use, which is closed with the relay; one of its own where there is none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        what: str,
+        timeouts: Timeouts,
+        *,
+        hint: str = "",
+        wait: float = 0,
+        connections: Connections | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._what = what
+        self._timeouts = timeouts
+        self._hint = f"; {hint}" if hint else ""
+        self._wait = wait
+        self._connections = connections or Connections(base_url, environment=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.close()
+
+    async def send(
+        self, request: Request, target: str, body: bytes | None = None, replaced: Sequence[tuple[str, str]] = ()
+    ) -> Reply:
+        """Send a request on; the reply is there when its head is.
+
+        Args:
+            request: as it came.
+            target: path and query below the base URL.
+            body: instead of the request's.
+            replaced: headers that take the place of the request's; an empty value only takes one away.
+
+        Raises:
+            BackendError: the server cannot be reached, or broke off.
+            InvalidRequest: the request cannot be sent.
+        """
+        if not target.startswith("/"):
+            raise InvalidRequest("invalid request target")
+        headers = _forwarded(request, replaced)
+        data = (request.parts or request.body if body is None else body) or None
+        response = await self._open(request.method, target, headers, data)
+        return await self._reply(request.method, response)
+
+    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: object) -> aiohttp.ClientResponse:
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                # An upload takes the time that it takes.
+                async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
+                    return await self._connections.session().request(
+                        method,
+                        URL(self._base_url + target, encoded=True),
+                        headers=headers,
+                        data=data,
+                        allow_redirects=False,
+                    )
+            except aiohttp.ClientConnectorError as error:
+                # Nothing was sent yet.
+                if time.monotonic() + RETRY_DELAY > deadline:
+                    raise self._unreachable(error) from error
+            except TimeoutError as error:
+                raise BackendError(504, f"{self._what} at {self._base_url} did not answer in time") from error
+            except aiohttp.ClientError as error:
+                raise self._broken(error) from error
+            except ValueError as error:
+                raise InvalidRequest("the request cannot be sent on: its method or a header is malformed") from error
+            await asyncio.sleep(RETRY_DELAY)
+
+    async def _reply(self, method: str, response: aiohttp.ClientResponse) -> Reply:
+        headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
+        length = _whole_number(headers.pop("content-length", ""))
+        if method == "HEAD" or response.status in (204, 304):
+            response.release()
+            return Reply(response.status, headers, length=length)
+        parts = self._parts(response)
+        # Once it has begun, closing the generator also closes the connection.
+        await anext(parts)
+        if length is None or length > WHOLE:
+            return Reply(response.status, headers, parts, length, head_first=True)
+        async with aclosing(parts):
+            return Reply(response.status, headers, b"".join([part async for part in parts]))
+
+    async def _parts(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b""
+            content = response.content
+            while part := content.read_nowait() or await within(self._timeouts.idle, content.readany()):
+                yield part
+        except TimeoutError as error:
+            raise BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer") from error
+        except aiohttp.ClientError as error:
+            raise self._broken(error) from error
+        finally:
+            # Of a body that was read to its end the connection is kept; otherwise the server must notice.
+            response.close()
+
+    def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
+        reason = why_unreachable(error)
+        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
+
+    def _broken(self, error: aiohttp.ClientError) -> ApiError:
+        return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
+
+
+def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
+    headers = _end_to_end(request.fields, [request.headers.get("connection", "")])
+    headers.popall("host", None)
+    if request.parts is None:
+        headers.popall("content-length", None)
+    for name, value in replaced:
+        headers.popall(name, None)
+        if value:
+            headers[name] = value
+    if request_id := current_record().request_id:
+        headers[REQUEST_ID] = request_id
+    return headers
+
+
+def _end_to_end(fields: Iterable[tuple[str, str]], connection: Iterable[str]) -> CIMultiDict[str]:
+    """The headers without those that are for one hop only."""
+    dropped = HOP_BY_HOP.union(name.strip().lower() for value in connection for name in value.split(",")) - _FRAMING
+    # Of a name that comes in two spellings, aiohttp would send the last value only.
+    spelt: dict[str, str] = {}
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in fields:
+        key = name.lower()
+        if key not in dropped:
+            kept.add(spelt.setdefault(key, name), _valid(value))
+    return kept
+
+
+def _valid(value: str) -> str:
+    """A header's value without the bytes that are no UTF-8, for which Python has stand-ins that cannot be sent."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,110 @@
+"""One HTTP request and its reply, free of any server: what the doors hand in and what the Ollama API hands back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
+
+    from .request_context import Watcher
+
+REQUEST_ID = "X-Request-Id"
+"""The header with the id of a request, which the client is told, and the server behind the proxy, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, with its whole body or with one that still arrives.
+
+    Attributes:
+        method: as the client sent it, or as it was restored.
+        target: path and query as on the request line, still percent-encoded.
+        headers: names in lower case; the values of a repeated header are joined with ", ".
+        body: as received, without transfer coding; empty where `parts` has it.
+        fields: the headers as they came: in order, repeated, in the client's spelling.
+        parts: the body as it arrives, where the door does not wait for its end. Who reads slowly slows the client.
+        peer: the address of whoever sent it.
+        arrived_as: the method with which it came, where that was mended before.
+        authority: the host that an absolute request target names; empty for the usual one.
+        watcher: who looks at it.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    fields: Sequence[tuple[str, str]] = ()
+    parts: AsyncIterable[bytes] | None = None
+    peer: str = ""
+    arrived_as: str = ""
+    authority: str = ""
+    watcher: Watcher | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The decoded path, without the query."""
+        return unquote(self.target.partition("?")[0])
+
+
+class _StillToCome:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+        yield b""
+
+
+STILL_TO_COME = _StillToCome()
+"""Stands for the parts of a body that has not arrived, where it only counts that there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply, whole or streamed.
+
+    Attributes:
+        status: HTTP status code.
+        headers: without those of the connection (`Content-Length`, `Transfer-Encoding` …), which the door sets.
+        body: the whole body, or an asynchronous generator of parts. Each part is sent at once; the generator is closed
+            when the client leaves, at the `yield` it waits in or by cancellation of what it awaits.
+        length: the bytes of a body that comes in parts, or that a reply to HEAD only announces, where they are known.
+        head_first: send the head without waiting for the first part.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | AsyncGenerator[bytes, None] = b""
+    length: int | None = None
+    head_first: bool = False
+
+
+async def content_of(reply: Reply) -> bytes:
+    """The whole body of a reply.
+
+    Raises:
+        ApiError: it broke off.
+    """
+    if isinstance(reply.body, bytes):
+        return reply.body
+    async with aclosing(reply.body) as parts:
+        return b"".join([part async for part in parts])
+
+
+class Timeouts(NamedTuple):
+    """How long what stands behind the proxy may take.
+
+    Attributes:
+        begin: seconds until its answer begins; None for ever.
+        idle: seconds of silence within its answer; None for ever.
+    """
+
+    begin: float | None
+    idle: float | None
+
+
+def within[T](seconds: float | None, awaited: Awaitable[T]) -> Awaitable[T]:
+    """The same, with a limit where there is one; raises `TimeoutError` then."""
+    return awaited if seconds is None else asyncio.wait_for(awaited, seconds)

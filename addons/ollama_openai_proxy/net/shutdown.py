@@ -1,0 +1,86 @@
+"""The answers that are being made, so that the proxy can take its leave of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..api.error_shapes import error_event, surface_of
+from ..api.stream_errors import SSE_TYPE
+from ..errors import ApiError
+from ..schemas.ollama.frames import NDJSON_TYPE, error_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .messages import Reply
+
+LOOK_AGAIN = 0.02
+"""Seconds."""
+LAST_WORDS = 1.0
+"""Seconds that answers which were ended have to tell their clients."""
+
+
+class Running:
+    """Knows which tasks answer at present."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._dismissed: set[asyncio.Task[object]] = set()
+        self._hurry = asyncio.Event()
+
+    def enter(self) -> None:
+        """Count the current task, until it has ended."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task is not None and task not in self._tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def is_dismissed(self) -> bool:
+        """Whether the current task was cancelled by `drain`, and so has still to tell its client."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task is None or task not in self._dismissed:
+            return False
+        self._dismissed.discard(task)
+        task.uncancel()
+        return True
+
+    async def drain(self, seconds: float, is_busy: Callable[[], bool] | None = None) -> None:
+        """Wait for the running answers, for so many seconds; then end them, each with an error.
+
+        Args:
+            seconds: to wait.
+            is_busy: whether there is more to wait for: requests that are not answers yet, and answers that are still sent.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (self._tasks or (is_busy and is_busy())) and (left := deadline - loop.time()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), min(left, LOOK_AGAIN))
+                break
+        if self._tasks:
+            self._dismissed = set(self._tasks)
+            for task in self._dismissed.copy():
+                task.cancel("the proxy stops")
+            await asyncio.wait(set(self._tasks), timeout=LAST_WORDS)
+
+    def hurry(self) -> None:
+        """End a `drain` at once."""
+        self._hurry.set()
+
+
+def goodbye() -> ApiError:
+    """The error for those whose answers were ended."""
+    return ApiError(503, "the proxy is shutting down: try again", kind="shutdown")
+
+
+def last_words(reply: Reply, path: str) -> bytes:
+    """The same within a stream; nothing where nothing can be said."""
+    error = goodbye()
+    kind = reply.headers.get("Content-Type", "")
+    if kind.startswith(NDJSON_TYPE):
+        return error_body(error.message) + b"\n"
+    if kind.startswith(SSE_TYPE):
+        return b"\n\n" + error_event(surface_of(path), error.status, error.message)
+    return b""

@@ -1,0 +1,1 @@
+"""Ollama's requests as the parameters of OpenAI's calls."""

@@ -1,0 +1,151 @@
+"""The tools of a Responses request as functions, which are all that chat completions know.
+
+A `custom` tool takes free text: it becomes a function with that text for its one parameter. A `namespace` holds tools whose
+names are only its own: they get names of which it is a part. OpenAI's own tools, such as `web_search`, run on its servers and
+cannot be offered. The names lead back from a call to the tool as the client knows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ...schemas.openai_responses import ResponsesRequest, Tool
+
+type OfferedTools = Mapping[str, OfferedTool]
+"""Tools by the names of their functions."""
+
+_ITEMS_WITH_TOOLS = frozenset({"additional_tools", "tool_search_output"})
+_LONGEST_NAME = 64
+_NO_NAME_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    """A tool that the model is offered, as the client knows it.
+
+    Attributes:
+        namespace: the name of the namespace that it belongs to, or "".
+    """
+
+    tool: Tool
+    namespace: str = ""
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it takes free text, so that a call of it is a `custom_tool_call`."""
+        return self.tool.type == "custom"
+
+    def function(self, name: str) -> dict[str, Any]:
+        """The tool for chat completions."""
+        tool = self.tool
+        function: dict[str, Any] = {"name": name}
+        if description := tool.description + (_input_rule(tool) if self.is_custom else ""):
+            function["description"] = description.strip()
+        function["parameters"] = _free_text() if self.is_custom else tool.parameters or {"type": "object", "properties": {}}
+        if tool.strict and not self.is_custom:
+            function["strict"] = True
+        return {"type": "function", "function": function}
+
+
+def offered_tools(asked: ResponsesRequest) -> OfferedTools:
+    """The tools that can be offered; of two that get the same name the first counts."""
+    offered: dict[str, OfferedTool] = {}
+    later = (tool for item in asked.input if item.type in _ITEMS_WITH_TOOLS for tool in item.tools)
+    for tool in (*asked.tools, *later):
+        for each in _offered(tool):
+            offered.setdefault(function_name(each.tool.name, each.namespace), each)
+    return offered
+
+
+def chosen_tools(asked: ResponsesRequest, offered: OfferedTools) -> dict[str, Any]:
+    """The parameters for the tools and for which of them to call.
+
+    Tools that `allowed_tools` does not name are left out: few servers know that choice.
+
+    Raises:
+        InvalidRequest: a tool must be called that is not offered.
+    """
+    choice = asked.tool_choice
+    how: str | dict[str, Any] = choice.type
+    match choice.type:
+        case "auto" | "none" | "required":
+            pass
+        case "allowed_tools":
+            how = choice.mode
+            names = {allowed.name for allowed in choice.tools if allowed.name}
+            offered = {name: each for name, each in offered.items() if names & {name, each.tool.name, each.namespace}}
+        case "function" | "custom":
+            names = {choice.name}
+            name = next((name for name, each in offered.items() if names & {name, each.tool.name}), None)
+            if name is None:
+                raise InvalidRequest('"tool_choice" names a tool that is not among the tools.')
+            how = {"type": "function", "function": {"name": name}}
+        case _:
+            raise InvalidRequest('"tool_choice" asks for one of OpenAI\'s own tools, which cannot be run here.')
+    if not offered:
+        if how == "required":
+            raise InvalidRequest('"tool_choice" requires the call of a tool, but there is none that can be offered.')
+        return {}
+    parameters: dict[str, Any] = {"tools": [each.function(name) for name, each in offered.items()]}
+    if how != "auto":
+        parameters["tool_choice"] = how
+    if not asked.parallel_tool_calls:
+        parameters["parallel_tool_calls"] = False
+    return parameters
+
+
+def function_name(name: str, namespace: str = "") -> str:
+    """The name of a tool's function; one in a namespace has both names in it, made of what is allowed there."""
+    if not namespace:
+        return name
+    between = "" if namespace.endswith("_") or name.startswith("_") else "__"
+    joined = _NO_NAME_CHARACTER.sub("_", namespace + between + name)
+    if len(joined) <= _LONGEST_NAME:
+        return joined
+    digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
+    return f"{joined[: _LONGEST_NAME - 9]}_{digest}"
+
+
+def custom_input(arguments: Mapping[str, Any]) -> str:
+    """The free text in the arguments of a call."""
+    match arguments:
+        case {"input": str(text)}:
+            return text
+    match list(arguments.values()):
+        case [str(text)]:
+            # Some models name the one parameter otherwise.
+            return text
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+
+
+def _offered(tool: Tool, namespace: str = "") -> Iterator[OfferedTool]:
+    match tool.type:
+        case "function" | "custom":
+            if not tool.name:
+                raise InvalidRequest('A tool in "tools" has no name.')
+            yield OfferedTool(tool, namespace)
+        case "namespace":
+            for each in tool.tools:
+                yield from _offered(each, tool.name)
+
+
+def _free_text() -> dict[str, Any]:
+    text = {"type": "string", "description": "The whole input of the tool, as plain text."}
+    return {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
+
+
+def _input_rule(tool: Tool) -> str:
+    """What the description says of a grammar, which chat completions cannot enforce."""
+    match tool.format:
+        case {"type": "grammar", "syntax": str(syntax), "definition": str(definition)}:
+            return f"\n\nThe input must follow this {syntax} grammar:\n{definition}"
+    return ""

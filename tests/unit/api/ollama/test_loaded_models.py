@@ -1,0 +1,80 @@
+"""A model counts as loaded until its `keep_alive` is over."""
+
+import math
+from datetime import datetime
+
+import pytest
+from ollama_openai_proxy.api.ollama.loaded_models import Residents
+from ollama_openai_proxy.translate.model_descriptions import Model, read_models
+
+A, B, C = read_models([{"id": name} for name in "abc"], 0)
+START = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def residents(clock: Clock) -> Residents:
+    return Residents(clock)
+
+
+def loaded(residents: Residents) -> list[Model]:
+    return [resident.model for resident in residents.list()]
+
+
+@pytest.mark.parametrize(("keep_alive", "seconds"), [(None, 300), (60.0, 60), (0.5, 0.5)])
+def test_a_model_is_loaded_until_its_time_is_over(
+    residents: Residents, clock: Clock, keep_alive: float | None, seconds: float
+) -> None:
+    residents.used(A, keep_alive)
+    clock.now = START + seconds - 0.1
+    assert loaded(residents) == [A]
+    clock.now = START + seconds
+    assert loaded(residents) == []
+
+
+def test_a_model_may_stay_for_ever(residents: Residents, clock: Clock) -> None:
+    residents.used(A, math.inf)
+    clock.now = START + 1e9
+    [resident] = residents.list()
+    assert datetime.fromisoformat(resident.expires_at).year > 2300
+
+
+def test_another_call_begins_the_time_anew(residents: Residents, clock: Clock) -> None:
+    residents.used(A, 60)
+    clock.now += 50
+    residents.used(A, 60)
+    clock.now += 50
+    assert loaded(residents) == [A]
+
+
+def test_keep_alive_zero_unloads(residents: Residents) -> None:
+    residents.used(A, None)
+    residents.used(B, None)
+    residents.used(A, 0)
+    residents.used(C, 0)
+    assert loaded(residents) == [B]
+
+
+def test_the_longest_lived_comes_first(residents: Residents) -> None:
+    for model, seconds in ((A, 60), (B, 600), (C, 6)):
+        residents.used(model, seconds)
+    assert loaded(residents) == [B, A, C]
+
+
+def test_the_end_is_told_as_a_time(residents: Residents) -> None:
+    residents.used(A, 0.5)
+    assert residents.list()[0].expires_at == "2027-01-15T08:00:00.5Z"

@@ -1,0 +1,102 @@
+"""A back end that has no such call is told from one that has it and refuses."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+from ollama_openai_proxy.api.openai.missing_routes import names_no_route, whole
+from ollama_openai_proxy.errors import BackendError
+from ollama_openai_proxy.net.messages import Reply
+
+
+def told(status: int, body: object) -> bool:
+    return names_no_route(Reply(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 422, 429, 500, 502, 503])
+def test_any_other_status_is_an_answer(status: int) -> None:
+    assert not told(status, {"error": {"message": "Invalid URL (POST /v1/responses)"}})
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_method_that_is_not_there_is_a_call_that_is_not_there(status: int) -> None:
+    assert told(status, {"error": "the model does not do that"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Invalid URL (POST /v1/responses)", "type": "invalid_request_error", "code": None}},
+        {"detail": "Not Found"},
+        {"error": "Not Found"},
+        {"error": None},
+        {"error": {"message": None}},
+        {"message": "no Route matched with those values"},
+        [1],
+        b"404 page not found",
+        b"<html><title>The model shop: 404</title></html>",
+        b"",
+        b"\xff",
+    ],
+)
+def test_a_path_that_is_not_there_is_a_call_that_is_not_there(body: object) -> None:
+    assert told(404, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "code": "model_not_found"}},
+        {"error": {"message": "gone", "code": "model_not_found"}},
+        {"error": {"message": "Model x is not here"}},
+        {"error": "model 'x' not found"},
+        {"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}},
+        {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404},
+        {"detail": "Model not found"},
+        [{"error": {"code": 404, "message": "models/x is not found", "status": "NOT_FOUND"}}],
+    ],
+)
+def test_a_model_that_is_not_there_is_an_answer(body: object) -> None:
+    assert not told(404, body)
+
+
+def test_a_body_that_nobody_read_says_nothing_of_a_model() -> None:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b""
+
+    assert names_no_route(Reply(404, {}, parts()))
+
+
+@pytest.mark.parametrize("status", [404, 405, 501, 200, 400, 500])
+async def test_only_what_may_have_to_be_looked_into_is_awaited(status: int) -> None:
+    closed = False
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        nonlocal closed
+        try:
+            yield b"a"
+            yield b"b"
+        finally:
+            closed = True
+
+    reply = Reply(status, {"A": "b"}, parts(), length=2, head_first=True)
+    answer = await whole(reply)
+    if status in (404, 405, 501):
+        assert answer == Reply(status, {"A": "b"}, b"ab")
+        assert closed
+    else:
+        assert answer is reply
+
+
+async def test_a_refusal_that_is_whole_stays_as_it_is() -> None:
+    reply = Reply(404, {}, b"ab")
+    assert await whole(reply) is reply
+
+
+async def test_a_refusal_that_breaks_off_is_an_error() -> None:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        raise BackendError(502, "broke off")
+
+    with pytest.raises(BackendError):
+        await whole(Reply(404, {}, parts()))

@@ -1,0 +1,52 @@
+"""Errors of back ends become one plain sentence."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ollama_openai_proxy.translate.error_text import error_text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param({"error": {"message": "bad key", "type": "x", "code": 1}}, "bad key", id="OpenAI"),
+        pytest.param({"error": "bad"}, "bad", id="Ollama"),
+        pytest.param({"message": "bad"}, "bad", id="message"),
+        pytest.param({"detail": "Not Found"}, "Not Found", id="FastAPI"),
+        pytest.param({"detail": [{"loc": ["body"], "msg": "a"}, {"msg": "b"}]}, "a; b", id="FastAPI, several"),
+        pytest.param({"detail": [{"loc": ["body", "top_k"], "msg": "no"}]}, "body.top_k: no", id="FastAPI, with a place"),
+        pytest.param({"error": {"message": "it failed", "metadata": {"raw": '{"error": "x"}'}}}, "it failed: x", id="gateway"),
+        pytest.param({"error": {"message": "it failed", "metadata": {"raw": ""}}}, "it failed", id="gateway, no reason"),
+        pytest.param({"errors": ["a", "b"]}, "a; b", id="errors"),
+        pytest.param([{"error": {"message": "bad"}}], "bad", id="in a list"),
+        pytest.param({"error": {"message": '{"error": {"message": "inner"}}'}}, "inner", id="JSON within JSON"),
+        pytest.param('{"error": "bad"}', "bad", id="JSON as text"),
+        pytest.param('[{"msg": "bad"}]', "bad", id="a JSON list as text"),
+        pytest.param(" plain \n", "plain", id="plain text"),
+        pytest.param("{broken", "{broken", id="what looks like JSON"),
+        pytest.param("[" * 100_000, "[" * 2000, id="what nests without end"),
+        pytest.param("<html>no</html>", "", id="HTML"),
+        pytest.param({"error": None, "message": "bad"}, "bad", id="null first"),
+        pytest.param({"error": {"code": 1}}, "", id="no text"),
+        *[pytest.param(json.loads(body), "", id=body) for body in ("null", "5", "true", '""', "{}", "[]", '{"error":{}}')],
+        pytest.param('{"x":1}', "", id="JSON as text, without a message"),
+        pytest.param("x" * 3000, "x" * 2000, id="long text"),
+        pytest.param(["x" * 1500, "y" * 1500], "x" * 1500 + "; " + "y" * 498, id="long list"),
+    ],
+)
+def test_the_message_is_found(body: Any, text: str) -> None:
+    assert error_text(body) == text
+
+
+_BODIES = st.recursive(
+    st.none() | st.integers() | st.text() | st.just('{"error":"x"}'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["error", "message", "detail", "x"]), inner),
+)
+
+
+@given(_BODIES)
+def test_any_body_gives_a_text_that_is_not_too_long(body: Any) -> None:
+    assert len(error_text(body)) <= 2000
