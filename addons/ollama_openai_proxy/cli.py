@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .observe.log import set_up_logging
-from .settings import Settings, SettingsError, check_address, load_settings
+from .settings import Settings, SettingsError, check_address, help_text, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,7 @@ def _check(settings: Settings) -> int:
 
 def _variables() -> str:
     return "\n".join(
-        f"  {name.upper()}\n{textwrap.indent(textwrap.fill(field.description or '', 90), '      ')}"
-        for name, field in Settings.model_fields.items()
+        f"  {name.upper()}\n{textwrap.indent(textwrap.fill(help_text(name), 90), '      ')}" for name in Settings.model_fields
     )
 
 
