@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.live.proxy import ROOT
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the script reads /proc")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "scripts/memory.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_the_proxy_grows_by_less_than_the_limit_while_more_passes_through_it() -> None:

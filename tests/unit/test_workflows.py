@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 BIN = Path(sys.executable).parent
@@ -43,7 +45,7 @@ def commands() -> list[tuple[str, str, tuple[str, ...]]]:
 
 def check(schema: str, *files: Path) -> None:
     command = [BIN / "check-jsonschema", "--builtin-schema", schema, *files]
-    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -62,7 +64,7 @@ def test_every_script_that_is_run_exists_and_has_the_options(file: str, script: 
     assert path.is_file()
     assert path.stat().st_mode & 0o111
     if options:
-        told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+        told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
         assert {option for option in options if option not in told} == set()
 
 

@@ -21,6 +21,7 @@ from ollama_openai_proxy.observe.metrics import Metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.proxy import free_port
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 PREFIX = "ollama_proxy_"
@@ -200,7 +201,7 @@ def test_a_port_of_their_own_serves_them_until_it_is_closed(metrics: Metrics) ->
     metrics.listen("127.0.0.1", port)
     try:
         answered(metrics)
-        with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as reply:
             assert b'ollama_proxy_requests_total{endpoint="/api/chat",method="POST",status="200"} 1.0' in reply.read()
         with pytest.raises(OSError, match="in use"):
             Metrics("fix", "0").listen("127.0.0.1", port)
