@@ -26,6 +26,7 @@ from mitmproxy import connection, ctx
 from mitmproxy.proxy import events
 from mitmproxy.proxy.server import ConnectionIO
 
+from ..errors import describe
 from ..net.messages import Reply, Request
 
 if TYPE_CHECKING:
@@ -220,12 +221,3 @@ def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
     """What mitmproxy handles the connection of a client with; None for a client that is not connected."""
     proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
     return proxyserver.connections.get(client.id)
-
-
-def describe(error: BaseException) -> str:
-    """The kind and place of an error, without its message, which may quote the request's body."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    at = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-    return f"{type(error).__name__}{at}"
