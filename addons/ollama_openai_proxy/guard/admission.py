@@ -92,7 +92,7 @@ class Gate:
             ApiError: the body is too large; the rest of it is not read.
         """
         if request.parts is None:
-            # A body in chunks, whose head does not tell its size.
+            # A body whose head does not tell its size.
             if self._most and len(request.body) > self._most:
                 raise self._too_large()
             return request

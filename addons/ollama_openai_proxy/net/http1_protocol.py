@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1 protocol with bounds: every byte a client sends is counted, and every wait for a client ends.
 
 uvicorn and httptools (llhttp) parse requests and call the ASGI application. This subclass of uvicorn's protocol decides what
-they get to see: one complete head at a time, then the body of the same request, and the next head once its response is complete.
-So the size of a head is known before a parser reads it, and no request is parsed ahead of its turn.
+they get to see: one complete head at a time, then the body of that request, and the next head once its response is complete.
+So the size of a head is known before a parser reads it, and no request is parsed before its turn.
 
 The application may write its response through `DirectResponse`, which is in the scope's extensions, instead of through ASGI's
 `send`: one write to the transport for each part, and HTTP/1.0 gets the framing that it understands.
@@ -369,6 +369,7 @@ class DirectResponse:
         self._version = f"HTTP/{cycle.scope['http_version']}"
         self._chunked = False
         self._whole = False
+        self._in_chunks = any(name == b"transfer-encoding" for name, _ in cycle.scope["headers"])
 
     def begin(self, task: asyncio.Task[object]) -> bool:
         """Name the task that is cancelled when the client leaves; returns False if the client has left."""
@@ -377,8 +378,8 @@ class DirectResponse:
 
     @property
     def body(self) -> bytes | None:
-        """The whole body, if it has arrived."""
-        return None if self._cycle.more_body else bytes(self._cycle.body)
+        """The whole body, if it has arrived and the head announced its size."""
+        return None if self._cycle.more_body or self._in_chunks else bytes(self._cycle.body)
 
     def __aiter__(self) -> Self:
         """The body as it arrives."""

@@ -1,7 +1,7 @@
 """The HTTP server of the console command: uvicorn, with bounds and with a shutdown that loses no request.
 
-`Server.serve` serves an ASGI application on sockets that are bound already, until `Server.stop`; where the sockets come from, and
-how many processes share them, is for the caller.
+`Server.serve` serves an ASGI application on sockets that are bound already, until `Server.stop`. Where the sockets come from,
+and how many processes share them, is for the caller.
 """
 
 from __future__ import annotations
