@@ -39,7 +39,7 @@ FIRST_REQUEST = 1.0
 READ_AHEAD = 1 << 16
 """Bytes that are read from a client before the response to its last request is complete."""
 SMALL_REST = 1 << 16
-"""Bytes of a refused request's body for which it is worth keeping the connection: about as much as may be under way anyway."""
+"""Bytes of a refused request's body that are read in order to keep the connection: as many may be under way anyway."""
 UNSEEN = 1 << 14
 """Bytes of a body that are parsed before the application has seen the head, and perhaps refused the request."""
 OVERHEAD = 16
@@ -52,6 +52,8 @@ _EMPTY_LINE_BEGUN = (b"\r\n\r", b"\r\n", b"\r")
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _UPGRADE = re.compile(rb"\nupgrade(?=:)", re.IGNORECASE)
+_HUGE_LENGTH = re.compile(rb"(\ncontent-length:[ \t]*)[1-9][0-9]{18,998}(?=[ \t]*\r)", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"(?<!\r)\n|\nupgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -91,7 +93,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Makes the response."""
         now = self.loop.time()
         self._first_request_by = now + FIRST_REQUEST
-        self._unsent, self._writing_since = 0, now
+        self._written = self._sent = 0
+        self._last_progress = now
         self._set_deadline(self._bounds.keep_alive_timeout)
 
     # -- The connection
@@ -115,6 +118,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase == "idle" and self.loop.time() < self._first_request_by:
             return True
         return self._phase in ("head", "body", "answer", "failed") or self.transport.get_write_buffer_size() > 0
+
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        self._written += len(data)
+        self.transport.write(data)
 
     def refuse(self, status: HTTPStatus, message: str = "") -> None:
         """Tell the client why its request is not answered, and close the connection."""
@@ -158,11 +166,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def check_time(self, now: float) -> None:
         """End a wait that has taken too long."""
         unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent < self._unsent:
-            self._writing_since = now
-        elif self._bounds.write_timeout and now - self._writing_since > self._bounds.write_timeout:
+        sent = self._written - unsent
+        if not unsent or sent != self._sent:
+            self._sent, self._last_progress = sent, now
+        elif self._bounds.write_timeout and now - self._last_progress > self._bounds.write_timeout:
             self.transport.abort()
-        self._unsent = unsent
         if now < self._deadline:
             return
         match self._phase:
@@ -234,7 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Pass a head to the parser in a form in which it reads whatever RFC 9112 allows.
 
         llhttp knows a fixed list of methods, none of which changes the framing; stops at the head of an upgrade, which is never
-        granted here; and insists on carriage returns, which a server may do without (§2.2).
+        granted here; insists on carriage returns, which a server may do without (§2.2); and calculates with 64 bits.
         """
         self._method, _, rest = head.partition(b" ")
         if not _METHOD.fullmatch(self._method):
@@ -243,7 +251,9 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Refused(HTTPStatus.FORBIDDEN, NO_TUNNEL)
         target, space, rest = rest.partition(b" ")
         target = _NOT_ASCII.sub(lambda octet: b"%%%02X" % octet[0][0], target)
-        rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+        if _UNUSUAL.search(rest):
+            rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+            rest = _HUGE_LENGTH.sub(rb"\g<1>" + b"9" * 18, rest)
         self.parser.feed_data(b"POST " + target + space + rest)
 
     def _read_body(self) -> bool:
@@ -265,6 +275,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.parser.feed_data(part)
         if self._left is None and self._framing > self._bounds.max_head_size:
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request has too much chunk framing or trailers")
+        if self._phase == "body" and self.cycle.response_complete and self._body_goal < 0:
+            self._linger()
         return True
 
     # -- What the parser calls
@@ -322,8 +334,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- What the response does
 
     def keeps_rest(self) -> bool:
-        """Return whether the rest of the body is so small that the connection can be kept without reading the body."""
-        return self._phase == "answer" or (self._phase == "body" and self._left is not None and self._left <= SMALL_REST)
+        """Return whether the rest of the body is, or may be, so small that the connection can be kept."""
+        return self._phase == "answer" or (self._phase == "body" and (self._left is None or self._left <= SMALL_REST))
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or drop the rest of this one."""
@@ -333,6 +345,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase == "answer":
             self._next_request()
         elif self.cycle.keep_alive and self.keeps_rest():
+            self._body_goal = SMALL_REST
             self._set_deadline(min(self._bounds.linger_timeout, self._bounds.body_timeout or self._bounds.linger_timeout))
             self.flow.resume_reading()
         else:
@@ -432,7 +445,7 @@ class DirectResponse:
             data.append(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
         if last and self._chunked:
             data.append(b"0\r\n\r\n")
-        self._protocol.transport.write(b"".join(data))
+        self._protocol.write(b"".join(data))
         if last:
             self._end()
 

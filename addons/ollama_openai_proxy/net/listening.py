@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
+MOST_UNSENT = 1 << 17
+"""Bytes that the system keeps for a client that does not read; it would keep megabytes, and hide how fast the client reads."""
+
+
 def open_sockets(settings: Settings) -> list[socket.socket]:
     """Bind a socket to each address of PROXY_HOST. Clients that connect wait until the sockets are listened on.
 
@@ -39,6 +43,8 @@ def _bound(family: int, address: tuple[str | int, ...] | tuple[int, bytes]) -> s
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
         bound.bind(address)
         # On Linux two sockets may be bound to one address as long as neither listens.
         bound.listen(1)
