@@ -94,7 +94,8 @@ def _run(settings: Settings) -> int:
 async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     """Serve on sockets that are bound, until SIGINT or SIGTERM; a second signal ends running responses."""
     from .asgi import Application
-    from .net.server import Bounds, Server
+    from .net.bounds import Bounds
+    from .net.server import Server
 
     application = Application(settings)
     server = Server(application, Bounds.of(settings))

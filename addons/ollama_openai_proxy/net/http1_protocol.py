@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from .bounds import Bounds
     from .messages import Reply
-    from .server import Server
 
 type Phase = Literal["idle", "head", "body", "answer", "failed", "linger"]
 
@@ -65,6 +65,24 @@ class Refused(Exception):
         self.message = message
 
 
+class Owner(Protocol):
+    """The server to which connections belong.
+
+    Attributes:
+        bounds: of each connection, and of their number.
+        farewell: what clients are told whose requests have not arrived when the server ends.
+    """
+
+    bounds: Bounds
+    farewell: str
+
+    def waits(self, connection: BoundedProtocol) -> None:
+        """Note that a connection can be closed when there are too many. A new connection may be one too many."""
+
+    def waits_no_more(self, connection: BoundedProtocol) -> None:
+        """Note that a connection is needed, or gone."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of a client.
 
@@ -73,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         arguments: of uvicorn's class.
     """
 
-    def __init__(self, server: Server, **arguments: Any) -> None:
+    def __init__(self, server: Owner, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._server = server
         self._bounds = server.bounds
@@ -440,6 +458,8 @@ class DirectResponse:
         """
         if self._cycle.disconnected or self._cycle.response_complete:
             return
+        if self._cycle.scope["method"] == "HEAD":
+            part = b""
         data = [] if head is None else [self._head(head)]
         if part:
             data.append(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.asgi import serve_request
 from ollama_openai_proxy.errors import ApiError
+from ollama_openai_proxy.net.bounds import Bounds
 from ollama_openai_proxy.net.http1_protocol import SMALL_REST, BoundedProtocol
 from ollama_openai_proxy.net.messages import Reply, Request
-from ollama_openai_proxy.net.server import Bounds, Server
+from ollama_openai_proxy.net.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
