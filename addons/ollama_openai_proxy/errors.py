@@ -54,3 +54,12 @@ class BackendError(ApiError):
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, *, kind: str = "") -> None:
         super().__init__(status, message, headers, kind=kind or ("backend_timeout" if status == 504 else "backend_failed"))
+
+
+def describe(error: BaseException) -> str:
+    """Names the kind and place of an error for the log, without its message, which may quote the request's body."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    at = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{at}"

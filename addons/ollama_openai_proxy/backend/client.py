@@ -1,4 +1,4 @@
-"""One OpenAI-compatible server behind one pooled `AsyncOpenAI`: streams of chunks, embeddings, the list of models."""
+"""One OpenAI-compatible server behind one pooled `AsyncOpenAI`: answers, embeddings, the list of models."""
 
 from __future__ import annotations
 
@@ -6,45 +6,49 @@ import asyncio
 import inspect
 import logging
 import time
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import httpx2
 import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
 from ..errors import BackendError
+from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
-from ..net.messages import REQUEST_ID, within
+from ..net.messages import REQUEST_ID
 from ..net.request_context import current_record
 from ..translate.adaptation import Adaptations
 from ..translate.model_descriptions import read_models
 from ..translate.server_profiles import PROFILES, detect_profile
 from .sdk_errors import Refusal, backend_error
-from .sdk_transport import Transport
-from .sse import SseReader
+from .body_decoding import decoded
+from .sdk_transport import BODY, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from pydantic import SecretStr
 
+    from ..net.answer_driver import AnswerDriver
+    from ..net.body import Body
+    from ..net.forwarding import MakeMachine
     from ..net.messages import Reply, Request, Timeouts
-    from ..net.request_context import Watcher
     from ..translate.model_descriptions import Model
     from ..translate.server_profiles import Profile, ProfileName
-    from .sse import Chunk
 
 type Headers = Mapping[str, str | openai.Omit]
 type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+CHAT = "/chat/completions"
+COMPLETIONS = "/completions"
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
-DRAIN_TIMEOUT = 0.2
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
     *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
@@ -71,6 +75,7 @@ class Backend:
         name: what the models file calls it.
         lists_models: whether it has a list of models; where it has none, any name may be asked for.
         missing: paths that it turned out not to have.
+        timeouts: how long it may take.
     """
 
     def __init__(
@@ -101,25 +106,35 @@ class Backend:
         )
         self._key = key
         self._passthrough = passthrough
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
         self._adaptations: dict[str, Adaptations] = {}
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=connections)
+        self._relay = Relay(base_url, "the back end", timeouts, connections=connections, watched=True)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
         await self._relay.close()
 
-    async def forward(self, request: Request, target: str, body: bytes | None = None) -> Reply:
+    async def forward(
+        self,
+        request: Request,
+        target: str,
+        body: bytes | None = None,
+        *,
+        make_machine: MakeMachine | None = None,
+        keep_alive: float = 0,
+    ) -> Reply:
         """Hand an OpenAI call on as it is, with the proxy's key instead of the client's.
 
         Args:
             request: the call.
             target: path and query below the server's base URL.
             body: instead of the request's.
+            make_machine: see `Relay.send`.
+            keep_alive: see `Relay.send`.
 
         Raises:
             BackendError: the server cannot be reached, or broke off before its reply.
@@ -130,10 +145,9 @@ class Backend:
                 self.name, self._base_url + target, request.body if body is None else body, with_key=self._brings_key()
             )
         coding = [] if body is None else [("Content-Encoding", "")]
-        reply = await self._relay.send(request, target, body, [*self._replaced_headers(), *coding])
+        replaced = [*self._replaced_headers(), *coding]
+        reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
         _note_id(reply.headers)
-        if watcher is not None:
-            reply = _watched(reply, watcher)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -145,7 +159,7 @@ class Backend:
         """
         try:
             with self.errors():
-                async with asyncio.timeout(self._timeouts.begin):
+                async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
                 listing = _listing(from_json(reply.http_response.content))
         except BackendError as error:
@@ -158,13 +172,32 @@ class Backend:
             self.profile = detect_profile(self._base_url, listing)
         return read_models(listing, time.time(), self.name)
 
-    def chat(self, parameters: Parameters) -> ChunkStream:
-        """A streamed chat completion; the call is made when its chunks are asked for."""
-        return self._stream("/chat/completions", parameters)
+    async def answer(self, path: str, parameters: Parameters, driver: AnswerDriver, *, whole: bool) -> None:
+        """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
-    def complete(self, parameters: Parameters) -> ChunkStream:
-        """A streamed text completion; the call is made when its chunks are asked for."""
-        return self._stream("/completions", parameters)
+        Args:
+            path: `CHAT` or `COMPLETIONS`.
+            parameters: of the call.
+            driver: takes the answer.
+            whole: whether to wait for the end.
+
+        Raises:
+            BackendError: the server cannot be reached, refuses, or failed before that.
+        """
+
+        async def attempt(adapted: Parameters) -> None:
+            with self.errors():
+                await driver.open(lambda: self._stream(path, adapted), whole=whole)
+
+        await self.adapted(parameters, attempt)
+
+    def explain(self, error: Exception) -> BackendError:
+        """The error for the client of what ended the body of a stream."""
+        if isinstance(error, TimeoutError):
+            return BackendError(504, f"the back end at {self._base_url} did not answer in time")
+        if isinstance(error, aiohttp.ClientError):
+            return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
+        return BackendError(502, "the back end sent an answer that cannot be understood")
 
     async def embed(self, parameters: Parameters) -> dict[str, Any]:
         """The reply to an embeddings call.
@@ -176,7 +209,7 @@ class Backend:
 
         async def attempt(adapted: Parameters) -> dict[str, Any]:
             with self.errors():
-                async with asyncio.timeout(self._timeouts.begin):
+                async with asyncio.timeout(self.timeouts.begin):
                     reply = await call(**_arguments(adapted), extra_headers=self._headers())
                 _note_id(reply.headers)
                 body = reply.http_response.json()
@@ -249,98 +282,23 @@ class Backend:
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
         return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
 
-    def _stream(self, path: str, parameters: Parameters) -> ChunkStream:
-        async def call(adapted: Parameters) -> httpx2.Response:
-            # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
-            # which costs more than all of the translation, and here everything was checked.
-            response = await self._client.post(
-                path,
-                cast_to=httpx2.Response,
-                body=adapted,
-                options={"headers": self._headers()},
-                stream=True,
-                stream_cls=openai.AsyncStream[Any],
-            )
-            # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
-            return cast("httpx2.Response", response)
-
-        return ChunkStream(self, call, parameters, self._timeouts)
-
-
-class ChunkStream:
-    """A streamed answer.
-
-    Attributes:
-        complete: whether the server marked the end of the stream, by `[DONE]` or by HTTP's framing. Where it did not, a cut
-            connection looks like an end.
-    """
-
-    def __init__(
-        self,
-        backend: Backend,
-        call: Callable[[Parameters], Awaitable[httpx2.Response]],
-        parameters: Parameters,
-        timeouts: Timeouts,
-    ) -> None:
-        self.complete = False
-        self._timeouts = timeouts
-        self._backend = backend
-        self._call = call
-        self._parameters = parameters
-
-    async def batches(self) -> AsyncGenerator[list[Chunk], None]:
-        """Make the call and yield its chunks, those of one network read together.
-
-        The SDK's own stream makes typed objects of each chunk, which costs ten times as much; so it gives the bytes, and
-        they are read here. Closing the generator, or cancelling what awaits it, frees the server at once.
-
-        Raises:
-            BackendError: the server cannot be reached, refuses, or breaks off.
-        """
-
-        async def open_stream(adapted: Parameters) -> tuple[AsyncGenerator[list[Chunk], None], list[Chunk] | None]:
-            reads = self._read(adapted)
-            with self._backend.errors():
-                return reads, await within(self._timeouts.begin, anext(reads, None))
-
-        reads, chunks = await self._backend.adapted(self._parameters, open_stream)
-        async with aclosing(reads):
-            with self._backend.errors():
-                while chunks is not None:
-                    yield chunks
-                    chunks = await within(self._timeouts.idle, anext(reads, None))
-
-    async def _read(self, parameters: Parameters) -> AsyncGenerator[list[Chunk], None]:
-        with self._backend.errors():
-            response = await self._call(parameters)
-            async with aclosing(response):
-                _note_id(response.headers)
-                if "json" in response.headers.get("content-type", ""):
-                    # It does not stream: the answer is one chunk.
-                    yield [_object(await response.aread())]
-                    self.complete = True
-                    return
-                reader = SseReader()
-                begun = False
-                reads = response.aiter_bytes()
-                watcher = current_record().watcher
-                async for data in reads:
-                    if watcher is not None:
-                        watcher.received(response.status_code, data)
-                    if chunks := reader.feed(data):
-                        begun = True
-                        yield chunks
-                    if reader.done:
-                        await _drain(reads)
-                    if reader.done or reader.broken:
-                        break
-                else:
-                    if chunks := reader.finish():
-                        begun = True
-                        yield chunks
-                if reader.broken or not (begun or reader.done):
-                    raise ValueError("no stream of chunks")
-                self.complete = reader.done or _framed(response)
+    async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
+        # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
+        # which costs more than all of the translation, and here everything was checked.
+        answer = await self._client.post(
+            path,
+            cast_to=httpx2.Response,
+            body=parameters,
+            options={"headers": {"Accept-Encoding": "identity", **self._headers()}},
+            stream=True,
+            stream_cls=openai.AsyncStream[Any],
+        )
+        # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
+        response = cast("httpx2.Response", answer)
+        _note_id(response.headers)
+        body: Body = decoded(response.extensions[BODY], response.headers.get("content-encoding", ""))
+        framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+        return ServerAnswer(response.status_code, body, framed)
 
 
 def _note_id(headers: Mapping[str, str]) -> None:
@@ -349,43 +307,9 @@ def _note_id(headers: Mapping[str, str]) -> None:
         current_record().backend_ids.append(own)
 
 
-def _watched(reply: Reply, watcher: Watcher) -> Reply:
-    if isinstance(reply.body, bytes):
-        watcher.received(reply.status, reply.body)
-        return reply
-    return replace(reply, body=_watched_parts(reply.status, reply.body, watcher))
-
-
-async def _watched_parts(status: int, parts: AsyncGenerator[bytes, None], watcher: Watcher) -> AsyncGenerator[bytes, None]:
-    async with aclosing(parts):
-        async for part in parts:
-            watcher.received(status, part)
-            yield part
-
-
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
-
-
-async def _drain(reads: AsyncIterator[bytes]) -> None:
-    """Read on to the end of the body, without which the connection could not be used again; but do not wait for it long."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_TIMEOUT):
-            async for _ in reads:
-                pass
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    value = from_json(data)
-    if not isinstance(value, dict):
-        raise ValueError("no object")  # noqa: TRY004  # one error for all that is wrong with it
-    return value
-
-
-def _framed(response: httpx2.Response) -> bool:
-    headers = response.headers
-    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _listing(answer: Any) -> list[dict[str, Any]]:

@@ -20,12 +20,13 @@ from mitmproxy.proxy.commands import CloseConnection, SendData
 from mitmproxy.proxy.events import ConnectionClosed, DataReceived
 
 from ..app import is_upload
+from ..errors import describe
 from ..guard.admission import NO_TUNNEL
 from ..net.http1_parser import Head, Malformed, RequestReader
 from ..net.messages import STILL_TO_COME, Reply, Request
 from .client_timeouts import error_response
 from .flow_messages import comes_in_chunks, keeps_connection, reply_fields
-from .response_delivery import Answering, End, Output, describe
+from .response_delivery import Answering, End, Output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterator
