@@ -135,12 +135,13 @@ class AnswerReader:
             input_tokens=self.prompt_tokens(prompt_estimate),
             output_tokens=self.completion_tokens,
             cached_tokens=self._detail("prompt_tokens_details", "cached_tokens"),
-            reasoning_tokens=self._detail("completion_tokens_details", "reasoning_tokens"),
+            reasoning_tokens=self._detail("completion_tokens_details", "reasoning_tokens") or 0,
         )
 
-    def _detail(self, details: str, name: str) -> int:
+    def _detail(self, details: str, name: str) -> int | None:
         found = self._usage.get(details)
-        return _whole(found.get(name)) if isinstance(found, dict) else 0
+        value = found.get(name) if isinstance(found, dict) else None
+        return _whole(value) if isinstance(value, int | float) else None
 
     def _delta(self, content: str, thinking: str, logprobs: list[dict[str, Any]]) -> Delta | None:
         if not (content or thinking or logprobs):

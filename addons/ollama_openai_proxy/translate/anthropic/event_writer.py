@@ -86,7 +86,7 @@ class MessageWriter:
         called = any(block["type"] == "tool_use" for block in self._blocks)
         # An answer that was cut, perhaps within a call, is not one to act on. And not every server says that it calls a tool.
         self._stop_reason = _STOP_REASONS.get(finish_reason) or ("tool_use" if called else "end_turn")
-        self._usage = _usage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        self._usage = _usage(usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0)
         if usage.reasoning_tokens:
             self._usage["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
         change = {"stop_reason": self._stop_reason, "stop_sequence": None}
