@@ -5,13 +5,13 @@ A call goes on as it is but for the name of its model, which is one that `/api/t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import ModelNotFound
 from ...net.messages import Reply
 from ...schemas.ollama.frames import encode_json
 from ...translate.model_descriptions import openai_entry
-from ...translate.ollama.request import default_parameters
+from ...translate.ollama.request import completion_defaults, default_parameters
 from ..error_shapes import surface_of
 from ..stream_errors import explained
 from .content_encoding import plain_content
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PREFIX = "/v1"
 MODELS = "/v1/models"
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
 TRANSLATED = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
 """Calls that chat completions can stand in for."""
 
@@ -105,7 +106,11 @@ class OpenAIServer:
         if model is None:
             raise ModelNotFound(f"model '{body.model}' not found")
         backend = self._catalogue.backend_of(model)
-        changed = default_parameters(body.data, model, backend.profile) if body.data and request.path == CHAT else {}
+        changed: dict[str, Any] = {}
+        if body.data and request.path == CHAT:
+            changed = default_parameters(body.data, model, backend.profile)
+        elif body.data and request.path == COMPLETIONS:
+            changed = completion_defaults(body.data, model, backend.profile)
         sent = body.naming(model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
