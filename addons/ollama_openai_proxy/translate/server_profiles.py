@@ -87,6 +87,8 @@ class Profile:
         reasoning_back: whether a model's reasoning must come back with its tool calls, as `reasoning_content`; where it must
             not, some servers refuse it.
         dimensions: the parameter of an embeddings call for the length of the vectors.
+        most_inputs: how many texts an embeddings call may have; None is not known.
+        truncation: the parameters with which the server itself cuts texts to embed that are too long.
     """
 
     name: ProfileName
@@ -100,6 +102,8 @@ class Profile:
     short_call_ids: bool = False
     reasoning_back: bool = False
     dimensions: str = "dimensions"
+    most_inputs: int | None = None
+    truncation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def token_limit(self) -> str:
