@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from contextlib import contextmanager
@@ -22,22 +21,26 @@ from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.messages import REQUEST_ID
 from ..net.request_context import current_record
-from ..translate.adaptation import Adaptations
+from ..translate.adaptation.changes import CutInputs
+from ..translate.adaptation.format_changes import ChunkUnwrapper
+from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models
+from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.server_profiles import PROFILES, detect_profile
-from .sdk_errors import Refusal, backend_error
 from .body_decoding import decoded
+from .sdk_errors import ContextTooLong, Refusal, backend_error
 from .sdk_transport import BODY, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
-    from ..net.answer_driver import AnswerDriver
+    from ..net.answer_driver import AnswerDriver, Machine
     from ..net.body import Body
     from ..net.forwarding import MakeMachine
     from ..net.messages import Reply, Request, Timeouts
+    from ..translate.adaptation.changes import Call, Change
     from ..translate.model_descriptions import Model
     from ..translate.server_profiles import Profile, ProfileName
 
@@ -56,8 +59,6 @@ NOT_FORWARDED = (
 """Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
-MOST_ATTEMPTS = 6
-"""How often a call is made again without a parameter that was refused; each refusal names another one."""
 
 
 class Backend:
@@ -70,11 +71,13 @@ class Backend:
         profile: its kind; None finds out.
         timeouts: how long it may take.
         passthrough: whether the key that a client brings takes the place of the proxy's own.
+        adapt: whether to learn from refusals, and to make a refused call again in another way.
 
     Attributes:
         name: what the models file calls it.
         lists_models: whether it has a list of models; where it has none, any name may be asked for.
-        missing: paths that it turned out not to have.
+        missing: paths that it turned out not to have; each is tried again after an hour.
+        learned: what its refusals have taught of each model.
         timeouts: how long it may take.
     """
 
@@ -87,13 +90,15 @@ class Backend:
         timeouts: Timeouts,
         *,
         passthrough: bool = False,
+        adapt: bool = True,
     ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
             logging.getLogger(chatty).setLevel(logging.WARNING)
         self.name = name
         self.lists_models = True
-        self.missing: set[str] = set()
+        self.missing = Missing(time.monotonic)
+        self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
         connections = Connections(base_url, environment=True)
         self._client = openai.AsyncOpenAI(
@@ -109,7 +114,6 @@ class Backend:
         self.timeouts = timeouts
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
-        self._adaptations: dict[str, Adaptations] = {}
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
         self._relay = Relay(base_url, "the back end", timeouts, connections=connections, watched=True)
 
@@ -172,22 +176,25 @@ class Backend:
             self.profile = detect_profile(self._base_url, listing)
         return read_models(listing, time.time(), self.name)
 
-    async def answer(self, path: str, parameters: Parameters, driver: AnswerDriver, *, whole: bool) -> None:
+    async def answer(
+        self, path: str, parameters: Parameters, driver: AnswerDriver, make_machine: Callable[[Call], Machine], *, whole: bool
+    ) -> None:
         """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
         Args:
             path: `CHAT` or `COMPLETIONS`.
             parameters: of the call.
             driver: takes the answer.
+            make_machine: makes a machine for each attempt.
             whole: whether to wait for the end.
 
         Raises:
             BackendError: the server cannot be reached, refuses, or failed before that.
         """
 
-        async def attempt(adapted: Parameters) -> None:
+        async def attempt(call: Call) -> None:
             with self.errors():
-                await driver.open(lambda: self._stream(path, adapted), whole=whole)
+                await driver.open(lambda: self._stream(path, call.parameters), make_machine(call), whole=whole)
 
         await self.adapted(parameters, attempt)
 
@@ -199,53 +206,75 @@ class Backend:
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
 
-    async def embed(self, parameters: Parameters) -> dict[str, Any]:
-        """The reply to an embeddings call.
+    async def embed(self, parameters: Parameters, *, truncate: bool = True) -> dict[str, Any]:
+        """The reply to one embeddings call; `truncate` says whether texts that are too long may be cut.
 
         Raises:
+            ContextTooLong: a text is longer than the model's context.
             BackendError: the server cannot be reached or refuses.
         """
-        call = self._client.embeddings.with_raw_response.create
 
-        async def attempt(adapted: Parameters) -> dict[str, Any]:
+        async def attempt(call: Call) -> dict[str, Any]:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
-                    reply = await call(**_arguments(adapted), extra_headers=self._headers())
-                _note_id(reply.headers)
-                body = reply.http_response.json()
+                    # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
+                    response = await self._client.post(
+                        "/embeddings", cast_to=httpx2.Response, body=call.parameters, options={"headers": self._headers()}
+                    )
+                _note_id(response.headers)
+                body = from_json(response.content)
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
+            if call.parameters.get("encoding_format") == "base64" and is_without_vectors(body):
+                raise Refusal(400, "base64 is not supported: the back end sent no vectors", {}, None)
             return body
 
-        return await self.adapted(parameters, attempt)
+        return await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
 
-    async def adapted[T](self, parameters: Parameters, attempt: Callable[[Parameters], Awaitable[T]]) -> T:
-        """Make a call, and make it again without what the server refuses of it; what it refuses is remembered.
+    async def adapted[T](
+        self, parameters: Parameters, attempt: Callable[[Call], Awaitable[T]], *, excluding: tuple[type[Change], ...] = ()
+    ) -> T:
+        """Make a call, and make it again in the way that the server's refusal asks for; what it refuses is remembered.
+
+        Args:
+            parameters: the call as it is made where nothing is known.
+            attempt: makes the call once.
+            excluding: the changes that may not be made.
 
         Raises:
+            ContextTooLong: the prompt alone is longer than the model's context.
             BackendError: the server cannot be reached, or refuses the call as such.
         """
-        model = parameters["model"]
-        adaptations = self._adaptations.get(model) or Adaptations()
-        watcher = current_record().watcher
-        for _ in range(MOST_ATTEMPTS - 1):
-            sent = adaptations.apply(parameters)
-            if watcher is not None:
-                watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
+        attempts = self.learned.attempts(parameters, excluding)
+        record = current_record()
+        while True:
+            if record.watcher is not None:
+                record.watcher.sent(self.name, self._base_url, attempts.call.parameters, with_key=self._brings_key())
             try:
-                return await attempt(sent)
+                result = await attempt(attempts.call)
             except Refusal as refusal:
-                if watcher is not None:
-                    watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
-                if not adaptations.learn(sent, refusal.status, refusal.message, refusal.param):
+                if record.watcher is not None:
+                    record.watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
+                lesson = attempts.learn(refusal.status, refusal.message, refusal.param)
+                self._tell(parameters, lesson.changes)
+                if not lesson.again:
+                    if lesson.too_long is not None:
+                        raise ContextTooLong(refusal, lesson.too_long) from refusal
                     raise
-                current_record().retries += 1
-                logger.info("back end %s refuses part of a call to %s; it is left out from now on", self.name, model)
-                self._adaptations[model] = adaptations
-        sent = adaptations.apply(parameters)
-        if watcher is not None:
-            watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
-        return await attempt(sent)
+            else:
+                attempts.confirm()
+                return result
+
+    def _tell(self, parameters: Parameters, changes: Sequence[Change]) -> None:
+        """Say in the log, in the user interface and in the metrics what was learned from a refusal."""
+        record = current_record()
+        for change in changes:
+            logger.info("back end %s, model %s: from now on %s", self.name, parameters["model"], change.describe())
+            if record.watcher is not None:
+                record.watcher.note(f"asked again: {change.describe()}")
+        for kind in {change.kind for change in changes}:
+            record.extra_calls.append(kind)
+        record.retries += bool(changes)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -324,13 +353,3 @@ def _listing(answer: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
     return [entry for entry in entries if isinstance(entry, dict)]
-
-
-_EMBEDDING = frozenset(inspect.signature(openai.resources.AsyncEmbeddings.create).parameters)
-
-
-def _arguments(parameters: Parameters) -> Parameters:
-    """The parameters of an embeddings call as the SDK takes them: what it does not know goes beside what it knows."""
-    named = {name: value for name, value in parameters.items() if name in _EMBEDDING}
-    further = {name: value for name, value in parameters.items() if name not in _EMBEDDING}
-    return named | {"extra_body": further} if further else named

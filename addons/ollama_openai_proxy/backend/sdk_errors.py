@@ -14,6 +14,8 @@ from ..translate.error_text import error_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..translate.adaptation.rules import TooLong
+
 _KEPT_HEADERS = ("retry-after",)
 
 
@@ -27,6 +29,20 @@ class Refusal(BackendError):
     def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None) -> None:
         super().__init__(status, message, headers, kind="backend_refused")
         self.param = param
+
+
+class ContextTooLong(Refusal):
+    """The prompt alone is longer than the model's context, so that only a shorter conversation can be answered.
+
+    Attributes:
+        limit: tokens that the model takes; 0 where the server does not say.
+        prompt_tokens: tokens that the prompt has; 0 where the server does not say.
+    """
+
+    def __init__(self, refusal: Refusal, length: TooLong) -> None:
+        super().__init__(refusal.status, refusal.message, refusal.headers, refusal.param)
+        self.limit = length.limit
+        self.prompt_tokens = length.prompt_tokens
 
 
 def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -> BackendError:

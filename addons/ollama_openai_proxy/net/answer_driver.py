@@ -87,7 +87,7 @@ class AnswerDriver(Body):
     """One answer on its way. For the server's body the driver is a sink, for the client's connection a body.
 
     Args:
-        make_machine: makes the machine; called again for each further attempt to get an answer.
+        machine: of the answer, or of what a client is told before an answer is there.
         timeouts: how long the server may take.
         explain: makes an error for the client of the error that ended the server's body, or of a `TimeoutError`.
         keep_alive: seconds of silence after which `Machine.keep_alive` fills it; 0 is never.
@@ -97,7 +97,7 @@ class AnswerDriver(Body):
 
     def __init__(
         self,
-        make_machine: Callable[[], Machine],
+        machine: Machine,
         timeouts: Timeouts,
         explain: Callable[[Exception], ApiError],
         *,
@@ -108,8 +108,7 @@ class AnswerDriver(Body):
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._record = current_record()
-        self._make_machine = make_machine
-        self._machine = make_machine()
+        self._machine = self._refusal = machine
         self._timeouts = timeouts
         self._explain = explain
         self._keep_alive = keep_alive
@@ -126,22 +125,22 @@ class AnswerDriver(Body):
 
     # -- Opening -----------------------------------------------------------------------------------------------------------
 
-    async def open(self, call: Callable[[], Awaitable[ServerAnswer]], *, whole: bool = False) -> None:
-        """Make the call, and return as soon as there is something to tell the client.
+    async def open(self, call: Callable[[], Awaitable[ServerAnswer]], machine: Machine, *, whole: bool = False) -> None:
+        """Make a call, and return as soon as there is something to tell the client.
 
-        After an error, a further attempt may be made.
+        After an error, a further attempt may be made, with a machine of its own and the writer of the first.
 
         Args:
             call: makes the call.
+            machine: makes the client's answer of the server's.
             whole: whether to return only when the answer is complete.
 
         Raises:
             ApiError: the answer failed before there was something to tell, so that the client can be told with a status.
             TimeoutError: the server took too long.
         """
-        if self._answered:
-            self._machine = self._make_machine()
-            self._answered = self._over = False
+        self._machine = machine
+        self._answered = self._over = False
         self._held.limit = None if whole else HIGH_WATER
         try:
             async with asyncio.timeout(self._timeouts.begin) as limit:
@@ -178,8 +177,7 @@ class AnswerDriver(Body):
 
     def refuse(self, error: ApiError) -> bytes:
         """What tells an error of `open` to a client that was kept waiting with `fill`."""
-        machine = self._make_machine() if self._machine.ended else self._machine
-        return machine.fail(error)
+        return self._refusal.fail(error)
 
     # -- The server's side -------------------------------------------------------------------------------------------------
 

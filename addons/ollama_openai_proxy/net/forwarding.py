@@ -150,7 +150,7 @@ class Relay:
             return Reply(response.status, headers, length=length)
         machine = RawMachine() if make_machine is None or length is not None else make_machine(headers)
         watcher = current_record().watcher if self._watched else None
-        driver = AnswerDriver(lambda: machine, self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
+        driver = AnswerDriver(machine, self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
         driver.read_from(ServerAnswer(response.status, ServerBody(response), framed))
         if length is None or length > WHOLE:
             return Reply(response.status, headers, driver, length)

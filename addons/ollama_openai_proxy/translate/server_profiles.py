@@ -90,6 +90,8 @@ class Profile:
         continued_by: how a call says that its last message, the assistant's, is to be continued: a field of that message, or
             vLLM's parameter `continue_final_message`; "" where the server knows no way, or continues by itself.
         highest_temperature: the highest `temperature` that it takes.
+        most_inputs: how many texts an embeddings call may have; None is not known.
+        truncation: the parameters with which the server itself cuts texts to embed that are too long.
     """
 
     name: ProfileName
@@ -105,6 +107,8 @@ class Profile:
     dimensions: str = "dimensions"
     continued_by: Literal["", "prefix", "partial", "continue_final_message"] = ""
     highest_temperature: float = 2.0
+    most_inputs: int | None = None
+    truncation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def token_limit(self) -> str:

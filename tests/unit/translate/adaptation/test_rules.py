@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.translate.adaptation import Adaptations
+from ollama_openai_proxy.translate.adaptation.learned import Attempts, Learned
 from ollama_openai_proxy.translate.error_text import error_text
 
 JSON = {"type": "json_object"}
@@ -38,13 +38,17 @@ FULL: dict[str, Any] = CALL | {
 }
 
 
+def then_sent(text: str, param: str | None = None, sent: dict[str, Any] = FULL, status: int = 400) -> dict[str, Any]:
+    """What is sent after a refusal."""
+    attempts = Attempts(Learned(lambda: 0.0), sent)
+    again = attempts.learn(status, text, param).again
+    assert again == (attempts.call.parameters != sent)
+    return attempts.call.parameters
+
+
 def refused(text: str, param: str | None = None, sent: dict[str, Any] = FULL, status: int = 400) -> dict[str, Any]:
     """What is left out of the next call, and what is put in."""
-    adaptations = Adaptations()
-    learnt = adaptations.learn(sent, status, text, param)
-    then = adaptations.apply(sent)
-    assert learnt == (then != sent)
-    assert adaptations.apply(then) == then
+    then = then_sent(text, param, sent, status)
     names = sent.keys() | then.keys()
     return {name: then.get(name) for name in names if sent.get(name) != then.get(name)}
 
