@@ -260,13 +260,15 @@ class Settings(BaseSettings):
         example="methods.toml",
         see="[The map, and examples](fix-mode.md#changing-the-map).",
     )
-    heartbeat_seconds: Seconds = setting(
-        0,
-        "After this many seconds without a first frame, a streamed chat or generate call gets empty frames, so that a proxy "
-        "in between does not give up; 0 is never. Behind Runpod's proxy, which waits for 100 seconds, use 20.",
+    heartbeat_seconds: Seconds | None = setting(
+        None,
+        "After this many seconds of silence, also before its first piece, a streamed answer gets a sign of life that says "
+        "nothing, so that clients and proxies in between do not give up; 0 is never. Behind Runpod's proxy, which waits for "
+        "100 seconds, use 20.",
         group=Group.REPAIR,
         must_be="a number of seconds, or 0 for never",
         example="20",
+        default_text="`10` for `/v1/messages` and `/v1/responses`; elsewhere `15`, and never before the first piece",
         see="[What clients see](fix-mode.md#heartbeat).",
     )
 

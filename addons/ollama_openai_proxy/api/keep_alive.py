@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..net.answer_driver import Machine
     from ..net.body import Sink
+    from ..translate.answer_machine import Writer
 
 OK = 200
 AGENT_PATHS = frozenset({"/v1/messages", "/v1/responses"})
@@ -60,12 +61,12 @@ class Filler(Protocol):
         """What tells an error after `fill`."""
 
 
-class PassedFiller:
-    """The filler for an answer that passes as the server sends it."""
+class WriterFiller:
+    """The filler of a writer, or of a machine."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.fill = machine.keep_alive
-        self.refuse = machine.fail
+    def __init__(self, writer: Writer | Machine) -> None:
+        self.fill = writer.keep_alive
+        self.refuse = writer.fail
 
 
 class Waiting:

@@ -22,7 +22,6 @@ from ..net.forwarding import Relay
 from ..net.messages import REQUEST_ID
 from ..net.request_context import current_record
 from ..translate.adaptation.changes import CutInputs
-from ..translate.adaptation.format_changes import ChunkUnwrapper
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors

@@ -127,8 +127,8 @@ class Answering:
             with suppress(Killed):
                 if isinstance(reply.body, bytes):
                     await self._emit(number, (reply, reply.body, End.WHOLE))
-                elif error := await self._stream(number, reply, reply.body):
-                    logger.error("%s %s broke off: %s", request.method, request.path, describe(error))
+                elif (broken := await self._stream(number, reply, reply.body)) is not None:
+                    logger.error("%s %s broke off: %s", request.method, request.path, describe(broken))
         finally:
             self._tasks.pop(number, None)
             if isinstance(request.parts, Upload):
@@ -147,11 +147,9 @@ class Answering:
 
     def _is_full(self) -> bool:
         transport = self._handler.transports.get(self._handler.client)
-        return (
-            transport is not None
-            and transport.writer is not None
-            and transport.writer.transport.get_write_buffer_size() > HIGH_WATER
-        )
+        # mitmproxy has writers of its own kind for UDP only.
+        writer = transport.writer if transport is not None else None
+        return isinstance(writer, asyncio.StreamWriter) and writer.transport.get_write_buffer_size() > HIGH_WATER
 
     async def room(self) -> None:
         """Wait until the client's socket takes more; it alone, since what the client still sends may be waiting for us."""
@@ -238,7 +236,7 @@ class _Delivery:
                 self._queue.clear()
                 await self._emit(pieces)
                 await self._room()
-        except Exception as error:  # noqa: BLE001  # told below
+        except Exception as error:  # told below
             self._failed(error)
             return
         self._catching_up = None

@@ -191,7 +191,7 @@ class AnswerDriver(Body):
         machine = self._machine
         try:
             out = machine.feed(part)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client must not wait for ever
+        except Exception as error:  # whatever it is, the client must not wait for ever
             out = self._crash(error)
         if self._opening is not None:
             self._look(self._opening)
@@ -217,7 +217,7 @@ class AnswerDriver(Body):
                     out = self._machine.finish(framed=self._server is not None and self._server.framed)
                 else:
                     out = self._machine.fail(self._explain(error))
-            except Exception as crash:  # noqa: BLE001  # see `write`
+            except Exception as crash:  # see `write`
                 out = self._crash(crash)
             if out:
                 self._tell(out)

@@ -35,7 +35,7 @@ class Sink(Protocol):
         """Take a part, which is not empty."""
 
     def end(self, error: Exception | None) -> None:
-        """Take note of the end; `error` is why the body is not complete, so that the client must not take the body for whole."""
+        """Take note of the end; `error` is why the body is not complete, which the client must not take for whole then."""
 
 
 class Body(ABC):

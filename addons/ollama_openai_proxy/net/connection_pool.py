@@ -39,7 +39,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = functools.partial(PushingProtocol, loop=self._loop)
+        self._factory = functools.partial(PushingProtocol, loop=self._loop)  # type: ignore[assignment]  # a subclass
 
 
 class Connections:

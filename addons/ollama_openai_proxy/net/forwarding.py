@@ -43,8 +43,8 @@ RETRY_DELAY = 0.25
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
 
-type MakeMachine = Callable[[Mapping[str, str]], Machine]
-"""Chooses the machine for a streamed body by the headers of its response."""
+type MakeMachine = Callable[[Mapping[str, str]], Machine | None]
+"""Chooses the machine for a streamed body by the headers of its response; None for a body that passes untouched."""
 
 
 class Relay:
@@ -100,7 +100,7 @@ class Relay:
             target: path and query below the base URL.
             body: instead of the request's.
             replaced: headers that take the place of the request's; an empty value only takes one away.
-            make_machine: for a body whose length is not known; by default the body passes as it comes.
+            make_machine: chooses the machine for a streamed body; by default the body passes untouched.
             keep_alive: seconds of silence in such a body after which the machine fills it; 0 is never.
 
         Raises:
@@ -148,13 +148,14 @@ class Relay:
         if method == "HEAD" or response.status in (204, 304):
             response.release()
             return Reply(response.status, headers, length=length)
-        machine = RawMachine() if make_machine is None or length is not None else make_machine(headers)
+        whole = length is not None and length <= WHOLE
+        machine = None if whole or make_machine is None else make_machine(headers)
         watcher = current_record().watcher if self._watched else None
-        driver = AnswerDriver(machine, self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
+        driver = AnswerDriver(machine or RawMachine(), self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
         driver.read_from(ServerAnswer(response.status, ServerBody(response), framed))
-        if length is None or length > WHOLE:
-            return Reply(response.status, headers, driver, length)
-        return Reply(response.status, headers, await read_whole(driver))
+        if whole:
+            return Reply(response.status, headers, await read_whole(driver))
+        return Reply(response.status, headers, driver, length if machine is None else None)
 
     def _explain(self, error: Exception) -> ApiError:
         if isinstance(error, TimeoutError):

@@ -88,4 +88,3 @@ class Timeouts(NamedTuple):
 
     begin: float | None
     idle: float | None
-

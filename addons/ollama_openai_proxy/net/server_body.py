@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING
 
-import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from .body import Body
@@ -18,6 +17,8 @@ from .body import Body
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    import aiohttp
 
     from ..errors import ApiError
     from .body import Sink
@@ -69,7 +70,8 @@ class ServerBody(Body):
         # A response that is complete has given its connection back, which may serve another call by now.
         if connection is not None:
             protocol = connection.protocol
-            assert isinstance(protocol, PushingProtocol)
+            if not isinstance(protocol, PushingProtocol):
+                raise TypeError("the connection comes from another pool")
             self._protocol = protocol
             protocol.on_read = self._on_read
         self._context = contextvars.copy_context()
@@ -109,7 +111,7 @@ class ServerBody(Body):
         self._reading = True
         try:
             part = content.read_nowait()
-        except Exception as caught:  # noqa: BLE001  # whatever aiohttp ends a body with
+        except Exception as caught:  # whatever aiohttp ends a body with
             error = caught
         self._reading = False
         if part:

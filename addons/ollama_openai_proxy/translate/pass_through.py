@@ -23,7 +23,8 @@ type ErrorText = Callable[[ApiError], bytes]
 
 COMMENT = b": keep-alive\n"
 _LAST_EVENTS = re.compile(
-    rb'^data: *\[DONE\]|"finish_reason" *: *"|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed)|error)"', re.MULTILINE
+    rb'^data: *\[DONE\]|"finish_reason" *: *"|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed)|error)"',
+    re.MULTILINE,
 )
 
 
@@ -67,18 +68,19 @@ class LineMachine(RawMachine):
     """Passes whole lines, as of NDJSON, so that an error can follow the last one.
 
     Args:
-        error_text: writes an error as the last line.
+        error_text: writes an error as the last line; None for a body that has no place for errors.
         rewrite: changes whole lines, for instance the name of the model.
         filler: a line that fills a silence; empty for none.
     """
 
-    __slots__ = ("_error_text", "_filler", "_rest", "_rewrite")
+    __slots__ = ("_error_text", "_filler", "_rest", "_rewrite", "cut_after_failure")
 
-    cut_after_failure = False
-
-    def __init__(self, error_text: ErrorText, rewrite: Rewrite | None = None, filler: Callable[[], bytes] | None = None) -> None:
+    def __init__(
+        self, error_text: ErrorText | None, rewrite: Rewrite | None = None, filler: Callable[[], bytes] | None = None
+    ) -> None:
         super().__init__()
         self._error_text = error_text
+        self.cut_after_failure = error_text is None
         self._rewrite = rewrite
         self._filler = filler
         self._rest: list[bytes] = []
@@ -112,7 +114,7 @@ class LineMachine(RawMachine):
         """The error as the last line. A line that is not complete is left out, since what follows could not be read."""
         self.ended, self.failure = True, error
         self._rest.clear()
-        return self._error_text(error)
+        return b"" if self._error_text is None else self._error_text(error)
 
     def keep_alive(self) -> bytes:
         """A line that says nothing."""
@@ -136,10 +138,16 @@ class EventMachine(LineMachine):
         cut_after_failure: whether the connection is cut after an event that tells an error.
     """
 
-    __slots__ = ("_at_boundary", "_ended_properly", "_has_end", "_ping", "cut_after_failure")
+    __slots__ = ("_at_boundary", "_ended_properly", "_has_end", "_ping")
 
     def __init__(
-        self, error_text: ErrorText, rewrite: Rewrite | None = None, *, ping: bytes = b"", has_end: bool = False, cut_after_failure: bool = False
+        self,
+        error_text: ErrorText,
+        rewrite: Rewrite | None = None,
+        *,
+        ping: bytes = b"",
+        has_end: bool = False,
+        cut_after_failure: bool = False,
     ) -> None:
         super().__init__(error_text, rewrite)
         self._ping = ping

@@ -1,9 +1,8 @@
-"""A chat whose conversation is shortened where it is longer than the model's context."""
+"""Shortens the conversation of a chat that is longer than the model's context."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendError
@@ -11,12 +10,11 @@ from ...net.request_context import current_record
 from ...translate.truncation import overflow, shorten, told_size
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import Mapping
 
-    from ...backend.client import Backend, ChunkStream
-    from ...backend.sse import Chunk
     from ...translate.model_descriptions import Model
     from ...translate.truncation import ContextSizes
+    from ..completion import Ask
 
 MOST_ATTEMPTS = 4
 """How often a call is made. A refusal that tells the numbers of tokens makes the second one fit."""
@@ -27,56 +25,34 @@ logger = logging.getLogger(__name__)
 
 
 class ShortenedChat:
-    """A stream of chunks, as `Backend.chat` gives it.
-
-    The conversation is shortened beforehand where the size of the context is known, else after the refusal.
+    """Makes a call with a shorter conversation: beforehand where the size of the context is known, else after a refusal.
 
     Args:
-        backend: the server.
-        parameters: of the chat completion.
         model: the model.
         sizes: what is known of the models' contexts.
-
-    Attributes:
-        complete: whether the server marked the end of the stream.
     """
 
-    def __init__(self, backend: Backend, parameters: dict[str, Any], model: Model, sizes: ContextSizes) -> None:
-        self._backend = backend
-        self._parameters = parameters
+    def __init__(self, model: Model, sizes: ContextSizes) -> None:
         self._where = (model.backend, model.target)
         self._known_length = model.known_context_length
         self._sizes = sizes
-        self._stream: ChunkStream | None = None
 
-    @property
-    def complete(self) -> bool:  # noqa: D102
-        return self._stream is not None and self._stream.complete
+    async def attempts(self, parameters: dict[str, Any], ask: Ask) -> None:
+        """Make the call, as often as needed.
 
-    async def batches(self) -> AsyncGenerator[list[Chunk], None]:
-        """Make the call, as often as needed, and yield the chunks of the answer.
+        Args:
+            parameters: of the chat completion.
+            ask: makes the call once.
 
         Raises:
-            BackendError: the server cannot be reached, refuses, or breaks off.
+            BackendError: the server cannot be reached, refuses, or breaks off before its answer has begun.
         """
-        batches, first = await self._open()
-        async with aclosing(batches):
-            if first is not None:
-                yield first
-            async for chunks in batches:
-                yield chunks
-
-    async def _open(self) -> tuple[AsyncGenerator[list[Chunk], None], list[Chunk] | None]:
-        """Make the call; the result is the chunks of an answer that has begun, and the first of them."""
-        parameters = self._parameters
         size = self._sizes.find(*self._where, self._known_length)
         if size is not None and (shorter := shorten(parameters, size)):
             parameters = self._noted(parameters, shorter)
         for _ in range(MOST_ATTEMPTS - 1):
-            self._stream = self._backend.chat(parameters)
-            batches = self._stream.batches()
             try:
-                return batches, await anext(batches, None)
+                await ask(parameters)
             except BackendError as error:
                 refused = overflow(error.message) if error.status in _REFUSED else None
                 if refused is None:
@@ -84,12 +60,13 @@ class ShortenedChat:
                 told = told_size(parameters, refused)
                 if (shorter := shorten(parameters, told)) is None:
                     raise
+            else:
+                return
             if refused.limit:
                 self._sizes.learn(*self._where, told)
             current_record().retries += 1
             parameters = self._noted(parameters, shorter)
-        self._stream = self._backend.chat(parameters)
-        return self._stream.batches(), None
+        await ask(parameters)
 
     def _noted(self, parameters: Mapping[str, Any], shorter: dict[str, Any]) -> dict[str, Any]:
         """Tell whoever watches the call that it was shortened."""
