@@ -7,6 +7,7 @@ the shape of the API that was called. Nothing of what a client brings is logged 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from dataclasses import replace
@@ -31,7 +32,7 @@ from .net.shutdown import Running, goodbye
 from .observe.health import Health
 from .observe.metrics import METRICS
 from .observe.token_counts import read_counts
-from .settings import SettingsError
+from .settings import SettingsError, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,8 @@ COMMAND_LINE = "ollama/"
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
 BLOBS = "/api/blobs/"
+logger = logging.getLogger(__name__)
+
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -103,11 +106,6 @@ class Front:
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether everyone may call."""
-        return not self._gate.needs_key
-
     async def model_names(self) -> list[str]:
         """The names of the models.
 
@@ -130,19 +128,37 @@ class Front:
         await self._server.close()
         await self._gate.close()
 
+    def warn_if_open(self, host: str) -> None:
+        """Log a warning if the proxy is reachable from outside without a key."""
+        if not self._gate.needs_key and not is_loopback(host):
+            logger.warning(
+                "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.", host
+            )
+
+    def mend_head(self, request: Request) -> Request:
+        """Repair what the head of a request alone shows: its path, and its method."""
+        return self._mender.mend_head(request)
+
     def mend(self, request: Request) -> Request:
-        """The request as its client meant it."""
-        return self._mender.mend(request)
+        """Repair a request whose body has arrived, unless it is refused: nothing of its query is parsed then."""
+        request = self._mender.mend_head(request)
+        return request if self._is_refused(request) else self._mender.mend_content(request)
 
     def takes_parts(self, request: Request) -> bool:
-        """Whether a request, of which only the head is there, is answered without waiting for its body.
+        """Return whether a request, of which only the head has arrived, is answered without waiting for its body.
 
-        So is one that is refused, one whose size is not known, and the upload of a blob, which may be larger than memory.
+        This holds for a request that is refused, a request of unknown size, and the upload of a blob, which may be larger than
+        memory.
         """
         return is_upload(request) or not self._gate.knows_size(request) or self._is_refused(request)
 
     async def respond(self, request: Request) -> Reply:
-        """Answer a mended request. Every reply carries the id of its request, which is also in the log."""
+        """Answer a request as it arrived, or as `mend` has repaired it.
+
+        Origin, key, size and rate are checked before the body is read, and before the query is parsed. Every reply carries the
+        id of its request, which is also in the log.
+        """
+        request = self._mender.mend_head(request)
         request_id = request.headers.get("x-request-id", "")
         if not _USABLE_ID.fullmatch(request_id):
             request_id = token_hex(16)
@@ -204,14 +220,14 @@ class Front:
 
     async def _answer(self, request: Request, record: Record) -> Reply:
         record.caller = self._gate.check(request, any_size=is_upload(request))
-        if request.parts is not None and not is_upload(request):
-            request = self._mender.mend(await self._gate.received(request))
-            record.method, record.path = request.method, request.path
         if self._metrics is not None and request.path == METRICS:
             return self._metrics.reply()
+        await self._gate.count(record.caller)
+        if not is_upload(request):
+            request = self._mender.mend_content(await self._gate.received(request))
+            record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
         if lost := self._mender.lost_body(request):
             raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
-        await self._gate.count(record.caller)
         return await self._gate.in_turn(request, self._server.respond)
 
     def _is_refused(self, request: Request) -> bool:

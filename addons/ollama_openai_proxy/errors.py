@@ -84,7 +84,7 @@ class BackendError(ApiError):
 
 
 def describe(error: BaseException) -> str:
-    """Names the kind and place of an error for the log, without its message, which may quote the request's body."""
+    """Return the kind and place of an error, without its message, which may quote the request's body."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

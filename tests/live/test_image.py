@@ -11,6 +11,7 @@ import pytest
 from tests.live.proxy import ROOT
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("sh") is None or shutil.which("awk") is None, reason="the steps are for Linux containers")
 def test_the_image_is_healthy_in_both_modes_and_ends_on_sigterm() -> None:
     command = [sys.executable, "scripts/image_check.py"]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .body import Body
     from .request_context import Watcher
 
+DIRECT = "ollama_openai_proxy"
+"""The ASGI extension in which the console command's server puts its `DirectResponse`."""
 REQUEST_ID = "X-Request-Id"
 """The header with the id of a request, which the client is told, and the server behind the proxy, too."""
 
@@ -29,6 +31,7 @@ class Request:
         parts: the body as it arrives, where the door does not wait for its end. Who reads slowly slows the client.
         peer: the address of whoever sent it.
         arrived_as: the method with which it came, where that was mended before.
+        repaired: whether its body and its query were repaired already.
         authority: the host that an absolute request target names; empty for the usual one.
         watcher: who looks at it.
     """
@@ -42,6 +45,7 @@ class Request:
     peer: str = ""
     arrived_as: str = ""
     authority: str = ""
+    repaired: bool = field(default=False, compare=False)
     watcher: Watcher | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h11
 from h11._readers import ChunkedReader
-from h11._receivebuffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from h11._receivebuffer import ReceiveBuffer
 
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \t]+) (HTTP/1\.[01])")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -124,62 +125,6 @@ class WithoutTrailers(ChunkedReader):
         """The next part, the end, or None where more has to be fed."""
         event = super().__call__(buf)
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-
-class RequestReader:
-    """Reads one request after the other: `feed` it, then ask for the `head`, then for the parts of the `body`."""
-
-    def __init__(self) -> None:
-        self._buffer = ReceiveBuffer()
-        self._left = 0
-        self._chunks: WithoutTrailers | None = None
-
-    def __len__(self) -> int:
-        """Bytes that were fed and not read."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
-        self._buffer += data
-
-    def head(self) -> Head | None:
-        """The head of the next request, once it is there as a whole.
-
-        Raises:
-            Malformed: it is, or it is no HTTP at all.
-        """
-        drop_line_breaks(self._buffer)
-        lines = self._buffer.maybe_extract_lines()
-        if lines is None:
-            return None
-        head = read_head(lines)
-        self._left, self._chunks = head.length or 0, WithoutTrailers() if head.length is None else None
-        return head
-
-    def body(self) -> bytes | None:
-        """The next part of the body; an empty one at its end, and None where more has to be fed.
-
-        Raises:
-            Malformed: its chunks are.
-        """
-        if self._chunks is not None:
-            return self._chunk(self._chunks)
-        if not self._left:
-            return b""
-        part = self._buffer.maybe_extract_at_most(self._left)
-        if part is None:
-            return None
-        self._left -= len(part)
-        return bytes(part)
-
-    def _chunk(self, chunks: WithoutTrailers) -> bytes | None:
-        try:
-            event = chunks(self._buffer)
-        except h11.ProtocolError as error:
-            raise Malformed("malformed chunk") from error
-        if isinstance(event, h11.Data):
-            return bytes(event.data)
-        return None if event is None else b""
 
 
 def drop_line_breaks(buffer: ReceiveBuffer) -> None:
