@@ -10,6 +10,7 @@ The application may write its response through `DirectResponse`, which is in the
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -24,11 +25,11 @@ from .messages import DIRECT
 from .response_head import comes_in_chunks, keeps_connection, reply_fields
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from .body import Body
     from .messages import Reply
     from .server import Server
 
@@ -442,6 +443,21 @@ class DirectResponse:
         if self._protocol.flow.write_paused and not last:
             await self._protocol.flow.drain()
 
+    async def send_body(self, head: Reply, body: Body) -> None:
+        """Write a response whose body comes in parts, each part from the callback that brings it.
+
+        Raises:
+            Exception: why the body is not complete.
+        """
+        delivery = _Delivery(self, head, body)
+        try:
+            body.start(delivery)
+            delivery.send_head()
+            await delivery.ended
+        finally:
+            delivery.stop()
+            body.close()
+
     def abort(self) -> None:
         """Close the connection, so that the client notices that the body is not complete."""
         self._cycle.response_started = self._cycle.response_complete = True
@@ -466,6 +482,55 @@ class DirectResponse:
         self._cycle.response_complete = True
         self._cycle.message_event.set()
         self._protocol.on_response_complete()
+
+
+class _Delivery:
+    """The sink of a response's body."""
+
+    __slots__ = ("_body", "_head", "_resuming", "_response", "ended")
+
+    def __init__(self, response: DirectResponse, head: Reply, body: Body) -> None:
+        self._response = response
+        self._head: Reply | None = head
+        self._body = body
+        self._resuming: asyncio.Task[None] | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def send_head(self) -> None:
+        """Write the head, unless it went with the first part."""
+        if self._head is not None:
+            self.write(b"")
+
+    def write(self, part: bytes) -> None:
+        """Write a part; while the client's socket has no room, pause the body."""
+        head, self._head = self._head, None
+        response = self._response
+        response.write(head, part, last=False)
+        if response.write_paused and self._resuming is None:
+            self._body.pause()
+            self._resuming = asyncio.get_running_loop().create_task(self._resume())
+
+    def end(self, error: Exception | None) -> None:
+        """Write the end."""
+        if error is None:
+            head, self._head = self._head, None
+            self._response.write(head, b"", last=True)
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
+
+    def stop(self) -> None:
+        """Wait for the client no longer."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+
+    async def _resume(self) -> None:
+        await self._response.drain()
+        self._resuming = None
+        self._body.resume()
 
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
