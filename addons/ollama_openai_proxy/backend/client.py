@@ -48,6 +48,10 @@ type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+MOST_NOTED = 100
+"""Unknown words for the end of an answer that are logged."""
+REFUSED = frozenset({"backend_refused", "context_overflow"})
+"""Kinds of errors that tell a refusal, see `server_error`."""
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
@@ -78,6 +82,7 @@ class Backend:
         missing: paths that it turned out not to have; each is tried again after an hour.
         learned: what its refusals have taught of each model.
         timeouts: how long it may take.
+        opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class Backend:
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
+        self.opens_thinking: set[str] = set()
+        self._finish_reasons: set[str] = set()
         self._key = key
         self._passthrough = passthrough
         self.timeouts = timeouts
@@ -192,8 +199,14 @@ class Backend:
         """
 
         async def attempt(call: Call) -> None:
-            with self.errors():
-                await driver.open(lambda: self._stream(path, call.parameters), make_machine(call), whole=whole)
+            try:
+                with self.errors():
+                    await driver.open(lambda: self._stream(path, call.parameters), make_machine(call), whole=whole)
+            except BackendError as error:
+                if error.kind in REFUSED and not isinstance(error, Refusal):
+                    # Some servers refuse within an answer of status 200.
+                    raise Refusal(error.status, error.message, error.headers, error.param, _told(error)) from error
+                raise
 
         await self.adapted(parameters, attempt)
 
@@ -204,6 +217,12 @@ class Backend:
         if isinstance(error, aiohttp.ClientError):
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
+
+    def note_finish_reason(self, word: str) -> None:
+        """Log a word for the end of an answer that is not known, once."""
+        if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
+            self._finish_reasons.add(word)
+            logger.info("back end %s ends answers with the unknown reason %.50r, which counts as done", self.name, word)
 
     async def embed(self, parameters: Parameters, *, truncate: bool = True) -> dict[str, Any]:
         """The reply to one embeddings call; `truncate` says whether texts that are too long may be cut.
@@ -327,6 +346,10 @@ class Backend:
         body: Body = decoded(response.extensions[BODY], response.headers.get("content-encoding", ""))
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         return ServerAnswer(response.status_code, body, framed)
+
+
+def _told(error: BackendError) -> dict[str, Any]:
+    return {"error": {"message": error.message, "type": error.error_type, "param": error.param, "code": error.code}}
 
 
 def _note_id(headers: Mapping[str, str]) -> None:

@@ -93,6 +93,7 @@ class AnswerDriver(Body):
         keep_alive: seconds of silence after which `Machine.keep_alive` fills it; 0 is never.
         watcher: is told of what the server sends.
         began: is called once, when the first content is there.
+        ended: is called when the answer has ended, complete or not.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class AnswerDriver(Body):
         keep_alive: float = 0,
         watcher: Watcher | None = None,
         began: Callable[[], None] | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -114,6 +116,7 @@ class AnswerDriver(Body):
         self._keep_alive = keep_alive
         self._watcher = watcher
         self._began = began
+        self._ended = ended
         self._held = _Held(self)
         self._sink: Sink = self._held
         self._server: ServerAnswer | None = None
@@ -254,6 +257,8 @@ class AnswerDriver(Body):
         self._over = True
         self._free()
         failure, usage = self._machine.failure, self._machine.usage
+        if self._ended is not None:
+            self._ended()
         if usage is not None:
             self._record.prompt_tokens, self._record.completion_tokens = usage.input_tokens, usage.output_tokens
         opening = self._opening

@@ -487,7 +487,7 @@ class DirectResponse:
 class _Delivery:
     """The sink of a response's body."""
 
-    __slots__ = ("_body", "_head", "_resuming", "_response", "ended")
+    __slots__ = ("_body", "_head", "_response", "_resuming", "ended")
 
     def __init__(self, response: DirectResponse, head: Reply, body: Body) -> None:
         self._response = response

@@ -9,16 +9,12 @@ from ...backend.client import CHAT
 from ...net.messages import Reply
 from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.frames import encode_json
-from ...translate.adaptation.format_changes import ChunkUnwrapper
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
-from ...translate.interim_reader import InterimReader
-from ...translate.renamed_calls import RenamingReader
 from ...translate.writers.anthropic_messages import MessageAnswerWriter, MessageStreamWriter
 from ..completion import Completion, complete, require_named
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
-    from ...translate.answer_machine import Reader
     from ...translate.model_descriptions import Model
     from ..keep_alive import Waiting
 
@@ -43,17 +39,23 @@ async def create_message(
     params = parse_messages_request(content, counting=False)
     model = require_named(model)
     estimate = count_tokens(params)
-    original, drop = tool_names(params).original, wanted_thinking(params) is False
-
-    def make_reader(unwrap: bool) -> Reader:
-        reader = RenamingReader(original_tool_name=original, drop_thinking=drop)
-        return InterimReader(reader, estimate, ChunkUnwrapper().feed if unwrap else None)
 
     make_writer = MessageStreamWriter if params.stream else MessageAnswerWriter
     writer = make_writer(params.model, message_id=f"msg_{secrets.token_hex(12)}", input_tokens=estimate)
-    parameters = chat_parameters(params, model, backend.profile)
     return await complete(
-        Completion(backend, CHAT, parameters, make_reader, writer, stream=params.stream, keep_alive=keep_alive), waiting
+        Completion(
+            backend=backend,
+            path=CHAT,
+            parameters=chat_parameters(params, model, backend.profile),
+            model=params.model,
+            writer=writer,
+            stream=params.stream,
+            prompt_tokens=estimate,
+            original_tool_name=tool_names(params).original,
+            drop_thinking=wanted_thinking(params) is False,
+            keep_alive=keep_alive,
+        ),
+        waiting,
     )
 
 

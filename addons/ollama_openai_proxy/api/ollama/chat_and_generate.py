@@ -14,9 +14,6 @@ from ...net.request_context import current_record
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.frames import JSON_TYPE
 from ...schemas.ollama.requests import ChatRequest, GenerateRequest
-from ...translate.adaptation.format_changes import ChunkUnwrapper
-from ...translate.answer_reader import AnswerReader
-from ...translate.interim_reader import InterimReader
 from ...translate.ollama.generate_context import write_context
 from ...translate.ollama.request import (
     chat_parameters,
@@ -26,7 +23,6 @@ from ...translate.ollama.request import (
     generate_parameters,
     tool_names,
 )
-from ...translate.renamed_calls import RenamingReader
 from ...translate.truncation import ContextSizes
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
 from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
@@ -41,10 +37,8 @@ if TYPE_CHECKING:
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
     from ...net.messages import Request
-    from ...translate.answer_machine import Reader
     from ...translate.model_descriptions import Model
     from ...translate.writers.ollama_frames import FrameForm
-    from ..completion import ApiWriter
     from .loaded_models import Residents
 
 MOST_TOP_LOGPROBS = 20
@@ -95,15 +89,15 @@ class Generation:
         if not chat.messages:
             return self._idle(model, ChatForm(chat.model), chat.keep_alive)
         backend = self._catalogue.backend_of(model)
-        parameters = chat_parameters(chat, model, backend.profile)
-        original, estimate = tool_names(chat).original, estimate_tokens(message.content for message in chat.messages)
-
-        def make_reader(unwrap: bool) -> Reader:
-            reader = RenamingReader(original_tool_name=original, drop_thinking=chat.think is False)
-            return InterimReader(reader, estimate, ChunkUnwrapper().feed if unwrap else None)
-
-        writer = ChatStreamWriter(chat.model) if chat.stream else ChatAnswerWriter(chat.model)
-        return await self._complete(chat, model, CHAT, parameters, make_reader, writer)
+        return await self._complete(
+            chat,
+            model,
+            path=CHAT,
+            parameters=chat_parameters(chat, model, backend.profile),
+            writer=ChatStreamWriter(chat.model) if chat.stream else ChatAnswerWriter(chat.model),
+            prompt_tokens=estimate_tokens(message.content for message in chat.messages),
+            original_tool_name=tool_names(chat).original,
+        )
 
     async def _generate(self, generate: GenerateRequest) -> Reply:
         model = await self._models.require(generate.model, nameless="")
@@ -115,40 +109,36 @@ class Generation:
             return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
         profile = self._catalogue.backend_of(model).profile
         raw = bool(generate.raw or generate.suffix)
-        parameters = (completion_parameters if raw else generate_parameters)(generate, model, profile)
-        estimate = estimate_tokens((generate.system, generate.prompt))
-
-        def make_reader(unwrap: bool) -> Reader:
-            reader = AnswerReader(split_thinking=not raw, drop_thinking=not raw and generate.think is False)
-            return InterimReader(reader, estimate, ChunkUnwrapper().feed if unwrap else None)
-
         context = None if generate.raw else _context_of(generate, model)
         make_writer = GenerateStreamWriter if generate.stream else GenerateAnswerWriter
-        path = COMPLETIONS if raw else CHAT
-        return await self._complete(generate, model, path, parameters, make_reader, make_writer(generate.model, context))
+        return await self._complete(
+            generate,
+            model,
+            path=COMPLETIONS if raw else CHAT,
+            parameters=(completion_parameters if raw else generate_parameters)(generate, model, profile),
+            writer=make_writer(generate.model, context),
+            prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
+            raw=raw,
+        )
 
     async def _complete(
-        self,
-        asked: ChatRequest | GenerateRequest,
-        model: Model,
-        path: str,
-        parameters: dict[str, Any],
-        make_reader: Callable[[bool], Reader],
-        writer: ApiWriter,
+        self, asked: ChatRequest | GenerateRequest, model: Model, *, path: str, parameters: dict[str, Any], **more: Any
     ) -> Reply:
         self._note_differences(asked, model)
         shortened = ShortenedChat(model, self._context_sizes) if asked.truncate and path == CHAT else None
         return await complete(
             Completion(
-                self._catalogue.backend_of(model),
-                path,
-                parameters,
-                make_reader,
-                writer,
+                backend=self._catalogue.backend_of(model),
+                path=path,
+                parameters=parameters,
+                model=asked.model,
                 stream=asked.stream,
+                drop_thinking=asked.think is False,
+                content_filter_fails=True,
                 keep_alive=silence_limits("", self._heartbeat).between,
                 attempts=shortened.attempts if shortened else None,
                 began=lambda: self._residents.used(model, asked.keep_alive),
+                **more,
             )
         )
 

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
 from ...schemas.openai_responses import parse_responses_request
-from ...translate.adaptation.format_changes import ChunkUnwrapper
-from ...translate.interim_reader import InterimReader
 from ...translate.openai_responses.request import chat_parameters, tool_names
-from ...translate.renamed_calls import RenamingReader
 from ...translate.writers.openai_responses import ResponseAnswerWriter, ResponseStreamWriter
 from ..completion import Completion, complete, require_named
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
     from ...net.messages import Reply
-    from ...translate.answer_machine import Reader
     from ...translate.model_descriptions import Model
     from ..keep_alive import Waiting
 
@@ -41,16 +37,22 @@ async def create_response(
     """
     params = parse_responses_request(content)
     model = require_named(model)
-    parameters = chat_parameters(params, model, backend.profile)
-    original, drop = tool_names(params).original, params.reasoning.effort == "none"
     estimate = max(len(content) // CHARACTERS_PER_TOKEN, 1)
-
-    def make_reader(unwrap: bool) -> Reader:
-        reader = RenamingReader(original_tool_name=original, drop_thinking=drop)
-        return InterimReader(reader, estimate, ChunkUnwrapper().feed if unwrap else None)
 
     make_writer = ResponseStreamWriter if params.stream else ResponseAnswerWriter
     writer = make_writer(params, response_id=f"resp_{secrets.token_hex(24)}")
     return await complete(
-        Completion(backend, CHAT, parameters, make_reader, writer, stream=params.stream, keep_alive=keep_alive), waiting
+        Completion(
+            backend=backend,
+            path=CHAT,
+            parameters=chat_parameters(params, model, backend.profile),
+            model=params.model,
+            writer=writer,
+            stream=params.stream,
+            prompt_tokens=estimate,
+            original_tool_name=tool_names(params).original,
+            drop_thinking=params.reasoning.effort == "none",
+            keep_alive=keep_alive,
+        ),
+        waiting,
     )
