@@ -17,6 +17,7 @@ from ..net.body import Body, read_whole
 from ..net.messages import Reply
 from ..net.request_context import current_record
 from ..translate.error_text import error_text
+from .paths import MESSAGES, OPENAI_RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ..translate.answer_machine import Writer
 
 OK = 200
-AGENT_PATHS = frozenset({"/v1/messages", "/v1/responses"})
+AGENT_PATHS = frozenset({MESSAGES, OPENAI_RESPONSES})
 """Calls of coding agents, whose APIs have an event for this; Anthropic's own API sends pings before the first piece, too."""
 AGENT_SECONDS = 10.0
 SECONDS = 15.0

@@ -9,7 +9,8 @@ from ..translate.pass_through import EventMachine, LineMachine
 from ..translate.writers.ollama_chat import ChatForm
 from ..translate.writers.ollama_frames import OllamaStreamWriter
 from ..translate.writers.ollama_generate import GenerateForm
-from .error_shapes import error_event, surface_of
+from .error_shapes import error_event
+from .paths import CHAT, GENERATE, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, surface_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 SSE_TYPE = "text/event-stream"
 
-_COMPLETIONS = frozenset({"/v1/chat/completions", "/v1/completions"})
+_COMPLETIONS = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS})
 _PINGS = {
-    "/v1/messages": b'event: ping\ndata: {"type":"ping"}\n\n',
+    MESSAGES: b'event: ping\ndata: {"type":"ping"}\n\n',
     # Codex counts each event as a sign of life, but no comment. The SDK takes any event, but not before `response.created`.
-    "/v1/responses": b'event: keepalive\ndata: {"type":"keepalive"}\n\n',
+    OPENAI_RESPONSES: b'event: keepalive\ndata: {"type":"keepalive"}\n\n',
 }
-_FORMS = {"/api/chat": ChatForm, "/api/generate": GenerateForm}
+_FORMS = {CHAT: ChatForm, GENERATE: GenerateForm}
 
 
 def make_passed_machine(path: str, headers: Mapping[str, str], model: str, rewrite: Rewrite | None = None) -> Machine | None:
@@ -52,7 +53,7 @@ def make_early_machine(path: str, model: str) -> Machine:
     """The machine that keeps the client of a streamed call waiting before the server has answered."""
     if path in _FORMS:
         return LineMachine(_error_line, None, _empty_frame(path, model))
-    return _event_machine(path, b"" if path == "/v1/responses" else _PINGS.get(path, b""), None)
+    return _event_machine(path, b"" if path == OPENAI_RESPONSES else _PINGS.get(path, b""), None)
 
 
 def stream_headers(path: str) -> dict[str, str]:
@@ -62,7 +63,7 @@ def stream_headers(path: str) -> dict[str, str]:
 
 def _event_machine(path: str, ping: bytes, rewrite: Rewrite | None) -> Machine:
     def error_text(error: ApiError) -> bytes:
-        return error_event(surface_of(path), error.status, error.message)
+        return error_event(surface_of(path), error)
 
     completions = path in _COMPLETIONS
     return EventMachine(error_text, rewrite, ping=ping, has_end=completions or path in _PINGS, cut_after_failure=completions)

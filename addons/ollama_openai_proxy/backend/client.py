@@ -15,6 +15,7 @@ import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
@@ -52,8 +53,8 @@ MOST_NOTED = 100
 """Unknown words for the end of an answer that are logged."""
 REFUSED = frozenset({"backend_refused", "context_overflow"})
 """Kinds of errors that tell a refusal, see `server_error`."""
-CHAT = "/chat/completions"
-COMPLETIONS = "/completions"
+CHAT = below_base(OPENAI_CHAT)
+COMPLETIONS = below_base(OPENAI_COMPLETIONS)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),

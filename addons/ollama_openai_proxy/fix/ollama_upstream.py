@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from ..api.keep_alive import WriterFiller, kept_waiting, silence_limits
 from ..api.passed_answers import make_early_machine, make_passed_machine, stream_headers
+from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
 from ..net.body import read_whole
 from ..net.forwarding import Relay
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .request_repair import Mender
 
 # Whether a page may call is decided here, and a loopback-bound Ollama answers 403 to an origin that it does not know.
-_EVENT_STREAMS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"})
 _DECIDED_HERE = (("Origin", ""), ("Access-Control-Request-Method", ""), ("Access-Control-Request-Headers", ""))
 
 
@@ -77,7 +77,7 @@ class FixServer:
         Raises:
             ApiError: it does not.
         """
-        await self._relay.send(Request("GET", "/api/version"), "/api/version")
+        await self._relay.send(Request("GET", VERSION), VERSION)
 
     async def model_names(self) -> list[str]:
         """The names that Ollama lists.
@@ -85,7 +85,7 @@ class FixServer:
         Raises:
             ApiError: it cannot be reached, or answers something else.
         """
-        reply = await self._relay.send(Request("GET", "/api/tags"), "/api/tags")
+        reply = await self._relay.send(Request("GET", TAGS), TAGS)
         try:
             return [model["name"] for model in from_json(await read_whole(reply.body))["models"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -121,4 +121,7 @@ def _model_of(params: Mapping[str, Any]) -> str:
 def _streams(path: str, params: Mapping[str, Any]) -> bool:
     """Whether the answer to a call will be a stream: in Ollama's own API unless the call says otherwise."""
     stream = params.get("stream")
-    return stream is not False if path in ("/api/chat", "/api/generate") else path in _EVENT_STREAMS and stream is True
+    if path in (CHAT, GENERATE):
+        return stream is not False
+    route = find_route(path)
+    return route is not None and route.streams and route.surface != "ollama" and stream is True

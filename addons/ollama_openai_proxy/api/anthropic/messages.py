@@ -11,6 +11,7 @@ from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.frames import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
 from ...translate.writers.anthropic_messages import MessageAnswerWriter, MessageStreamWriter
+from ...translate.writers.carried_state import id_of_call, seal_reasoning
 from ..completion import Completion, complete, require_named
 
 if TYPE_CHECKING:
@@ -39,9 +40,16 @@ async def create_message(
     params = parse_messages_request(content, counting=False)
     model = require_named(model)
     estimate = count_tokens(params)
-
+    drop_thinking = wanted_thinking(params) is False
     make_writer = MessageStreamWriter if params.stream else MessageAnswerWriter
-    writer = make_writer(params.model, message_id=f"msg_{secrets.token_hex(12)}", input_tokens=estimate)
+    writer = make_writer(
+        params.model,
+        message_id=f"msg_{secrets.token_hex(12)}",
+        input_tokens=estimate,
+        call_id=id_of_call,
+        # A client that gets no thinking gives no signature back.
+        signature=None if drop_thinking else seal_reasoning,
+    )
     return await complete(
         Completion(
             backend=backend,
@@ -52,7 +60,7 @@ async def create_message(
             stream=params.stream,
             prompt_tokens=estimate,
             original_tool_name=tool_names(params).original,
-            drop_thinking=wanted_thinking(params) is False,
+            drop_thinking=drop_thinking,
             keep_alive=keep_alive,
         ),
         waiting,

@@ -24,6 +24,7 @@ from ...translate.ollama.request import (
     tool_names,
 )
 from ...translate.truncation import ContextSizes
+from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
 from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
 from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
@@ -94,7 +95,7 @@ class Generation:
             model,
             path=CHAT,
             parameters=chat_parameters(chat, model, backend.profile),
-            writer=ChatStreamWriter(chat.model) if chat.stream else ChatAnswerWriter(chat.model),
+            writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
             prompt_tokens=estimate_tokens(message.content for message in chat.messages),
             original_tool_name=tool_names(chat).original,
         )

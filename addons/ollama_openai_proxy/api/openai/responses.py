@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...backend.client import CHAT
 from ...schemas.openai_responses import parse_responses_request
 from ...translate.openai_responses.request import chat_parameters, tool_names
+from ...translate.writers.carried_state import id_of_call, seal_reasoning
 from ...translate.writers.openai_responses import ResponseAnswerWriter, ResponseStreamWriter
 from ..completion import Completion, complete, require_named
 
@@ -40,7 +41,7 @@ async def create_response(
     estimate = max(len(content) // CHARACTERS_PER_TOKEN, 1)
 
     make_writer = ResponseStreamWriter if params.stream else ResponseAnswerWriter
-    writer = make_writer(params, response_id=f"resp_{secrets.token_hex(24)}")
+    writer = make_writer(params, response_id=f"resp_{secrets.token_hex(24)}", call_id=id_of_call, seal=seal_reasoning)
     return await complete(
         Completion(
             backend=backend,

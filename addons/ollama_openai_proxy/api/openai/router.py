@@ -15,6 +15,7 @@ from ...translate.model_descriptions import openai_entry
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ..keep_alive import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
+from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, below_base
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
@@ -27,13 +28,9 @@ if TYPE_CHECKING:
     from ...net.messages import Request
     from ...translate.model_descriptions import Model
 
-PREFIX = "/v1"
-MODELS = "/v1/models"
-CHAT = "/v1/chat/completions"
-COMPLETIONS = "/v1/completions"
-TRANSLATED = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
+TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""
-STREAMED = frozenset({CHAT, COMPLETIONS, "/v1/responses", "/v1/messages"})
+STREAMED = frozenset(route.path for route in ROUTES if route.streams and route.surface != "ollama")
 """Calls whose answer is a stream if the client asks for one."""
 
 
@@ -72,10 +69,10 @@ class OpenAIServer:
         """
         path = request.path
         if request.method in ("GET", "HEAD"):
-            if path == MODELS:
+            if path == OPENAI_MODELS:
                 return await self._list()
-            if path.startswith(MODELS + "/"):
-                return await self._describe(path.removeprefix(MODELS + "/"))
+            if path.startswith(OPENAI_MODELS + "/"):
+                return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
         content = plain_content(request)
         body = Body(content, request.headers.get("content-type", ""))
         silence = silence_limits(path, self._heartbeat)
@@ -123,9 +120,9 @@ class OpenAIServer:
             raise ModelNotFound(f"model '{body.model}' not found")
         backend = self._catalogue.backend_of(model)
         changed: dict[str, Any] = {}
-        if body.data and request.path == CHAT:
+        if body.data and request.path == OPENAI_CHAT:
             changed = default_parameters(body.data, model, backend.profile)
-        elif body.data and request.path == COMPLETIONS:
+        elif body.data and request.path == OPENAI_COMPLETIONS:
             changed = completion_defaults(body.data, model, backend.profile)
         sent = body.naming(model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
@@ -136,7 +133,7 @@ async def _forward(call: Call, keep_alive: float) -> Reply:
     rename = None if call.model is None else make_renaming(call.model.target, call.name)
     reply = await call.backend.forward(
         call.request,
-        call.request.target.removeprefix(PREFIX),
+        below_base(call.request.target),
         call.changed,
         make_machine=lambda headers: make_passed_machine(path, headers, call.name, rename),
         keep_alive=keep_alive,
@@ -151,11 +148,10 @@ async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> 
     from ..anthropic.messages import count_message_tokens, create_message
     from .responses import create_response
 
-    match call.request.path:
-        case "/v1/messages/count_tokens":
-            return count_message_tokens(call.content, call.model)
-        case "/v1/messages":
-            return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
+    if call.request.path == COUNT_TOKENS:
+        return count_message_tokens(call.content, call.model)
+    if call.request.path == MESSAGES:
+        return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
     return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
 
 
