@@ -15,7 +15,7 @@ import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
-from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, below_base
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
@@ -238,7 +238,7 @@ class Backend:
                 async with asyncio.timeout(self.timeouts.begin):
                     # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
                     response = await self._client.post(
-                        "/embeddings", cast_to=httpx2.Response, body=call.parameters, options={"headers": self._headers()}
+                        below_base(OPENAI_EMBEDDINGS), cast_to=httpx2.Response, body=call.parameters, options={"headers": self._headers()}
                     )
                 _note_id(response.headers)
                 body = from_json(response.content)
