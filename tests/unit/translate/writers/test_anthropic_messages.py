@@ -19,7 +19,7 @@ from ollama_openai_proxy.translate.writers.anthropic_messages import UNSIGNED, M
 from ollama_openai_proxy.translate.writers.error_objects import anthropic_error
 from pydantic import TypeAdapter
 
-from .answers import STATE, STOP, USAGE, answers, batches, call, written
+from .answers import FAILURE, STATE, STOP, USAGE, answers, batches, call, written
 from .sse import events as sse_events
 
 if TYPE_CHECKING:
@@ -340,6 +340,11 @@ def test_an_error_is_of_the_type_that_goes_with_its_status(status: int, kind: st
 @pytest.mark.parametrize(("status", "kind"), [(409, "conflict_error"), (413, "request_too_large")])
 def test_two_types_of_error_are_only_in_anthropics_documentation(status: int, kind: str) -> None:
     assert anthropic_error(ApiError(status, "m")) == {"type": "error", "error": {"type": kind, "message": "m"}}
+
+
+@pytest.mark.parametrize("make", [stream, whole])
+def test_a_failure_adds_nothing_by_itself(make: Any) -> None:
+    assert make().write([FAILURE]) == b""
 
 
 # ── any answer

@@ -16,7 +16,7 @@ from ollama_openai_proxy.translate.writers.openai_chat import CompletionAnswerWr
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from .answers import LOGPROB, STATE, STOP, USAGE, answers, batches, call, written
+from .answers import FAILURE, LOGPROB, STATE, STOP, USAGE, answers, batches, call, written
 from .sse import events as sse_events
 
 if TYPE_CHECKING:
@@ -183,6 +183,11 @@ def test_a_stream_that_fails_ends_with_an_error_and_a_cut(error: ApiError, kind:
 def test_an_answer_that_is_not_streamed_has_nothing_but_its_end() -> None:
     writer = whole()
     assert (writer.begin(), writer.write([Text("a")]), writer.keep_alive(), writer.fail(ApiError(502, ""))) == (b"",) * 4
+
+
+@pytest.mark.parametrize("make", [stream, whole])
+def test_a_failure_adds_nothing_by_itself(make: Any) -> None:
+    assert make().write([FAILURE]) == b""
 
 
 @pytest.mark.parametrize("make", [stream, whole])

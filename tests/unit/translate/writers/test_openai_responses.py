@@ -18,7 +18,7 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from .answers import STATE, answers, batches, call, written
+from .answers import FAILURE, STATE, answers, batches, call, written
 from .sse import events as sse_events
 
 if TYPE_CHECKING:
@@ -523,6 +523,12 @@ def test_silence_within_an_answer_tells_the_response_as_it_stands(events: list[E
     # Who replays the events checks each such Response.
     read = checked(sse_events(body))
     assert read[-1]["response"] == stream(*events, fields=PATCH if custom else {})[-1]["response"]
+
+
+@pytest.mark.parametrize("make", [stream_writer, whole_writer])
+def test_a_failure_or_an_end_without_a_beginning_adds_nothing(make: Any) -> None:
+    assert make().write([FAILURE]) == b""
+    assert make().write([ToolCallEnd({})]) == b""
 
 
 # ── any answer
