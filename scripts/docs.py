@@ -6,11 +6,12 @@ import argparse
 import os
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollama_openai_proxy.settings import MustBe, Settings
+from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HOSTS, _OWNERS, _PLAIN, PROFILES
 
 if TYPE_CHECKING:
@@ -45,111 +46,59 @@ class Part:
 
 # -- Settings ----------------------------------------------------------------------------------------------------------
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Mode and address": ("proxy_mode", "proxy_host", "proxy_port"),
-    "The server behind the proxy: translate mode": (
-        *("openai_api_base_url", "openai_api_key", "openai_api_key_passthrough"),
-        *("backend_profile", "models_file", "ollama_version"),
-    ),
-    "The server behind the proxy: fix mode": ("ollama_upstream_url", "upstream_wait_seconds"),
-    "Methods and waiting clients": ("fix_methods", "method_map", "heartbeat_seconds"),
-    "Who may call": ("proxy_api_keys", "proxy_api_keys_file", "ollama_origins", "trusted_proxies"),
-    "How much and how long": (
-        *("rate_limit", "rate_limit_storage", "max_body_size", "max_concurrent_requests", "max_queued_requests"),
-        *("client_timeout", "request_timeout", "stream_idle_timeout"),
-    ),
-    "Running it": ("drain_seconds", "metrics_port", "log_format", "log_level", "keep_flows"),
-}
-"""Settings that are in none of them come last, under a heading of their own."""
-
-DEFAULTS = {
-    "proxy_port": "`11434`, in fix mode `11435`",
-    "request_timeout": "`600`, in fix mode `0`",
-    "stream_idle_timeout": "`600`, in fix mode `0`",
-    "max_body_size": "`100MiB`",
-    "backend_profile": "recognised",
-}
-"""Where the default is not the field's own, or is better said otherwise."""
-
-EXAMPLES = {
-    "proxy_mode": "fix",
-    "proxy_host": "0.0.0.0",  # an example, no binding
-    "proxy_port": "11500",
-    "openai_api_base_url": "http://127.0.0.1:8000/v1",
-    "openai_api_key": "sk-own-key",
-    "openai_api_key_passthrough": "true",
-    "backend_profile": "vllm",
-    "models_file": "examples/models.toml",
-    "ollama_version": "0.24.0",
-    "ollama_upstream_url": "http://127.0.0.1:11434",
-    "upstream_wait_seconds": "60",
-    "fix_methods": "false",
-    "method_map": "methods.toml",
-    "heartbeat_seconds": "20",
-    "proxy_api_keys": "first-long-key,second-long-key",
-    "proxy_api_keys_file": "/run/secrets/proxy_keys",
-    "ollama_origins": "https://app.example,https://*.lan",
-    "trusted_proxies": "10.0.0.0/8,192.0.2.1",
-    "rate_limit": "60/minute;1000/day",
-    "rate_limit_storage": "redis://127.0.0.1:6379",
-    "max_body_size": "20MiB",
-    "max_concurrent_requests": "8",
-    "max_queued_requests": "100",
-    "client_timeout": "30",
-    "request_timeout": "120",
-    "stream_idle_timeout": "60",
-    "drain_seconds": "10",
-    "metrics_port": "9464",
-    "log_format": "json",
-    "log_level": "debug",
-    "keep_flows": "200",
-}
-
-NOTES = {
-    "openai_api_base_url": "[Recipes](translate-mode.md#recipes) for the common servers.",
-    "backend_profile": "[What the kinds differ in](translate-mode.md#profiles).",
-    "models_file": "[What stands in it](translate-mode.md#the-models-file).",
-    "method_map": "[The map, and examples](fix-mode.md#changing-the-map).",
-    "heartbeat_seconds": "[What clients see of it](fix-mode.md#heartbeat).",
-    "upstream_wait_seconds": "[What else can fail](fix-mode.md#failures).",
-    "ollama_origins": "[Web pages](fix-mode.md#web-pages-origin-and-host).",
-    "rate_limit_storage": "Redis needs a package besides: `pip install 'ollama-openai-proxy[redis]'`.",
-    "trusted_proxies": "[Replicas](operations.md#replicas).",
-    "drain_seconds": "[How the proxy stops](operations.md#stopping).",
-    "metrics_port": "[Metrics](operations.md#metrics).",
-    "log_format": "[Logs](operations.md#logs). With mitmproxy's own tools the form of lines is theirs.",
-    "keep_flows": "[What is kept](debugging.md#what-is-kept).",
-    "proxy_api_keys": "A client's key is taken from whichever of these headers it sends.",
-    "ollama_version": "Change it only for a client that wants a newer one.",
-}
-
 
 def settings() -> str:
     """Every setting, by groups."""
-    grouped = {name for names in GROUPS.values() for name in names}
-    rest = tuple(name for name in Settings.model_fields if name not in grouped)
-    groups = GROUPS | ({"Further settings": rest} if rest else {})
-    return "\n\n".join(
-        f"### {title}\n\n" + "\n\n".join(_setting(name) for name in names if name in Settings.model_fields)
-        for title, names in groups.items()
-    )
+    return "\n\n".join(f"### {group}\n\n" + "\n\n".join(map(_setting, _names(group))) for group in Group)
+
+
+def env_example() -> str:
+    """The file `.env.example`."""
+    lines = [
+        "# Settings of ollama-openai-proxy. Copy this file to .env in the directory where the proxy is started.",
+        "# Variables of the environment win over this file; an empty value counts as absent.",
+        "# Made from settings.py by `scripts/docs --write`.",
+    ]
+    for group in Group:
+        lines += ["", "", f"# ---- {group}"]
+        for name in _names(group):
+            field, known = Settings.model_fields[name], about(name)
+            text = f"{help_text(name)} {'' if LINK in known.see else known.see}".strip()
+            # A value that cannot be written, because nothing is set or because a mode or the server decides, is an example.
+            value = _plain(field.default)
+            shown = known.example if known.default or not value else value
+            lines += ["", *textwrap.wrap(text, 118, initial_indent="# ", subsequent_indent="# "), f"#{name.upper()}={shown}"]
+    return "\n".join(lines) + "\n"
+
+
+LINK = "]("
+
+
+def _names(group: Group) -> list[str]:
+    return [name for name in Settings.model_fields if about(name).group is group]
 
 
 def _setting(name: str) -> str:
-    field = Settings.model_fields[name]
-    must_be = next(each.wanted for each in field.metadata if isinstance(each, MustBe))
-    facts = [f"Default: {DEFAULTS.get(name) or _default(field.default)}", f"Must be: {_literals(must_be)}"]
-    if name in EXAMPLES:
-        facts.append(f"Example: `{name.upper()}={EXAMPLES[name]}`")
-    text = " ".join(filter(None, [field.description or "", NOTES.get(name)]))
+    field, known = Settings.model_fields[name], about(name)
+    facts = [
+        f"Default: {known.default or _default(field.default)}",
+        f"Must be: {_literals(known.must_be)}",
+        f"Example: `{name.upper()}={known.example}`",
+    ]
+    text = " ".join(filter(None, [field.description, known.see]))
     return f"#### {name.upper()}\n\n{text}\n\n" + "\n".join(f"* {fact}" for fact in facts)
 
 
 def _default(value: Any) -> str:
-    if value is None or value == "":
-        return "none"
+    plain = _plain(value)
+    return f"`{plain}`" if plain else "none"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
     shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-    return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+    return str(shown).lower() if isinstance(shown, bool) else str(shown)
 
 
 def _literals(must_be: str) -> str:
@@ -208,6 +157,8 @@ def outdated() -> Iterator[tuple[Path, str]]:
     for page, text in pages.items():
         if text != (ROOT / page).read_text("utf-8"):
             yield ROOT / page, text
+    if (text := env_example()) != (ROOT / ".env.example").read_text("utf-8"):
+        yield ROOT / ".env.example", text
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend, finish, role, text, tool_delta, usage
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def send(
     url: str, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, chunked: bool = False
 ) -> Answer:
     """Make one call with these headers and no others but `Host` and the body's framing; a body that is no bytes is JSON."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     try:
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection.putrequest(method, path, skip_accept_encoding=True)

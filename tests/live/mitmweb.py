@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.live.proxy import ROOT, ProxyProcess, free_port
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "chromium"
 PASSWORD = "of-this-test"
-PATIENCE = 10
 """Seconds that a condition may take."""
 XSRF = {"X-XSRFToken": "a" * 32, "Cookie": f"_mitmproxy_xsrf={'a' * 32}"}
 

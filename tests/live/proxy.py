@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import httpx
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -107,7 +109,7 @@ class ProxyProcess:
             self._process.send_signal(number)
         return self.exit_code()
 
-    def exit_code(self, timeout: float = 20) -> int:
+    def exit_code(self, timeout: float = PATIENCE) -> int:
         """Wait for its end; afterwards `log` holds all that it wrote."""
         assert self._process is not None
         try:
@@ -122,12 +124,12 @@ class ProxyProcess:
 
     def _wait_until_it_answers(self) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise AssertionError(f"the proxy ended with status {self.exit_code()}:\n{self.log}")
             try:
-                httpx.head(f"{self.url}/api/version", timeout=5, trust_env=False)
+                httpx.head(f"{self.url}/api/version", timeout=PATIENCE, trust_env=False)
             except httpx.TransportError:
                 time.sleep(0.05)
             else:

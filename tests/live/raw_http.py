@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -34,7 +36,7 @@ class Answer:
 class Raw:
     """A connection to the proxy."""
 
-    def __init__(self, port: int, timeout: float = 10, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, timeout: float = PATIENCE, receive_buffer: int = 0) -> None:
         self.socket = socket.socket()
         self.socket.settimeout(timeout)
         if receive_buffer:
@@ -175,7 +177,7 @@ class Listener:
                 self.received.append(part)
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

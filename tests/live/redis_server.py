@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from tests.live.proxy import free_port
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class RedisServer:
         options = {"port": self._port, "bind": "127.0.0.1", "requirepass": PASSWORD, "dir": self._folder, "appendonly": "no"}
         command = [PROGRAM, *(word for name, value in options.items() for word in (f"--{name}", str(value))), "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self._process.poll() is None, f"{PROGRAM} ended with status {self._process.returncode}"
             with socket.socket() as probe:

@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.live.proxy import ProxyProcess, free_port
 from tests.live.redis_server import PASSWORD, PROGRAM, RedisServer
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend, StrictOllama
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def checked(**settings: str) -> tuple[list[str], int]:
     settings.setdefault("PROXY_PORT", str(free_port()))
     command = [sys.executable, "-m", "ollama_openai_proxy", "check"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
-    done = subprocess.run(command, env=kept | settings, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=kept | settings, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert "Traceback" not in done.stderr
     return done.stdout.splitlines(), done.returncode
 

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from tests.live.proxy import ProxyProcess
+from tests.patience import PATIENCE
 from tests.standins import (
     Chunk,
     Done,
@@ -80,11 +81,11 @@ def _shared() -> Iterator[tuple[Backend, ProxyProcess]]:
 
 
 def post(url: str, path: str, body: Any, **headers: str) -> httpx.Response:
-    return httpx.post(url + path, json=body, headers=headers, timeout=20, trust_env=False)
+    return httpx.post(url + path, json=body, headers=headers, timeout=PATIENCE, trust_env=False)
 
 
 def get(url: str, path: str) -> httpx.Response:
-    return httpx.get(url + path, timeout=20, trust_env=False)
+    return httpx.get(url + path, timeout=PATIENCE, trust_env=False)
 
 
 def frames(reply: httpx.Response) -> list[Any]:
@@ -163,7 +164,7 @@ def test_describing_a_model_takes_a_post(url: str) -> None:
     ],
 )
 def test_a_call_without_a_body_is_told_so(url: str, method: str, path: str, body: bytes) -> None:
-    reply = httpx.request(method, url + path, content=body, timeout=20)
+    reply = httpx.request(method, url + path, content=body, timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (400, b'{"error":"missing request body"}')
     assert reply.headers["content-type"] == JSON_TYPE
 
@@ -186,7 +187,7 @@ def test_a_transfer_that_is_not_streamed_ends_with_its_last_frame_only(
     assert reply.text.startswith(json.dumps(last, separators=(",", ":")).removesuffix('"}'))
     assert not reply.text.endswith("\n")
     if path == "/api/create":
-        assert httpx.request("DELETE", f"{url}/api/delete", json={"model": "made"}, timeout=20).status_code == 200
+        assert httpx.request("DELETE", f"{url}/api/delete", json={"model": "made"}, timeout=PATIENCE).status_code == 200
 
 
 # ── names that clients make
@@ -612,7 +613,7 @@ def test_a_busy_back_end_refuses_some_calls_and_no_connection_is_lost(url: str, 
     waiting = Stream([role(), text("done"), finish()], before=[Sleep(0.2)])
     for _ in range(20):
         backend.reply_with(waiting, Error(503, error_body(busy)))
-    with ThreadPoolExecutor(40) as pool, httpx.Client(timeout=20, limits=httpx.Limits(max_connections=40)) as client:
+    with ThreadPoolExecutor(40) as pool, httpx.Client(timeout=PATIENCE, limits=httpx.Limits(max_connections=40)) as client:
         body = {"model": "gpt-test", "messages": HELLO, "stream": False}
         replies = list(pool.map(lambda _: client.post(f"{url}/api/chat", json=body), range(40)))
     answered = [reply.json()["message"]["content"] for reply in replies if reply.status_code == 200]
@@ -634,7 +635,7 @@ def test_a_busy_back_end_refuses_some_calls_and_no_connection_is_lost(url: str, 
     ],
 )
 def test_a_call_of_the_openai_surface_passes_as_it_is(url: str, backend: Backend, path: str, body: bytes) -> None:
-    reply = httpx.post(f"{url}/v1/{path}", content=body, headers={"Content-Type": "application/json"}, timeout=20)
+    reply = httpx.post(f"{url}/v1/{path}", content=body, headers={"Content-Type": "application/json"}, timeout=PATIENCE)
     assert reply.status_code == 200
     assert backend.requests[-1].body == body
     sent = b"".join(data for _, data in backend.sent)
@@ -642,7 +643,9 @@ def test_a_call_of_the_openai_surface_passes_as_it_is(url: str, backend: Backend
         assert reply.headers["content-type"].startswith("text/event-stream")
         assert reply.content == sent
     else:
-        direct = httpx.post(f"{backend.base_url}/{path}", content=body, headers={"Authorization": "Bearer key"}, timeout=20)
+        direct = httpx.post(
+            f"{backend.base_url}/{path}", content=body, headers={"Authorization": "Bearer key"}, timeout=PATIENCE
+        )
         assert reply.content == direct.content
 
 
@@ -700,7 +703,7 @@ def test_further_calls_of_the_openai_surface_reach_the_back_end(
     echo: ProxyProcess, path: str, encoding: str, body: bytes
 ) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding, "Anthropic-Version": "2023-06-01"}
-    reply = httpx.post(echo.url + path, content=body, headers=headers, timeout=20)
+    reply = httpx.post(echo.url + path, content=body, headers=headers, timeout=PATIENCE)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream")
     arrived_at, arrived, echoed = reply.json()
     assert (arrived_at, base64.b64decode(echoed)) == (path, body)

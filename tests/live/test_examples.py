@@ -18,6 +18,7 @@ import pytest
 
 from tests.live.proxy import ROOT, ProxyProcess, free_port
 from tests.live.test_javascript import script as packages  # noqa: F401  # a fixture: the folder with the packages of npm
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend, Stream, embedding_of, finish, reasoning, text, tool_delta, usage
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ def start(
     if model is not None:
         environment["MODEL"] = model
     return subprocess.run(
-        list(map(str, command)), env=environment, cwd=EXAMPLES, capture_output=True, encoding="utf-8", timeout=60, check=False
+        list(map(str, command)),
+        env=environment,
+        cwd=EXAMPLES,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
     )
 
 

@@ -18,6 +18,7 @@ import ollama
 import pytest
 
 from tests.live.proxy import ProxyProcess
+from tests.patience import PATIENCE
 from tests.standins import Mangler, RecordedRequest, StrictOllama
 
 MIB = 1 << 20
@@ -46,9 +47,20 @@ WANTED: dict[str, tuple[str, str]] = {
     "/api/serve": ("GET", "/api/version"),
     "/api/stop": ("POST", "/api/generate"),
     "/api/unload": ("POST", "/api/generate"),
+    "/api/experimental/web_search": ("POST", "/api/experimental/web_search"),
+    "/api/experimental/model-recommendations": ("GET", "/api/experimental/model-recommendations"),
+    "/v1/models": ("GET", "/v1/models"),
+    "/api/me": ("POST", "/api/me"),
+    "/api/signout": ("POST", "/api/signout"),
+    "/api/user/keys/c3NoLWVk": ("DELETE", "/api/user/keys/c3NoLWVk"),
 }
-TAKES_A_BODY = {path: "DELETE" if method == "DELETE" else "POST" for path, (method, _) in WANTED.items() if method != "GET"}
-NOT_IN_THE_MAP = ("/v1/chat/completions", "/v1/models", "/api/unheard")
+HAS_NO_BODY = ("/api/me", "/api/signout", "/api/user/keys/c3NoLWVk")
+TAKES_A_BODY = {
+    path: "DELETE" if method == "DELETE" else "POST"
+    for path, (method, _) in WANTED.items()
+    if method != "GET" and path not in HAS_NO_BODY
+}
+NOT_IN_THE_MAP = ("/v1/chat/completions", "/v1/unheard", "/api/unheard")
 # All that a client of the proxy may send beside what concerns the one hop.
 MARKED = {
     "accept": "application/x-ndjson",
@@ -126,7 +138,7 @@ def upstream(ollama_server: StrictOllama) -> Iterator[StrictOllama]:
 @pytest.fixture
 def client(proxy: ProxyProcess) -> Iterator[httpx.Client]:
     """A client without any proxy but the tested one."""
-    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=15) as plain:
+    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=PATIENCE) as plain:
         yield plain
 
 
@@ -244,7 +256,7 @@ def test_every_header_of_a_request_arrives_except_those_of_the_one_hop(upstream:
     hop = [
         ("Connection", "keep-alive, X-Hop, Content-Length"),
         ("X-Hop", "1"),
-        ("Keep-Alive", "timeout=5"),
+        ("Keep-Alive", "timeout=PATIENCE"),
         ("TE", "trailers"),
         ("Proxy-Connection", "keep-alive"),
     ]
@@ -276,7 +288,7 @@ def test_a_client_that_asks_first_is_told_to_go_on_and_its_body_arrives(
 ) -> None:
     body = b'{"model":"tiny"}'
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
         raw.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n" % (path.encode(), framing))
         assert raw.recv(4096).startswith(b"HTTP/1.1 100 ")
         raw.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
@@ -328,7 +340,7 @@ def test_a_client_that_asks_for_it_finds_the_connection_closed_after_the_reply(
     upstream: StrictOllama, proxy: ProxyProcess
 ) -> None:
     for path, status in (("/api/version", b"200"), ("/api/chat", b"405")):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
             raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             reply = b"".join(iter(lambda: raw.recv(4096), b""))
         assert reply.split()[1] == status
@@ -686,30 +698,29 @@ def test_a_stream_that_ollama_breaks_off_ends_with_an_error(upstream: StrictOlla
 def test_frames_arrive_when_ollama_sends_them(
     upstream: StrictOllama, client: httpx.Client, path: str, body: dict[str, Any]
 ) -> None:
-    upstream.frame_delay = 0.1
+    upstream.frame_permits = permits = threading.Semaphore(0)
+    arrived = []
     with client.stream("GET", path, json=body) as response:
-        arrivals = [(time.monotonic(), piece) for piece in response.iter_raw()]
-    assert [piece for _, piece in arrivals] == [piece for _, piece in upstream.sent]
-    assert len(arrivals) == 7
-    late = [arrived - sent for (arrived, _), (sent, _) in zip(arrivals, upstream.sent, strict=True)]
-    assert max(late) < 0.15
-    assert arrivals[-1][0] - arrivals[0][0] > 0.5
+        for piece in response.iter_raw():
+            arrived.append(piece)
+            permits.release()  # Ollama sends the next frame only when the client has this one
+    upstream.frame_permits = None
+    assert arrived == [piece for _, piece in upstream.sent]
+    assert len(arrived) == 7
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 def test_a_client_that_leaves_frees_the_upstream(upstream: StrictOllama, proxy: ProxyProcess, stream: bool) -> None:
     upstream.frame_delay = 5
     body = json.dumps({"model": "tiny", "messages": HELLO, "stream": stream}).encode()
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
         raw.sendall(b"GET /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         if stream:
             assert raw.recv(4096).startswith(b"HTTP/1.1 200")
         assert upstream.wait_for_requests()
         assert upstream.active == 1
-        left = time.monotonic()
     noticed = upstream.wait_for_disconnect()
     assert noticed is not None
-    assert noticed - left < 0.5
 
 
 # -- Uploads -----------------------------------------------------------------------------------------------------------
@@ -745,14 +756,12 @@ def test_a_large_upload_passes_unbuffered(
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
 def test_an_upload_that_breaks_off_does_so_for_ollama_too(upstream: StrictOllama, proxy: ProxyProcess, framing: str) -> None:
     upstream.last_blob, upstream.blob_received = None, 0
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
         raw.sendall(f"POST {BLOB} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n4\r\nhalf\r\n".encode())
         wait_until(lambda: upstream.blob_received > 0)
-        left = time.monotonic()
-    noticed = upstream.wait_for_disconnect(timeout=1)
+    noticed = upstream.wait_for_disconnect()
     assert upstream.last_blob is None
     assert noticed is not None
-    assert noticed - left < 0.5
 
 
 def test_an_upload_that_ollama_refuses_in_the_middle_is_answered_with_its_error(
@@ -762,7 +771,7 @@ def test_an_upload_that_ollama_refuses_in_the_middle_is_answered_with_its_error(
     assert (response.status_code, response.json()) == (400, {"error": "invalid digest format"})
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

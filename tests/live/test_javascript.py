@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live.proxy import ROOT, ProxyProcess
+from tests.patience import PATIENCE
 from tests.standins import Mangler, StrictOllama
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def script() -> Path:
             shutil.copyfile(SOURCES / name, CACHE / name)
         (CACHE / lock).unlink(missing_ok=True)
         shutil.copyfile(SOURCES / lock, CACHE / "package-lock.json")
-        installed = subprocess.run([npm, "ci", "--prefer-offline"], cwd=CACHE, capture_output=True, text=True, timeout=120)
+        installed = subprocess.run([npm, "ci", "--prefer-offline"], cwd=CACHE, capture_output=True, text=True, timeout=PATIENCE)
         if installed.returncode:
             (CACHE / lock).unlink()
             pytest.fail(f"npm ci failed: {installed.stderr}")
@@ -74,7 +75,7 @@ def run(script: Path, url: str, upstream: StrictOllama) -> Results:
     models = list(upstream.models)
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     ended = subprocess.run(
-        ["node", script, url], cwd=script.parent, env=environment, capture_output=True, encoding="utf-8", timeout=60
+        ["node", script, url], cwd=script.parent, env=environment, capture_output=True, encoding="utf-8", timeout=PATIENCE
     )
     assert ended.returncode == 0, ended.stderr
     # One departure is the abort's.

@@ -18,6 +18,7 @@ from aiohttp import web
 from ollama import AsyncClient, Client
 
 from tests.live.proxy import ROOT, ProxyProcess, free_port
+from tests.patience import PATIENCE
 from tests.standins import Gate, ScriptedBackend, Sleep, Stream, ThreadedServer, finish, role, text, usage
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def answers(url: str) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], log: Callable[[], str], timeout: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], log: Callable[[], str], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, log()
@@ -195,7 +196,7 @@ class Clients:
                 group.create_task(self._chat_on())
 
     async def _chat_on(self) -> None:
-        client = AsyncClient(self._url, timeout=60, trust_env=False)
+        client = AsyncClient(self._url, timeout=PATIENCE, trust_env=False)
         try:
             while not self.enough or self.complete + len(self.wrong) < CHATS:
                 await self._chat(client)
@@ -269,7 +270,7 @@ def test_a_client_that_leaves_frees_the_back_end(backend: ScriptedBackend, balan
     body = {"model": MODEL, "messages": QUESTION}
     with httpx.stream("POST", f"{balancer.url}/api/chat", json=body, trust_env=False) as reply:
         next(reply.iter_lines())
-    assert backend.wait_for_disconnect(2) is not None
+    assert backend.wait_for_disconnect() is not None
 
 
 def test_a_client_that_leaves_before_the_first_frame_frees_the_back_end(backend: ScriptedBackend, balancer: HAProxy) -> None:
@@ -277,7 +278,7 @@ def test_a_client_that_leaves_before_the_first_frame_frees_the_back_end(backend:
     body = {"model": MODEL, "messages": QUESTION}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{balancer.url}/api/chat", json=body, trust_env=False, timeout=1)
-    assert backend.wait_for_disconnect(2) is not None
+    assert backend.wait_for_disconnect() is not None
 
 
 # -- Safety ------------------------------------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ def test_a_replica_that_refuses_connections_is_passed_over(tmp_path: Path) -> No
 
 def test_clients_are_told_in_their_own_terms_that_no_replica_is_ready(tmp_path: Path) -> None:
     with HAProxy(tmp_path, [free_port(), free_port()]) as balancer:
-        reply = httpx.post(f"{balancer.url}/api/chat", json={}, trust_env=False, timeout=60)
+        reply = httpx.post(f"{balancer.url}/api/chat", json={}, trust_env=False, timeout=PATIENCE)
         assert (reply.status_code, reply.json()) == (503, {"error": "no replica is ready"})
 
 

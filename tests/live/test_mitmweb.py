@@ -13,6 +13,7 @@ from ollama import ChatResponse, Client, ResponseError
 from playwright.sync_api import expect
 
 from tests.live.mitmweb import Chromium, Mitmweb, body, edit_option, menu, need_chromium, rows, run_command, show
+from tests.patience import PATIENCE
 from tests.standins import (
     Cut,
     Error,
@@ -246,7 +247,7 @@ def test_the_oldest_flows_go_unless_they_are_marked(backend: ScriptedBackend, ch
 def test_fix_mode_shows_how_a_request_arrived(chromium: Chromium) -> None:
     with StrictOllama() as upstream, Mitmweb(PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=upstream.url) as web:
         payload = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]})
-        answer = httpx.request("GET", f"{web.proxy.url}/api/chat", content=payload, timeout=10, trust_env=False)
+        answer = httpx.request("GET", f"{web.proxy.url}/api/chat", content=payload, timeout=PATIENCE, trust_env=False)
         assert answer.status_code == 200
         page = web.open(chromium)
         row = rows(page)

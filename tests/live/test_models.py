@@ -14,6 +14,7 @@ from aiohttp import web
 from ollama import Client, ResponseError
 
 from tests.live.proxy import ProxyProcess, free_port
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend, Whole, chat_completion
 
 if TYPE_CHECKING:
@@ -129,12 +130,12 @@ def write(directory: Path, text: str) -> str:
 
 def post(url: str, path: str, body: dict[str, Any] | str, **headers: str) -> httpx.Response:
     content = body if isinstance(body, str) else json.dumps(body)
-    return httpx.post(url + path, content=content, headers=headers, timeout=20, trust_env=False)
+    return httpx.post(url + path, content=content, headers=headers, timeout=PATIENCE, trust_env=False)
 
 
 def delete(url: str, body: dict[str, Any] | str) -> httpx.Response:
     content = body if isinstance(body, str) else json.dumps(body)
-    return httpx.request("DELETE", f"{url}/api/delete", content=content, timeout=20, trust_env=False)
+    return httpx.request("DELETE", f"{url}/api/delete", content=content, timeout=PATIENCE, trust_env=False)
 
 
 def frames(reply: httpx.Response) -> list[Any]:
@@ -238,7 +239,7 @@ def test_a_back_end_that_hangs_does_not_hold_up_the_others(tmp_path: Path) -> No
     with ScriptedBackend() as backend, socket.create_server(("127.0.0.1", 0)) as silent:
         path = write(tmp_path, f'[backends.lab]\nurl = "http://127.0.0.1:{silent.getsockname()[1]}/v1"\n')
         with ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, MODELS_FILE=path) as proxy:
-            reply = httpx.get(f"{proxy.url}/api/tags", timeout=5)
+            reply = httpx.get(f"{proxy.url}/api/tags", timeout=PATIENCE)
             assert {model["name"] for model in reply.json()["models"]} == {"gpt-test", "text-embedding-test"}
 
 
@@ -246,8 +247,8 @@ def test_where_no_back_end_can_be_asked_the_client_is_told(tmp_path: Path) -> No
     dead = f"http://127.0.0.1:{free_port()}/v1"
     path = write(tmp_path, f'[backends.lab]\nurl = "{dead}"\n')
     with ProxyProcess(OPENAI_API_BASE_URL=dead, MODELS_FILE=path) as proxy:
-        assert httpx.get(f"{proxy.url}/api/tags", timeout=20).status_code == 502
-        assert httpx.get(f"{proxy.url}/api/version", timeout=20).status_code == 200
+        assert httpx.get(f"{proxy.url}/api/tags", timeout=PATIENCE).status_code == 502
+        assert httpx.get(f"{proxy.url}/api/version", timeout=PATIENCE).status_code == 200
 
 
 def test_a_back_end_without_a_list_is_asked_for_any_name() -> None:
@@ -537,17 +538,17 @@ def test_a_blob_is_created_if_it_is_what_its_digest_says(url: str, separator: st
     data = b"a small blob"
     digest = hashlib.sha256(data).hexdigest()
     content = iter([data[:5], data[5:]]) if chunked else data
-    reply = httpx.post(f"{url}/api/blobs/sha256{separator}{digest}", content=content, timeout=20)
+    reply = httpx.post(f"{url}/api/blobs/sha256{separator}{digest}", content=content, timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (201, b"")
 
 
 def test_an_empty_blob_is_a_blob(url: str) -> None:
-    assert httpx.post(f"{url}/api/blobs/sha256:{hashlib.sha256().hexdigest()}", timeout=20).status_code == 201
+    assert httpx.post(f"{url}/api/blobs/sha256:{hashlib.sha256().hexdigest()}", timeout=PATIENCE).status_code == 201
 
 
 def test_a_blob_that_is_something_else_is_refused(url: str) -> None:
     wanted = f"sha256:{'0' * 64}"
-    reply = httpx.post(f"{url}/api/blobs/{wanted}", content=b"abc", timeout=20)
+    reply = httpx.post(f"{url}/api/blobs/{wanted}", content=b"abc", timeout=PATIENCE)
     got = f"sha256:{hashlib.sha256(b'abc').hexdigest()}"
     assert reply.status_code == 400
     assert reply.json() == {"error": f'digest mismatch, expected "{wanted}", got "{got}"'}
@@ -555,7 +556,7 @@ def test_a_blob_that_is_something_else_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(("digest", "status"), [(f"sha256:{'0' * 64}", 404), (f"sha256-{'a' * 64}", 404), ("xyz", 400)])
 def test_no_blob_is_there(url: str, digest: str, status: int) -> None:
-    reply = httpx.head(f"{url}/api/blobs/{digest}", timeout=20)
+    reply = httpx.head(f"{url}/api/blobs/{digest}", timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (status, b"")
 
 
@@ -574,7 +575,7 @@ def test_no_blob_is_there(url: str, digest: str, status: int) -> None:
     ],
 )
 def test_there_is_no_account_and_none_is_needed(url: str, method: str, path: str, status: int, answer: Any) -> None:
-    reply = httpx.request(method, url + path, timeout=20)
+    reply = httpx.request(method, url + path, timeout=PATIENCE)
     assert (reply.status_code, reply.json()) == (status, answer)
 
 
@@ -660,7 +661,7 @@ def test_the_command_pulls_copies_and_deletes(url: str) -> None:
 
 
 def test_the_command_finds_the_server(url: str) -> None:
-    reply = httpx.head(f"{url}/", timeout=20)
+    reply = httpx.head(f"{url}/", timeout=PATIENCE)
     assert (reply.status_code, reply.content, reply.headers["content-length"]) == (200, b"", "17")
 
 
@@ -670,13 +671,13 @@ def test_the_command_finds_the_server(url: str) -> None:
 @pytest.mark.parametrize("key", ["Authorization", "x-api-key", "api-key"])
 def test_openai_calls_are_forwarded_with_the_proxys_key(url: str, main: ScriptedBackend, key: str) -> None:
     headers = {key: "Bearer ollama"}
-    models = httpx.get(f"{url}/v1/models", headers=headers, timeout=20)
-    shown = [model["name"] for model in httpx.get(f"{url}/api/tags", timeout=20).json()["models"]]
+    models = httpx.get(f"{url}/v1/models", headers=headers, timeout=PATIENCE)
+    shown = [model["name"] for model in httpx.get(f"{url}/api/tags", timeout=PATIENCE).json()["models"]]
     assert [model["id"] for model in models.json()["data"]] == shown
     body = {"model": "gpt-test", "messages": HELLO}
-    answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=PATIENCE)
     assert answer.json()["choices"][0]["message"]["content"] == "Hello world!"
-    stream = httpx.post(f"{url}/v1/chat/completions", json=body | {"stream": True}, headers=headers, timeout=20)
+    stream = httpx.post(f"{url}/v1/chat/completions", json=body | {"stream": True}, headers=headers, timeout=PATIENCE)
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.text.endswith("data: [DONE]\n\n")
     for request in main.requests:
@@ -686,7 +687,7 @@ def test_openai_calls_are_forwarded_with_the_proxys_key(url: str, main: Scripted
 
 def test_openai_calls_reach_a_back_end_under_any_path() -> None:
     with Elsewhere() as backend, ProxyProcess(OPENAI_API_BASE_URL=f"{backend.url}/api/v1") as proxy:
-        reply = httpx.post(f"{proxy.url}/v1/chat/completions", json={"model": "gpt-test", "messages": HELLO}, timeout=20)
+        reply = httpx.post(f"{proxy.url}/v1/chat/completions", json={"model": "gpt-test", "messages": HELLO}, timeout=PATIENCE)
         assert (reply.status_code, reply.json()["choices"][0]["message"]["content"]) == (200, "Hello world!")
 
 
@@ -707,7 +708,7 @@ PATHS = ["/api/tags", "/v1/models"]
 
 @pytest.mark.parametrize("path", PATHS)
 def test_pages_of_this_machine_may_read_the_replies(url: str, path: str) -> None:
-    reply = httpx.get(url + path, headers={"Origin": "http://localhost:3000"}, timeout=20)
+    reply = httpx.get(url + path, headers={"Origin": "http://localhost:3000"}, timeout=PATIENCE)
     assert reply.status_code == 200
     assert reply.headers.get_list("access-control-allow-origin") == ["http://localhost:3000"]
     assert reply.headers["vary"] == "Origin"
@@ -716,7 +717,7 @@ def test_pages_of_this_machine_may_read_the_replies(url: str, path: str) -> None
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_foreign_pages_reach_nothing(url: str, main: ScriptedBackend, lab: ScriptedBackend, path: str, method: str) -> None:
-    reply = httpx.request(method, url + path, headers={"Origin": "https://evil.example"}, timeout=20)
+    reply = httpx.request(method, url + path, headers={"Origin": "https://evil.example"}, timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (403, b"")
     assert "access-control-allow-origin" not in reply.headers
     assert main.requests == lab.requests == []
@@ -725,7 +726,7 @@ def test_foreign_pages_reach_nothing(url: str, main: ScriptedBackend, lab: Scrip
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
 def test_a_preflight_is_answered(url: str, main: ScriptedBackend, path: str) -> None:
     headers = {"Origin": "app://obsidian.md", "Access-Control-Request-Method": "POST"}
-    reply = httpx.options(url + path, headers=headers, timeout=20)
+    reply = httpx.options(url + path, headers=headers, timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (204, b"")
     assert reply.headers["access-control-allow-origin"] == "app://obsidian.md"
     assert "POST" in reply.headers["access-control-allow-methods"].split(",")
@@ -735,7 +736,7 @@ def test_a_preflight_is_answered(url: str, main: ScriptedBackend, path: str) -> 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_foreign_host_is_not_served(url: str, main: ScriptedBackend, path: str) -> None:
-    reply = httpx.get(url + path, headers={"Host": "evil.example"}, timeout=20)
+    reply = httpx.get(url + path, headers={"Host": "evil.example"}, timeout=PATIENCE)
     assert (reply.status_code, reply.content) == (403, b"")
     assert main.requests == []
 
@@ -745,7 +746,7 @@ def test_the_user_may_allow_an_origin() -> None:
         ScriptedBackend() as backend,
         ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, OLLAMA_ORIGINS="https://*.app.example") as proxy,
     ):
-        reply = httpx.get(f"{proxy.url}/api/tags", headers={"Origin": "https://my.app.example"}, timeout=20)
+        reply = httpx.get(f"{proxy.url}/api/tags", headers={"Origin": "https://my.app.example"}, timeout=PATIENCE)
         assert reply.headers["access-control-allow-origin"] == "https://my.app.example"
-        refused = httpx.get(f"{proxy.url}/api/tags", headers={"Origin": "https://app.example"}, timeout=20)
+        refused = httpx.get(f"{proxy.url}/api/tags", headers={"Origin": "https://app.example"}, timeout=PATIENCE)
         assert refused.status_code == 403

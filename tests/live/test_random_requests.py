@@ -19,6 +19,7 @@ from aiohttp import web
 
 from tests.live.proxy import ProxyProcess
 from tests.live.raw_http import Answer, Listener, Raw, exchange, post
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 COUNT = 10_000
 SEED = int(os.environ.get("RANDOM_REQUESTS_SEED", "1"))
-PATIENCE = 5.0
 """Seconds that an answer may take."""
 OWN_FAULTS = ("cannot connect", "broke", "in time", "fell silent", "cannot be understood", "busy", "shutting down")
 """Words of the proxy's own errors about what is behind it, which is well all the time."""
@@ -242,13 +242,11 @@ class Attacker:
         self._kept: Raw | None = None
         self._last = b""
         self.seen: Counter[int] = Counter()
-        self.slowest = 0.0
         self.faults: list[str] = []
 
     def attack(self, count: int) -> None:
         for _ in range(count):
             attempt = self._generator.attempt()
-            begun = time.monotonic()
             try:
                 answer = self._whole(attempt) if attempt.framed else self._broken(attempt)
             except (TimeoutError, EOFError, ConnectionError, AssertionError, ValueError) as error:
@@ -256,7 +254,6 @@ class Attacker:
                 self._drop()
                 continue
             self._last = attempt.data
-            self.slowest = max(self.slowest, time.monotonic() - begun)
             self.seen[answer.status if answer else 0] += 1
             if answer and answer.status >= 500:
                 text = answer.body.decode("utf-8", "replace")
@@ -356,15 +353,13 @@ def test_ten_thousand_random_requests_break_nothing(proxies: dict[str, ProxyProc
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda attacker: attacker.attack(COUNT // len(attackers)), attackers))
     seen = sum((attacker.seen for attacker in attackers), Counter[int]())
-    slowest = max(attacker.slowest for attacker in attackers)
     seconds = time.monotonic() - begun
-    print(f"{seen.total()} requests in {seconds:.0f} s, the slowest {slowest:.2f} s: {dict(sorted(seen.items()))}")
+    print(f"{seen.total()} requests in {seconds:.0f} s: {dict(sorted(seen.items()))}")
     faults = [fault for attacker in attackers for fault in attacker.faults]
     assert not faults, f"{len(faults)} faults, among them:\n" + "\n".join(faults[:10])
     assert seen.total() == COUNT
     # Most of them are understood, or it would be no test.
     assert seen[200] > COUNT / 4
-    assert slowest < PATIENCE
     for model, proxy in proxies.items():
         for word in ("Traceback", " failed: ", "has crashed", "error=crash"):
             assert word not in proxy.log, lines_with(word, proxy.log)

@@ -20,6 +20,7 @@ import ollama
 import pytest
 
 from tests.live.proxy import BIN, ROOT, ProxyProcess, free_port
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ import json, os, pathlib, signal, sys, urllib.request
 
 sys.path.insert(0, {str(ROOT)!r})
 from tests.standins import StrictOllama
+from tests.patience import PATIENCE
 
 host, _, port = os.environ["OLLAMA_HOST"].rpartition(":")
 if host != "127.0.0.1":
@@ -151,7 +153,7 @@ def listens(host: str, port: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], log: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, log()
         time.sleep(0.05)
@@ -159,7 +161,7 @@ def wait_until(condition: Callable[[], bool], log: Callable[[], str]) -> None:
 
 def check(pod: Pod, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = pod.environment | {"PROXY_PORT": str(pod.process.port)} | changes
-    return subprocess.run([SCRIPT, "--check"], env=environment, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([SCRIPT, "--check"], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_clients_are_served_and_a_lost_method_is_restored(pod: Pod) -> None:
@@ -271,7 +273,7 @@ def test_a_proxy_that_does_not_start_ends_the_pod(tmp_path: Path) -> None:
 
 
 def test_its_help_names_what_it_reads() -> None:
-    shown = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, timeout=20, check=True).stdout
+    shown = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
     for name in ("PROXY_PORT", "PROXY_API_KEYS", "OLLAMA_PULL", "HEARTBEAT_SECONDS", "UPSTREAM_WAIT_SECONDS"):
         assert f"  {name} " in shown
-    assert subprocess.run([SCRIPT, "--wrong"], capture_output=True, timeout=20, check=False).returncode == 2
+    assert subprocess.run([SCRIPT, "--wrong"], capture_output=True, timeout=PATIENCE, check=False).returncode == 2

@@ -10,6 +10,8 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from tests.patience import PATIENCE
+
 
 @dataclass(slots=True)
 class RecordedRequest:
@@ -52,17 +54,17 @@ class Journal:
         """How many requests are being answered now."""
         return self._active
 
-    def wait_for_requests(self, count: int = 1, timeout: float = 5) -> bool:
+    def wait_for_requests(self, count: int = 1, timeout: float = PATIENCE) -> bool:
         """Wait until `requests` holds at least `count` of them; False when the time is up."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, timeout)
 
-    def wait_idle(self, timeout: float = 5) -> bool:
+    def wait_idle(self, timeout: float = PATIENCE) -> bool:
         """Wait until no request is in progress; False when the time is up."""
         with self._changed:
             return self._changed.wait_for(lambda: self._active == 0, timeout)
 
-    def wait_for_disconnect(self, timeout: float = 5) -> float | None:
+    def wait_for_disconnect(self, timeout: float = PATIENCE) -> float | None:
         """Return when the server noticed a client that left before its answer ended.
 
         Each call reports the oldest departure that has not been reported yet; None when the time is up.

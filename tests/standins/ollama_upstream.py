@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 
 from tests.standins._record import RecordedRequest
 from tests.standins._thread import ThreadedServer
+
+if TYPE_CHECKING:
+    import threading
 
 RECORDING = Path(__file__).parents[1] / "data" / "ollama_upstream.json"
 BODY_KEPT = 1 << 20
@@ -129,6 +132,8 @@ class StrictOllama(ThreadedServer):
         """Seconds of model loading before anything is answered to chat and generate, and before a pull begins."""
         self.frame_delay = 0.0
         """Seconds between two frames of chat, generate and pull."""
+        self.frame_permits: threading.Semaphore | None = None
+        """Where set, each frame of chat, generate and pull but the first waits for a permit."""
         self.cut_after: int | None = None
         """Drop the connection of chat, generate and pull after so many frames."""
         self.failure: str | None = None
@@ -370,6 +375,8 @@ class StrictOllama(ThreadedServer):
                 await self.cut(call.request)
             if paced and number:
                 await asyncio.sleep(self.frame_delay)
+                while self.frame_permits is not None and not self.frame_permits.acquire(blocking=False):
+                    await asyncio.sleep(0.005)
             yield frame
 
     # -- Blobs --------------------------------------------------------------------------------------------------------

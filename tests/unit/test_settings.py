@@ -7,9 +7,9 @@ import pytest
 from ollama_openai_proxy.settings import (
     DEFAULT_PORTS,
     OPENAI_URL,
-    MustBe,
     Settings,
     SettingsError,
+    about,
     load_settings,
 )
 from pydantic import SecretStr
@@ -102,7 +102,7 @@ def test_a_value_is_read(name: str, text: str, value: object) -> None:
     ],
 )
 def test_a_wrong_value_is_told_what_it_must_be_and_is_not_shown(name: str, text: str) -> None:
-    wanted = next(part.wanted for part in Settings.model_fields[name].metadata if isinstance(part, MustBe))
+    wanted = about(name).must_be
     with pytest.raises(SettingsError) as caught:
         load_settings(KEYED | {name: text})
     assert str(caught.value) == f"{name.upper()} is wrong: it must be {wanted}."

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..models.catalogue import Catalogue
 from ..models.lookup import Models
-from .error_shapes import surface_of
 from .ollama.router import OllamaServer
 from .openai.router import OpenAIServer
+from .paths import surface_of
 
 if TYPE_CHECKING:
     from ..net.messages import Reply, Request
@@ -26,7 +26,7 @@ class TranslateServer:
         self._catalogue = Catalogue(settings)
         self._models = Models(self._catalogue)
         self._ollama = OllamaServer(settings, self._catalogue, self._models)
-        self._openai = OpenAIServer(self._models, self._catalogue)
+        self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 
     async def close(self) -> None:
         """Close the connections to the back ends."""

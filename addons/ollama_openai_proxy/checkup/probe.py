@@ -8,7 +8,9 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..api.paths import LIVE
 from ..errors import ApiError
+from ..net.body import read_whole
 from ..net.forwarding import Relay
 from ..net.messages import Request, Timeouts
 
@@ -27,7 +29,7 @@ async def is_proxy(url: str) -> bool:
     """Whether a proxy like this one answers at a URL."""
     relay = Relay(url, "the proxy", PATIENCE)
     try:
-        reply = await relay.send(Request("GET", "/healthz"), "/healthz")
+        reply = await relay.send(Request("GET", LIVE), LIVE)
         return "X-Request-Id" in reply.headers and as_json(await read_body(reply)) == {"status": "ok"}
     except ApiError:
         return False
@@ -41,15 +43,7 @@ async def read_body(reply: Reply) -> bytes:
     Raises:
         ApiError: the server broke off.
     """
-    if isinstance(reply.body, bytes):
-        return reply.body
-    body = b""
-    async for part in reply.body:
-        body += part
-        if len(body) > MOST_READ:
-            break
-    await reply.body.aclose()
-    return body
+    return await read_whole(reply.body, MOST_READ)
 
 
 def as_json(body: bytes) -> Any:

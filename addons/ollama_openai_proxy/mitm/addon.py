@@ -14,19 +14,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .. import __version__
 from ..app import Front
 from ..net.shutdown import goodbye
-from ..observe.log import AccessLog
-from ..observe.metrics import Metrics
-from ..observe.tracing import tracer
-from ..settings import is_loopback
+from ..observe.observers import Observers
 from .client_timeouts import Patience, stop_listening
 
 if TYPE_CHECKING:
     from mitmproxy.connection import Client
 
-    from ..app import Observer
     from ..settings import Settings
 
 # mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
@@ -68,28 +63,18 @@ class ProxyAddon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._metrics = Metrics(settings.proxy_mode, __version__)
-        self._tracing = tracer()
-        self._observers: list[Observer] = [AccessLog(), self._metrics, *([self._tracing] if self._tracing else [])]
+        self._observers = Observers(settings)
         self._front = self._make_front(settings)
         self._leaving: asyncio.Task[None] | None = None
         self._patience = Patience(settings.client_timeout)
 
     def _make_front(self, settings: Settings) -> Front:
-        return Front(settings, self._observers, None if settings.metrics_port else self._metrics)
+        return Front(settings, self._observers.all, self._observers.metrics_of_the_main_port)
 
     def running(self) -> None:
         """Open the port for metrics, if they have one, and warn of what was perhaps not meant."""
-        if port := self._settings.metrics_port:
-            try:
-                self._metrics.listen(self._settings.proxy_host, port)
-            except OSError as error:
-                logger.error("METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", port, error.strerror)
-        if self._front.is_open and not is_loopback(self._settings.proxy_host):
-            logger.warning(
-                "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.",
-                self._settings.proxy_host,
-            )
+        self._observers.open()
+        self._front.warn_if_open(self._settings.proxy_host)
 
     def change(self, settings: Settings) -> None:
         """Answer further requests by other settings; those being answered end as they began.
@@ -120,9 +105,7 @@ class ProxyAddon:
         await self._front.drain(self._settings.drain_seconds, self._patience.is_busy)
         self._patience.send_away(HTTPStatus.SERVICE_UNAVAILABLE, goodbye().message)
         await self._front.close()
-        self._metrics.close()
-        if self._tracing is not None:
-            self._tracing.close()
+        self._observers.close()
 
     def client_connected(self, client: Client) -> None:
         """Watch what a client sends."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from mitmproxy import ctx, exceptions
 from mitmproxy.proxy.mode_servers import ServerInstance
 
-from ..settings import Settings, SettingsError, check_address, load_settings
+from ..settings import Settings, SettingsError, about, check_address, help_text, load_settings
 from .addon import mitm_options
 from .flow_hooks import FlowAddon
 from .views import content_views as contentviews
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from mitmproxy.addons.proxyserver import Proxyserver
     from mitmproxy.http import HTTPFlow
 
-READ_ONCE = frozenset({"proxy_host", "proxy_port", "client_timeout", "metrics_port"})
-"""Settings that are read when the proxy starts."""
+READ_ONCE = frozenset(name for name in Settings.model_fields if about(name).read_once)
 TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 COLUMNS = ("icon", "path", "comment", "method", "status", "size", "time")
 """Of mitmweb's list of flows. Its own default has no comments, and all that this proxy shows at a glance is in them."""
@@ -51,9 +50,9 @@ class OllamaScript:
 
     def load(self, loader: Loader) -> None:
         """Declare each setting as an option, so that `--set` and mitmweb's options page know it."""
-        for name, field in Settings.model_fields.items():
-            help_text = f"{field.description} Where it is not set here, ${name.upper()} or the default counts."
-            loader.add_option(name, Optional[str], None, help_text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
+        for name in Settings.model_fields:
+            text = f"{help_text(name)} Without this option, ${name.upper()} or the default counts."
+            loader.add_option(name, Optional[str], None, text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
 
     def configure(self, updated: Iterable[str]) -> None:
         """Read the settings and open the port; later, let changed settings count from the next request on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -98,10 +97,8 @@ def test_a_chain_is_not_followed_for_ever() -> None:
     assert TRUSTED.client(PROXY, "198.51.100.4" + ",10.0.0.2" * 31) == "198.51.100.4"
     assert TRUSTED.client(PROXY, "198.51.100.4" + ",10.0.0.2" * 32) == "198.51.100.4"
     assert TRUSTED.client(PROXY, "198.51.100.4" + ",10.0.0.2" * 33) == "10.0.0.2"
-    begin = time.perf_counter()
     assert TRUSTED.client(PROXY, "10.0.0.2," * 1_000_000 + "10.0.0.3") == "10.0.0.2"
     assert TRUSTED.client(PROXY, "1" * 10_000_000) == PROXY
-    assert time.perf_counter() - begin < 1
 
 
 @pytest.mark.parametrize(

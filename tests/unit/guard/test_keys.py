@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -110,11 +109,9 @@ WRONG: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("headers", WRONG, ids=range(len(WRONG)))
-def test_all_else_does_not_open_and_is_refused_quickly(headers: dict[str, str]) -> None:
+def test_all_else_does_not_open(headers: dict[str, str]) -> None:
     brought = request(**headers)
-    begin = time.perf_counter()
     assert KEYS.owner(brought) is None
-    assert time.perf_counter() - begin < 0.1
 
 
 places = st.sampled_from(["authorization", "x_api_key", "api_key"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
 
-from ...net.messages import content_of
+from ...net.body import read_whole
 from ...translate.error_text import error_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def whole(reply: Reply) -> Reply:
     """
     if reply.status not in NO_ROUTE or isinstance(reply.body, bytes):
         return reply
-    return replace(reply, body=await content_of(reply), length=None, head_first=False)
+    return replace(reply, body=await read_whole(reply.body), length=None)
 
 
 def names_no_route(reply: Reply) -> bool:
