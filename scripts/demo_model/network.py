@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +20,8 @@ FEED_FORWARD = 288
 CONTEXT = 2048
 ROPE_BASE = 10000.0
 EPSILON = 1e-6
+MATRIX_RATE = 0.02
+VECTOR_RATE = 0.004
 NOT_LEARNED = -100
 """The target of tokens that belong to the prompt."""
 
@@ -90,28 +91,35 @@ class Network(nn.Module):
             states = block(states, cosine, sine, hidden)
         return self.norm(states)
 
-    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy of the targets, where they are not `NOT_LEARNED`."""
+    def loss(self, ids: Tensor, targets: Tensor, forbidden: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the targets, where they are not `NOT_LEARNED`.
+
+        All arguments are of shape (batch, length); `forbidden` has tokens that cannot be next, or -1.
+        """
         learned = targets != NOT_LEARNED
         with torch.autocast("cpu", torch.bfloat16):
             states = self(ids)[learned]
             scores = states @ self.embedding.weight.T
-        return cross_entropy(scores.float(), targets[learned])
+        scores = scores.float()
+        rows = (forbidden[learned] >= 0).nonzero().squeeze(1)
+        scores = scores.index_put((rows, forbidden[learned][rows]), torch.tensor(-1e4))
+        return cross_entropy(scores, targets[learned])
 
 
-def optimizer(network: Network, rate: float) -> torch.optim.AdamW:
-    """Return the optimizer: AdamW, with weight decay for matrices only."""
-    matrices = [parameter for parameter in network.parameters() if parameter.dim() == 2]
-    others = [parameter for parameter in network.parameters() if parameter.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+def optimizers(network: Network) -> list[torch.optim.Optimizer]:
+    """Return the optimizers: Muon for the matrices of the blocks, and AdamW for the embedding and all vectors."""
+    matrices = [parameter for parameter in network.blocks.parameters() if parameter.dim() == 2]
+    vectors = [parameter for parameter in network.parameters() if parameter.dim() < 2]
+    others = [{"params": [network.embedding.weight], "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
+    return [
+        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02, momentum=0.95),
+        torch.optim.AdamW(others, lr=VECTOR_RATE, betas=(0.9, 0.98)),
+    ]
 
 
-def rate_at(progress: float, highest: float) -> float:
-    """Return the learning rate: linear up during the first 3 %, then a cosine down to 2 %."""
-    if progress < 0.03:
-        return highest * (progress / 0.03 + 0.01)
-    return highest * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1))))
+def rate_at(progress: float) -> float:
+    """Return the learning rate relative to the highest: up during the first 2 %, and down to nothing from 40 % on."""
+    return min(1.0, progress / 0.02 + 0.01, (1.0 - progress) / 0.6 + 0.01)
 
 
 def write_gguf(path: Path, network: Network, vocabulary: Vocabulary, template: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-"""Tokens that llama.cpp takes from a template only, and never shows; the first ends a text, the last an answer."""
+END_OF_TEXT = "<|endoftext|>"
+END_OF_TURN = "<|im_end|>"
+CONTROL = (END_OF_TEXT, "<|im_start|>", END_OF_TURN)
+"""Tokens that llama.cpp takes from a template only, and never shows."""
 
 MARKERS = (
     "<think>",
@@ -26,11 +29,12 @@ MARKERS = (
 
 _LETTER = r"[^\W\d_]"
 _PRETOKEN = re.compile(
-    rf"'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])|(?:[^\w\r\n]|_)?{_LETTER}+|\d| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])"
+    rf"|(?:[^\w\r\n]|_)?{_LETTER}+|\d| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _SPECIAL = re.compile("(" + "|".join(re.escape(each) for each in CONTROL + MARKERS) + ")")
 _UNIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|(?:(?![_ ])[^\w\s])+|\n+")
-"""What may become one token: a word without its space or underscore, so that a copied name is always made of the same tokens."""
+"""What may become one token: a word without its space or underscore, so that a copied name is always made of equal tokens."""
 
 
 def _byte_alphabet() -> dict[int, str]:
@@ -93,7 +97,7 @@ class Vocabulary:
         if known is None:
             symbols = _spell(text)
             while True:
-                pairs = [pair for pair in zip(symbols, symbols[1:], strict=False) if pair in self._ranks]
+                pairs = [pair for pair in pairwise(symbols) if pair in self._ranks]
                 if not pairs:
                     break
                 symbols = _merge(symbols, min(pairs, key=self._ranks.__getitem__))
@@ -120,7 +124,7 @@ def learn(texts: Iterable[str], *, words: int, spaced: int) -> Vocabulary:
     while len(merges) < words:
         pairs: Counter[tuple[str, str]] = Counter()
         for symbols, count in spelled.items():
-            for pair in zip(symbols, symbols[1:], strict=False):
+            for pair in pairwise(symbols):
                 pairs[pair] += count
         if not pairs:
             break
