@@ -55,6 +55,8 @@ def _start(arguments: argparse.Namespace) -> tuple[object, str]:
     """Start the server; return it, since it lives only as long as it is referenced, and its address."""
     import xllamacpp  # type: ignore[import-untyped]
 
+    if not arguments.model.is_file():
+        raise FileNotFoundError(f"there is no file {arguments.model}")
     params = xllamacpp.CommonParams()
     params.model.path = str(arguments.model)
     params.model_alias = {arguments.alias}
