@@ -159,7 +159,7 @@ class Backend:
             raise
         self.lists_models = True
         if self._detect:
-            self.profile = detect_profile(self._base_url, listing)
+            self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
         return read_models(listing, time.time(), self.name)
 
     def chat(self, parameters: Parameters) -> ChunkStream:

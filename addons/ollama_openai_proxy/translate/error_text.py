@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _LONGEST = 2000
+_MARKUP = re.compile(r"<[!?/a-zA-Z]")
 
 
 def error_text(body: Any) -> str:
@@ -18,7 +20,8 @@ def error_text(body: Any) -> str:
                     return error_text(json.loads(text))
                 except (ValueError, RecursionError):
                     pass
-            return "" if text[:1] == "<" else text[:_LONGEST]
+            # DashScope's texts begin with a status: `<400> InternalError`.
+            return "" if _MARKUP.match(text) else text[:_LONGEST]
         case list():
             return "; ".join(filter(None, map(error_text, body)))[:_LONGEST]
         case {"loc": [_, _, *_] as place, "msg": str(text)}:

@@ -135,7 +135,7 @@ def _conversation(
     sent = openai_messages(messages, reasoning_back=profile.reasoning_back)
     if profile.short_call_ids:
         shorten_call_ids(sent)
-    if form and (instruction := json_instruction(wanted, form, sent, profile)):
+    if wanted and (instruction := json_instruction(wanted, form, sent, profile)):
         sent.insert(0, {"role": "system", "content": instruction})
     parameters: Parameters = {"model": model.target, "messages": sent}
     parameters |= sampling_parameters(options, profile) | thinking_parameters(request.think, profile)
@@ -154,15 +154,15 @@ def streamed(profile: Profile) -> Parameters:
 
 
 def json_instruction(
-    wanted: Mapping[str, Any] | None, form: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], profile: Profile
+    wanted: Mapping[str, Any], form: Mapping[str, Any] | None, messages: Sequence[Mapping[str, Any]], profile: Profile
 ) -> str:
     """What the messages must say besides: a schema that the server does not take, or the word JSON where it insists on it."""
-    if form["type"] != "json_object":
+    if form and form["type"] != "json_object":
         return ""
-    if wanted and wanted["type"] == "json_schema":
+    if wanted["type"] == "json_schema":
         schema = json.dumps(wanted["json_schema"]["schema"], ensure_ascii=False)
         return f"Answer with a JSON object that fits this JSON schema: {schema}"
-    if profile.json_word and not any("json" in str(message["content"]).lower() for message in messages):
+    if (profile.json_word or form is None) and not any("json" in str(message["content"]).lower() for message in messages):
         return "Answer with a JSON object."
     return ""
 

@@ -43,7 +43,7 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
     form = _response_format(asked.text.format)
     taken = supported_format(form, profile)
     messages = _messages(asked, model, profile)
-    if taken and (instruction := json_instruction(form, taken, messages, profile)):
+    if form and (instruction := json_instruction(form, taken, messages, profile)):
         messages.insert(0, {"role": "system", "content": instruction})
     parameters: Parameters = {"model": model.target, "messages": leading_system_joined(messages)}
     given = {"num_predict": asked.max_output_tokens, "temperature": asked.temperature, "top_p": asked.top_p}
