@@ -19,7 +19,7 @@ from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.messages import REQUEST_ID, within
 from ..net.request_context import current_record
-from ..translate.adaptation.changes import CutInputs
+from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.format_changes import ChunkUnwrapper
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..translate.adaptation.changes import LimitInputs
+from ..translate.adaptation.embedding_changes import LimitInputs
 from ..translate.ollama.embeddings import batches, prompt_tokens, sendable, vectors
 from .sdk_errors import Refusal
 

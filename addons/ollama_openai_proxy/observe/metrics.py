@@ -220,7 +220,7 @@ class _Backend:
         self._prompt_tokens = of.prompt_tokens.labels(backend)
         self._completion_tokens = of.completion_tokens.labels(backend)
         self._retries = of.retries.labels(backend)
-        self._extra_calls = {kind: of.extra_calls.labels(backend, kind) for kind in KINDS}
+        self._extra_calls: dict[str, Counter] = {kind: of.extra_calls.labels(backend, kind) for kind in KINDS}
 
     def count(self, record: Record) -> None:
         # A counter takes nothing negative, and back ends count as they like.

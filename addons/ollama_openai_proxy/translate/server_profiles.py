@@ -331,7 +331,7 @@ PROFILES: dict[ProfileName, Profile] = {
                 "https://github.com/memodb-io/memobase/issues/142",
             ),
             options=_without("frequency_penalty"),
-            thinking=dict.fromkeys(_ON, {"enable_thinking": True}) | {False: {"enable_thinking": False}},
+            thinking={key: {"enable_thinking": True} for key in _ON} | {False: {"enable_thinking": False}},
             json_word=True,
             most_inputs=10,
         ),
@@ -567,7 +567,7 @@ def _family(entry: Mapping[str, Any]) -> ProfileName | None:
             return "llamacpp"
         case {"max_model_len": int()}:
             return "vllm"
-        case {"owned_by": "me"}:
+        case {"owned_by": "me", "permissions": _}:
             return "llama-cpp-python"
         case {"supported_parameters": list()}:
             return "openrouter"

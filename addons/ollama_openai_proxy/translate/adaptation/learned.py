@@ -10,14 +10,15 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .changes import Call
+from .limit_rules import too_long
 from .refusal_text import RefusalText, is_quoted
-from .rules import findings, lacks, too_long
+from .rules import findings, lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from .changes import Change
-    from .rules import TooLong
+    from .limit_rules import TooLong
 
 type Clock = Callable[[], float]
 
@@ -167,7 +168,6 @@ class Attempts:
         if refusal.text != self._text:
             self.confirm()
         self._text = refusal.text
-        self._learned.deny(lacks(refusal, self.call.parameters))
         # Another call may have learned from its refusal in the meantime.
         changed = self._changed()
         new: list[Change] = []
@@ -186,6 +186,8 @@ class Attempts:
                 if not quoted:
                     self._unconfirmed.append(change)
             changed = self._changed()
+        if changed == self.call and not new:
+            self._learned.deny(lacks(refusal, self.call.parameters))
         if changed == self.call:
             split = tuple(change for change in new if change.kind == "split")
             return Lesson(again=False, changes=split, too_long=exceeded)
