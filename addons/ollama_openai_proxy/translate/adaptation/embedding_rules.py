@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         RefusalText,
     )
 
-_BASE64 = re.compile(r"base64|encoding[_ ]format", re.IGNORECASE)
+_BASE64 = re.compile(r"base64", re.IGNORECASE)
 _BLANK = re.compile(
     r"empty|blank|non-empty|at least (?:1|one) character|min_length|too_short|not contain any|is invalid", re.IGNORECASE
 )

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .refusal_text import says_refused
+
 if TYPE_CHECKING:
     from .changes import Change
 
@@ -26,6 +28,16 @@ TOOL_WORDS = re.compile(
 STREAM_WORDS = re.compile(r"\bstream(?:ing|ed|s)?\b", re.IGNORECASE)
 TOOL_CHOICE_WORDS = re.compile(r"tool_choice|tool choice", re.IGNORECASE)
 NO_TOOLS = re.compile(r"enable-auto-tool-choice|support tool use|tool-call-parser|\bno tools?\b", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"together|combin|simultaneous|at the same time|mutually exclusive|incompatible|conflict|\bboth\b|alongside|in conjunction"
+    r"|\bwith\b|\bwhen\b|\bwhile\b|\bif\b",
+    re.IGNORECASE,
+)
+TOGETHER = re.compile(
+    r"(?:can ?not|can't|could not|must not|not) (?:be )?(?:combin|used? (?:together|simultaneously|with|in conjunction)|both)"
+    r"|mutually exclusive|incompatible|conflicts? with|cannot (?:specify|use|set|enable) both|not (?:both|at the same time)",
+    re.IGNORECASE,
+)
 
 
 class Finding(NamedTuple):
@@ -38,3 +50,9 @@ class Finding(NamedTuple):
 
     change: Change
     evidence: str
+
+
+def refuses_format_beside_tools(sentence: str) -> bool:
+    """Whether a sentence says that tools and a format do not go together."""
+    both = FORMAT_WORDS.search(sentence) and TOOL_WORDS.search(sentence) and _CONFLICT.search(sentence)
+    return bool(both) and (says_refused(sentence) or TOGETHER.search(sentence) is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .finding import FORMAT_WORDS, KEPT, Finding
+from .finding import FORMAT_WORDS, KEPT, Finding, refuses_format_beside_tools
 from .format_changes import RefuseFormats, SayJson, SchemaInWords, WrapSchema, fingerprint, is_object, schema_of
 from .refusal_text import (
     RefusalText,
@@ -45,7 +45,7 @@ def change_format(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
     if kind == "json_object" and _SAY_JSON.search(text):
         yield Finding(SayJson(), "" if refusal.param == "messages" else text)
         return
-    if refusal.param in KEPT:
+    if refusal.param in KEPT or (sent.get("tools") and any(map(refuses_format_beside_tools, sentences(text)))):
         return
     schema = schema_of(form)
     if schema is not None and not is_object(schema) and _TOP_OBJECT.search(text):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .changes import Call, Change, Kind
 from .limits import TOKEN_LIMITS
-from .refusal_text import strings_in
+from .quotations import strings_in
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

@@ -32,7 +32,7 @@ _FROM_TO = re.compile(
 _AT_MOST = re.compile(
     r"(less than or equal to|smaller than or equal to|at most|no more than|not exceed|not be (?:larger|greater|higher|more) than"
     r"|cannot be (?:larger|greater|higher|more) than|can not be (?:larger|greater|higher|more) than|up to|maximum|max(?:\.|imal)?"
-    r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<)[^\d\n\-]{0,40}?" + _NUMBER,
+    r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
@@ -176,7 +176,7 @@ def output_limit(text: str, sent: int) -> int | None:
     """The most tokens that an answer may have, where `sent` are too many.
 
     Returns:
-        0 where the text names no number; None where it is not about that, or where `sent` are not too many.
+        0 where the text names no number that is smaller; None where it is not about that.
     """
     about = [number for number, sentence in enumerate(sentences(text)) if is_about_output(sentence)]
     if not about:
@@ -185,12 +185,8 @@ def output_limit(text: str, sent: int) -> int | None:
     for sentence in parts[about[0] :]:
         if (found := value_range(sentence, sent, whole=True)) and found.high is not None and found.high >= 1:
             return int(found.high)
-    named = [
-        number for sentence in parts[about[0] :] for number in _numbers(sentence) if number >= _LEAST_LIMIT and number != sent
-    ]
-    if not named:
-        return 0
-    return int(max(smaller)) if (smaller := [number for number in named if number < sent]) else None
+    smaller = [number for sentence in parts[about[0] :] for number in _numbers(sentence) if _LEAST_LIMIT <= number < sent]
+    return int(max(smaller, default=0))
 
 
 def context_length(text: str) -> ContextLength | None:

@@ -46,17 +46,17 @@ _REASONING_MISSING = re.compile(
     re.IGNORECASE,
 )
 _NULL_CONTENT = re.compile(
-    r"content[^\n]{0,80}(?:null|none\b|nil|valid string|must be a string|expected (?:a )?string|field required|is required|missing|"
+    r"(?<![a-z_])content[^\n]{0,80}(?:null|none\b|nil|valid string|must be a string|expected (?:a )?string|field required|is required|missing|"
     r"not be null|invalid type)",
     re.IGNORECASE,
 )
 _STRING_CONTENT = re.compile(
-    r"content[^\n]{0,80}(?:must be a string|valid string|expected (?:a )?string|should be a string|invalid type: sequence|not a string"
+    r"(?<![a-z_])content[^\n]{0,80}(?:must be a string|valid string|expected (?:a )?string|should be a string|invalid type: sequence|not a string"
     r"|only text)",
     re.IGNORECASE,
 )
 _EMPTY_CONTENT = re.compile(
-    r"content[^\n]{0,60}(?:empty|blank|non-empty|non empty)|(?:empty|blank|non-empty)[^\n]{0,40}(?:content|message|assistant)"
+    r"(?<![a-z_])content[^\n]{0,60}(?:empty|blank|non-empty|non empty)|(?:empty|blank|non-empty)[^\n]{0,40}(?:content|message|assistant)"
     r"|messages?[^\n]{0,40}(?:must not be empty|is empty|are empty)|text field[^\n]{0,60}blank",
     re.IGNORECASE,
 )

@@ -6,7 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 from .changes import Add, AskWithoutStream, KeepThinking, LeaveOut, is_streamed
-from .finding import FORMAT_WORDS, KEPT, NO_TOOLS, STREAM_WORDS, TOOL_CHOICE_WORDS, TOOL_WORDS, Finding
+from .finding import (
+    KEPT,
+    NO_TOOLS,
+    STREAM_WORDS,
+    TOGETHER,
+    TOOL_CHOICE_WORDS,
+    TOOL_WORDS,
+    Finding,
+    refuses_format_beside_tools,
+)
 from .format_changes import FORMATS, RefuseFormats
 from .limit_changes import EFFORTS, NearestEffort
 from .refusal_text import (
@@ -36,16 +45,6 @@ _EFFORT_CHOICES = re.compile(
 )
 _EFFORT = re.compile(rf"(['\"`]?)\b({'|'.join((*EFFORTS, 'default'))})\b(['\"`]?)")
 _SENTENCE_BREAK = re.compile(r"\.\s|;")
-_CONFLICT = re.compile(
-    r"together|combin|simultaneous|at the same time|mutually exclusive|incompatible|conflict|\bboth\b|alongside|in conjunction"
-    r"|\bwith\b|\bwhen\b|\bwhile\b|\bif\b",
-    re.IGNORECASE,
-)
-_TOGETHER = re.compile(
-    r"(?:can ?not|can't|could not|must not|not) (?:be )?(?:combin|used? (?:together|simultaneously|with|in conjunction)|both)"
-    r"|mutually exclusive|incompatible|conflicts? with|cannot (?:specify|use|set|enable) both|not (?:both|at the same time)",
-    re.IGNORECASE,
-)
 _MUST_STREAM = re.compile(
     r"only supports? (?:the )?stream|must be streamed|enable (?:the )?stream|stream(?:['\"`]|ing)? must be (?:set to )?true"
     r"|set stream to true|requires? (?:stream|stream=true|streaming)|must have stream",
@@ -97,10 +96,9 @@ def beside_tools(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
     for sentence in sentences(refusal.text):
         if not TOOL_WORDS.search(sentence):
             continue
-        refuses = says_refused(sentence) or _TOGETHER.search(sentence)
-        if refuses and "response_format" in sent and FORMAT_WORDS.search(sentence) and _CONFLICT.search(sentence):
+        if "response_format" in sent and refuses_format_beside_tools(sentence):
             yield Finding(RefuseFormats(FORMATS, beside), sentence)
-        if refuses and _EFFORT_WORD.search(sentence):
+        if _EFFORT_WORD.search(sentence) and (says_refused(sentence) or TOGETHER.search(sentence)):
             if _EFFORT_NONE.search(refusal.text):
                 yield Finding(Add("reasoning_effort", "none", beside), "" if refusal.param == "reasoning_effort" else sentence)
             elif "reasoning_effort" in sent:
@@ -136,7 +134,7 @@ def leave_out_tool_choice(refusal: RefusalText, sent: Sent) -> Iterator[Finding]
     for sentence in sentences(refusal.text):
         if (TOOL_CHOICE_WORDS.search(sentence) or refusal.param == "tool_choice") and (
             says_refused(sentence)
-            or _TOGETHER.search(sentence)
+            or TOGETHER.search(sentence)
             or re.search(r"must|invalid|only|should", sentence, re.IGNORECASE)
         ):
             yield Finding(LeaveOut("tool_choice"), "" if refusal.param == "tool_choice" else sentence)

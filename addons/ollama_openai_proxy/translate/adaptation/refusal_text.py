@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .refusal_words import (
     BETWEEN,
@@ -31,14 +31,14 @@ from .refusal_words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 LONGEST_TEXT = 4000
 """Characters of a refusal that are read."""
 
 _SENTENCE_END = re.compile(r"\n(?!\s)|;|(?<=[.!?])\s")
 _WORD = re.compile(r"[A-Za-z_$][\w.$/\-]*|\d[\w.]*|\S")
-_PLAIN_WORD = re.compile(r"\w+")
+PLAIN_WORD = re.compile(r"\w+")
 _SUBSCRIPT = re.compile(r"\[(\d{1,6})\]")
 _CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 _LOCATION = re.compile(r"['\"]loc['\"]\s{0,9}:\s{0,9}[\[(]([^\])]{0,200})[\])]")
@@ -65,7 +65,7 @@ class RefusalText:
     def of(cls, status: int, text: str, param: str | None) -> RefusalText:
         """Make one of an error's parts."""
         path = (param or "")[:200]
-        words = [word for word in _PLAIN_WORD.findall(path) if word != "body"]
+        words = [word for word in PLAIN_WORD.findall(path) if word != "body"]
         name = snake_case(words[0]) if words else ""
         # OpenAI hides the beginning of a path: `***.effort`.
         return cls(status, text[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path)
@@ -123,7 +123,7 @@ def located(text: str) -> list[Located]:
     found: list[Located] = []
     for entry in text.split("{"):
         if match := _LOCATION.search(entry):
-            path = tuple(word for word in _PLAIN_WORD.findall(match[1]) if word != "body")
+            path = tuple(word for word in PLAIN_WORD.findall(match[1]) if word != "body")
             # What follows `input` quotes the value, which may be anything.
             found.append(Located(path, _INPUT.split(entry, maxsplit=1)[0].lower()))
     return found
@@ -139,7 +139,7 @@ def refused_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refu
         places = {entry.path[0]: entry for entry in entries if len(entry.path) == 1 and _is_extra(entry.what)}
         return [Refused(name, places[name].what, False) for name in sent if name in places]
     found: dict[str, Refused] = {}
-    for sentence in sentences(_plain(refusal.text)):
+    for sentence in sentences(plain(refusal.text)):
         for name, evidence, beside in _refused_in(sentence, sent):
             found.setdefault(name, Refused(name, evidence, beside))
     return list(found.values())
@@ -147,7 +147,7 @@ def refused_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refu
 
 def says_refused(text: str) -> bool:
     """Whether a text contains words that refuse something."""
-    return any(_refusing(_words(sentence)) for sentence in sentences(_plain(text)))
+    return any(_refusing(_words(sentence)) for sentence in sentences(plain(text)))
 
 
 def refused_message_fields(text: str) -> list[tuple[str, str]]:
@@ -155,37 +155,11 @@ def refused_message_fields(text: str) -> list[tuple[str, str]]:
     found = [
         (entry.path[-1], entry.what) for entry in located(text) if entry.path[:1] == ("messages",) and _is_extra(entry.what)
     ]
-    for sentence in sentences(_plain(text)):
+    for sentence in sentences(plain(text)):
         words = _words(sentence)
         if _refusing(words):
             found += [(parts[-1], sentence) for word in words if (parts := _message_path(word.text))]
     return found
-
-
-def normalised(text: str) -> str:
-    """The words of a text in lower case, each with a space around it."""
-    return " ".join(["", *_PLAIN_WORD.findall(_plain(text.lower())), ""])
-
-
-def strings_in(value: Any) -> Iterator[str]:
-    """All texts within a JSON value, without images and the like, which are long and hold no words."""
-    todo = [value]
-    while todo:
-        match todo.pop():
-            case str(text) if not text.startswith("data:"):
-                yield text
-            case list(items):
-                todo += items
-            case dict(entries):
-                todo += entries.values()
-
-
-def is_quoted(
-    evidence: str, parameters: Mapping[str, Any], fields: Iterable[str] = ("messages", "prompt", "input", "tools")
-) -> bool:
-    """Whether the client's own text contains what a refusal is read from."""
-    words = normalised(evidence)
-    return any(words in normalised(text) for field in fields for text in strings_in(parameters.get(field)))
 
 
 def _refused_in(sentence: str, sent: Collection[str]) -> Iterator[tuple[str, str, bool]]:
@@ -218,7 +192,7 @@ def _refused_in(sentence: str, sent: Collection[str]) -> Iterator[tuple[str, str
         segment, begin, refuses = [], number + 1, False
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text with one spelling of "not", and with `[0]` in paths as `.0`."""
     return _SUBSCRIPT.sub(r".\1", text.replace("n't", " not").replace("annot", "an not"))
 
@@ -302,7 +276,7 @@ def _singular(word: str) -> str:
 
 
 def _speaks_of_tools(text: str) -> bool:
-    words = set(_PLAIN_WORD.findall(text.lower()))
+    words = set(PLAIN_WORD.findall(text.lower()))
     return not words.isdisjoint(("tools", "tool", "functions", "tool_calls")) or {"function", "calling"} <= words
 
 

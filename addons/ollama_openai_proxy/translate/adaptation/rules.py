@@ -25,7 +25,6 @@ from .message_rules import shape_messages
 from .parameter_rules import add_demanded, ask_without_stream, beside_tools, keep_thinking, leave_out_tool_choice
 from .refusal_text import (
     RefusalText,
-    is_quoted,
     located,
     refused_parameters,
     says_refused,
@@ -105,7 +104,7 @@ def lacks(refusal: RefusalText, sent: Sent) -> frozenset[str]:
         return frozenset()
     found: set[str] = set()
     for sentence in sentences(refusal.text):
-        if not (says_refused(sentence) or NO_TOOLS.search(sentence)) or is_quoted(sentence, sent):
+        if not (says_refused(sentence) or NO_TOOLS.search(sentence)):
             continue
         others = refused_parameters(RefusalText(refusal.status, sentence, "", ""), sent) or STREAM_WORDS.search(sentence)
         tools = sent.get("tools") and TOOL_WORDS.search(sentence) and not others and not FORMAT_WORDS.search(sentence)
