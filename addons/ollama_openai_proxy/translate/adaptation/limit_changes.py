@@ -84,18 +84,23 @@ class FitContext(Change):
     Attributes:
         limit: tokens of the context.
         characters_per_token: of the prompt that was refused.
+        overhead: tokens that the server adds to every prompt, as for its template.
     """
 
     kind: ClassVar[Kind] = "lower"
     order: ClassVar[int] = 6
     limit: int
     characters_per_token: float = _CHARACTERS_PER_TOKEN
+    overhead: int = _SPARE_TOKENS
 
     @classmethod
     def of(cls, limit: int, prompt_tokens: int, parameters: Mapping[str, Any]) -> FitContext:
         """The change for a prompt of which the tokens were counted; 0 is not known."""
-        measured = text_length(parameters) / prompt_tokens if prompt_tokens else _CHARACTERS_PER_TOKEN
-        return cls(limit, min(max(measured, 0.5), 6.0))
+        if not prompt_tokens:
+            return cls(limit)
+        length = text_length(parameters)
+        measured = min(max(length / prompt_tokens, 1.0), 6.0)
+        return cls(limit, measured, max(_SPARE_TOKENS, math.ceil(prompt_tokens - length / measured)))
 
     @property
     def key(self) -> Hashable:
@@ -116,7 +121,7 @@ class FitContext(Change):
 
     def estimate(self, parameters: Mapping[str, Any]) -> int:
         """About how many tokens a prompt has, rather too many than too few."""
-        return math.ceil(text_length(parameters) / self.characters_per_token * 1.1) + _SPARE_TOKENS
+        return math.ceil(text_length(parameters) / self.characters_per_token * 1.1) + self.overhead
 
     def describe(self) -> str:
         """Say how long prompt and answer may be."""
@@ -128,6 +133,7 @@ class FitContext(Change):
             newer,
             limit=min(self.limit, newer.limit),
             characters_per_token=min(self.characters_per_token, newer.characters_per_token),
+            overhead=max(self.overhead, newer.overhead),
         )
 
 

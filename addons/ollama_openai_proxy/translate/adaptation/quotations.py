@@ -36,8 +36,10 @@ def without_quotations(refusal: RefusalText, sent: Mapping[str, Any]) -> Refusal
         run = min(_RUN, spoken.count(" ") - 1)
         if run < 2:
             continue
+        known = set(spoken.split())
         for begin in range(len(said) - run + 1):
-            if " ".join(["", *said[begin : begin + run], ""]) in spoken:
+            part = said[begin : begin + run]
+            if known.issuperset(part) and " ".join(["", *part, ""]) in spoken:
                 quoted |= set(range(begin, begin + run))
     parts: list[str] = []
     end = 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .changes import LeaveOut, RenameLimit
 from .embedding_rules import change_inputs
-from .finding import FORMAT_WORDS, KEPT, NO_TOOLS, STATUSES, STREAM_WORDS, TOOL_CHOICE_WORDS, TOOL_WORDS, Finding
+from .finding import KEPT, NO_TOOLS, STATUSES, Finding
 from .format_rules import change_format
 from .limit_rules import clamp_values, fewer_stops, fit_context, lower_output
 from .limits import (
@@ -80,7 +80,18 @@ _UNNAMED = re.compile(
     r"|can handle the requested parameters",
     re.IGNORECASE,
 )
-_IMAGE_WORDS = re.compile(r"\bimages?\b|image_url|\bvision\b|image input|multimodal", re.IGNORECASE)
+_DENIES_TOOLS = re.compile(
+    r"(?:support|accept|allow)s? (?:the use of )?(?:tools\b|tool (?:use|calls?|calling)|function[- ]?call)"
+    r"|\b(?:tools|tool (?:use|calls?|calling)|function[- ]?calling)['\"`]? (?:is|are) ",
+    re.IGNORECASE,
+)
+_DENIES_VISION = re.compile(
+    r"(?:support|accept|allow)s? (?:images?|vision|multimodal)|\b(?:images?|vision|image_url|image inputs?)['\"`]? (?:is|are) ",
+    re.IGNORECASE,
+)
+_WITH_OTHERS = re.compile(
+    r"reasoning|thinking|stream|tool_choice ['\"`]|response[_ ]format|json|with (?:tools|images)|parallel", re.IGNORECASE
+)
 
 
 def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
@@ -104,13 +115,12 @@ def lacks(refusal: RefusalText, sent: Sent) -> frozenset[str]:
         return frozenset()
     found: set[str] = set()
     for sentence in sentences(refusal.text):
-        if not (says_refused(sentence) or NO_TOOLS.search(sentence)):
+        if _WITH_OTHERS.search(sentence):
             continue
-        others = refused_parameters(RefusalText(refusal.status, sentence, "", ""), sent) or STREAM_WORDS.search(sentence)
-        tools = sent.get("tools") and TOOL_WORDS.search(sentence) and not others and not FORMAT_WORDS.search(sentence)
-        if tools and (not TOOL_CHOICE_WORDS.search(sentence) or NO_TOOLS.search(refusal.text)):
+        refuses = says_refused(sentence)
+        if sent.get("tools") and (NO_TOOLS.search(sentence) or (refuses and _DENIES_TOOLS.search(sentence))):
             found.add("tools")
-        if _IMAGE_WORDS.search(sentence) and _has_images(sent):
+        if refuses and _DENIES_VISION.search(sentence) and _has_images(sent):
             found.add("vision")
     return frozenset(found)
 

@@ -234,11 +234,6 @@ def test_a_parameter_that_is_refused_is_left_out(text: str, param: str | None, w
             None,
             id="vllm, a value out of range",
         ),
-        pytest.param(
-            "max_tokens is too large: 100000. This model supports at most 16384 completion tokens.",
-            "max_tokens",
-            id="too large",
-        ),
         pytest.param("Invalid 'temperature': decimal above maximum value.", "temperature", id="openai, out of range"),
         pytest.param(
             "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.", "messages", id="too long"
