@@ -189,6 +189,7 @@ def _named(name: str, entry: ModelEntry, listed: Sequence[Model]) -> Model:
     model = found or read_model({"id": target}, time.time(), entry.backend)
     told = {
         "context_length": entry.context_length,
+        "known_context_length": entry.context_length,
         "embedding_length": entry.embedding_length,
         "family": entry.family,
         "parameter_size": entry.parameter_size,

@@ -114,6 +114,7 @@ class Item(_Body):
     input: Annotated[str, BeforeValidator(_text)] = ""
     output: Annotated[list[Part], FailFast(), BeforeValidator(_output)] = Field(default_factory=list)
     summary: Annotated[list[Part], FailFast()] = Field(default_factory=list)
+    encrypted_content: str = ""
     tools: Annotated[list[Tool], FailFast()] = Field(default_factory=list)
 
 

@@ -45,6 +45,8 @@ class Model:
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
         entry: what the back end's own list says of it.
+        known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
+            is only what clients are shown.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Model:
     system: str = ""
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    known_context_length: int = 0
 
     @property
     def digest(self) -> str:
@@ -98,6 +101,7 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
         capabilities=_shown(known),
         lacks=frozenset(capability for capability, there in known.capabilities.items() if not there),
         entry=entry,
+        known_context_length=known.context_length,
     )
 
 

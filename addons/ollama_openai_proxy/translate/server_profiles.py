@@ -87,6 +87,9 @@ class Profile:
         reasoning_back: whether a model's reasoning must come back with its tool calls, as `reasoning_content`; where it must
             not, some servers refuse it.
         dimensions: the parameter of an embeddings call for the length of the vectors.
+        continued_by: how a call says that its last message, the assistant's, is to be continued: a field of that message, or
+            vLLM's parameter `continue_final_message`; "" where the server knows no way, or continues by itself.
+        highest_temperature: the highest `temperature` that it takes.
     """
 
     name: ProfileName
@@ -100,6 +103,8 @@ class Profile:
     short_call_ids: bool = False
     reasoning_back: bool = False
     dimensions: str = "dimensions"
+    continued_by: Literal["", "prefix", "partial", "continue_final_message"] = ""
+    highest_temperature: float = 2.0
 
     @property
     def token_limit(self) -> str:
@@ -110,7 +115,8 @@ class Profile:
 PROFILES: dict[ProfileName, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("generic"),
+        # vLLM turns thinking off for "none"; llama.cpp, llama-cpp-python and transformers ignore it.
+        Profile("generic", thinking=_LEVELS | {True: _effort("medium"), False: _effort("none")}),
         *(
             Profile(
                 name,
@@ -156,6 +162,7 @@ PROFILES: dict[ProfileName, Profile] = {
                 options=_PLAIN | _SAMPLERS,
                 thinking=_TEMPLATE_LEVELS | {True: _THINKING, False: _NOT_THINKING},
                 top_k_off=-1,
+                continued_by="continue_final_message",
             )
             for name in ("vllm", "sglang")
         ),
@@ -181,6 +188,8 @@ PROFILES: dict[ProfileName, Profile] = {
             thinking={think: _effort("high") for think in (True, "low", "medium", "high", "max")} | {False: _effort("none")},
             short_call_ids=True,
             dimensions="output_dimension",
+            continued_by="prefix",
+            highest_temperature=1.5,
         ),
         Profile(
             "deepseek",

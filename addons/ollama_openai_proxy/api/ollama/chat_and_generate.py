@@ -20,7 +20,9 @@ from ...translate.ollama.request import (
     completion_parameters,
     generate_messages,
     generate_parameters,
+    tool_names,
 )
+from ...translate.renamed_calls import RenamingReader
 from ..keep_alive import with_heartbeat
 from .ndjson_stream import Answer
 
@@ -60,7 +62,7 @@ class Generation:
             return self._idle(model, frames, asked.keep_alive)
         backend = self._catalogue.backend_of(model)
         stream = backend.chat(chat_parameters(asked, model, backend.profile))
-        reader = AnswerReader(drop_thinking=asked.think is False)
+        reader = RenamingReader(original_tool_name=tool_names(asked).original, drop_thinking=asked.think is False)
         texts = (message.content for message in asked.messages)
         return await self._answer(asked, model, Answer(stream, reader, frames, estimate_tokens(texts)), frames)
 

@@ -5,14 +5,14 @@ A call goes on as it is but for the name of its model, which is one that `/api/t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import ModelNotFound
 from ...net.messages import Reply
 from ...schemas.ollama.frames import encode_json
 from ...translate.model_descriptions import openai_entry
-from ...translate.ollama.request import default_parameters
-from ..paths import OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base, surface_of
+from ...translate.ollama.request import completion_defaults, default_parameters
+from ..paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, below_base, surface_of
 from ..stream_errors import explained
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
@@ -102,7 +102,11 @@ class OpenAIServer:
         if model is None:
             raise ModelNotFound(f"model '{body.model}' not found")
         backend = self._catalogue.backend_of(model)
-        changed = default_parameters(body.data, model, backend.profile) if body.data and request.path == OPENAI_CHAT else {}
+        changed: dict[str, Any] = {}
+        if body.data and request.path == OPENAI_CHAT:
+            changed = default_parameters(body.data, model, backend.profile)
+        elif body.data and request.path == OPENAI_COMPLETIONS:
+            changed = completion_defaults(body.data, model, backend.profile)
         sent = body.naming(model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 

@@ -14,11 +14,11 @@ from ...net.request_context import current_record
 from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.frames import encode_json
 from ...schemas.openai_responses import parse_responses_request
-from ...translate.answer_reader import AnswerReader
 from ...translate.anthropic import request as anthropic_request
 from ...translate.anthropic.event_writer import MessageWriter
 from ...translate.openai_responses import request as responses_request
 from ...translate.openai_responses.event_writer import ResponseWriter
+from ...translate.renamed_calls import RenamingReader
 from ..error_shapes import error_event
 from ..paths import COUNT_TOKENS, OPENAI_RESPONSES
 from ..stream_errors import SSE_TYPE
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...net.messages import Request
     from ...schemas.ollama.frames import Delta
     from ...schemas.usage import Usage
+    from ...translate.answer_reader import AnswerReader
     from ...translate.model_descriptions import Model
 
 JSON_TYPE = "application/json"
@@ -73,7 +74,10 @@ async def translate(request: Request, content: bytes, model: Model | None, backe
         return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": tokens}))
     parameters = anthropic_request.chat_parameters(asked, model, backend.profile)
     message = _Message(MessageWriter(asked, message_id=f"msg_{secrets.token_hex(12)}", input_tokens=tokens))
-    reader = AnswerReader(drop_thinking=anthropic_request.wanted_thinking(asked) is False)
+    reader = RenamingReader(
+        original_tool_name=anthropic_request.tool_names(asked).original,
+        drop_thinking=anthropic_request.wanted_thinking(asked) is False,
+    )
     answer = _Answer(read_answer(backend.chat(parameters), reader), reader, message, tokens)
     return await (answer.streamed() if asked.stream else answer.whole())
 
@@ -83,7 +87,8 @@ async def _respond(content: bytes, model: Model | None, backend: Backend) -> Rep
     model = _named(model)
     parameters = responses_request.chat_parameters(asked, model, backend.profile)
     writer = ResponseWriter(asked, response_id=f"resp_{secrets.token_hex(24)}", created_at=int(time.time()))
-    reader = AnswerReader(drop_thinking=asked.reasoning.effort == "none")
+    names = responses_request.tool_names(asked)
+    reader = RenamingReader(original_tool_name=names.original, drop_thinking=asked.reasoning.effort == "none")
     estimate = max(len(content) // anthropic_request.CHARACTERS_PER_TOKEN, 1)
     answer = _Answer(read_answer(backend.chat(parameters), reader), reader, _Response(writer), estimate)
     return await (answer.streamed() if asked.stream else answer.whole())

@@ -12,9 +12,9 @@ from ollama_openai_proxy.schemas.anthropic import MessagesRequest, parse_message
 from ollama_openai_proxy.schemas.ollama.frames import encode_json
 from ollama_openai_proxy.translate.anthropic.request import (
     IMAGE_TOKENS,
-    chat_messages,
     chat_parameters,
     count_tokens,
+    turns,
     wanted_thinking,
 )
 from ollama_openai_proxy.translate.model_descriptions import read_model
@@ -61,7 +61,7 @@ def result(call_id: str, content: Any = None, **fields: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": call_id, "content": content, **fields}
 
 
-def called(*call_ids: str, content: str | None = None, arguments: str = "{}") -> dict[str, Any]:
+def called(*call_ids: str, content: str = "", arguments: str = "{}") -> dict[str, Any]:
     """A message of the back end's with calls."""
     calls = [{"id": i, "type": "function", "function": {"name": "f", "arguments": arguments}} for i in call_ids]
     return {"role": "assistant", "content": content, "tool_calls": calls}
@@ -155,7 +155,7 @@ def test_there_is_one_system_message_at_the_front(prompt: Any, messages: list[An
 def test_a_later_system_message_is_a_reminder_to_the_user() -> None:
     found = conversation(user("Hi"), system("S"), assistant("Ho"), user("He"))
     assert [message["role"] for message in found] == ["user", "assistant", "user"]
-    assert found[0]["content"] == "Hi\n<system-reminder>\nS\n</system-reminder>"
+    assert found[0]["content"] == "Hi\n\n<system-reminder>\nS\n</system-reminder>"
 
 
 # ── messages
@@ -194,7 +194,7 @@ def test_what_a_user_sends_is_text_or_parts_in_the_same_order(blocks: list[Any],
 @pytest.mark.parametrize("kind", ["image", "document"])
 def test_a_file_that_lies_with_anthropic_is_refused(kind: str) -> None:
     asked = asking(user({"type": kind, "source": FILE}))
-    for read in (count_tokens, chat_messages):
+    for read in (count_tokens, turns):
         with pytest.raises(InvalidRequest, match="Files API"):
             read(asked)
 
@@ -228,7 +228,7 @@ def test_what_a_model_has_answered_is_one_text(blocks: list[Any], content: str) 
 
 def test_messages_of_one_role_in_a_row_are_one() -> None:
     found = conversation(user("a"), user(text("b")), assistant("c"), assistant("d"))
-    assert found == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "cd"}]
+    assert found == [{"role": "user", "content": "a\n\nb"}, {"role": "assistant", "content": "c\n\nd"}]
 
 
 # ── tools' results
@@ -265,17 +265,17 @@ def test_messages_of_one_role_in_a_row_are_one() -> None:
         pytest.param([assistant(use("A"))], [called("A"), answered("A")], id="the call comes last"),
         pytest.param(
             [assistant("a"), user(result("A", "lost"), text("b"))],
-            [{"role": "assistant", "content": "a"}, {"role": "user", "content": "lost\nb"}],
+            [{"role": "assistant", "content": "a"}, {"role": "user", "content": "lost\n\nb"}],
             id="a result without a call",
         ),
         pytest.param(
             [assistant(use("A")), user(result("A", "a"), result("A", "b"), result("B", "c"))],
-            [called("A"), answered("A", "a"), {"role": "user", "content": "b\nc"}],
+            [called("A"), answered("A", "a"), {"role": "user", "content": "b\n\nc"}],
             id="more results than calls",
         ),
         pytest.param(
             [assistant(use("A"), use("A")), user(result("A", "a"), result("A", "a"))],
-            [called("A", "A_"), answered("A", "a"), answered("A_", "a")],
+            [called("A", "A_1"), answered("A", "a"), answered("A_1", "a")],
             id="two calls with one id",
         ),
         pytest.param(
@@ -299,8 +299,8 @@ def test_each_call_is_answered_at_once(messages: list[Any], expected: list[Any])
     assert conversation(user("Hi"), *messages)[1:] == expected
 
 
-@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("generic", None)])
-def test_the_reasoning_behind_a_call_goes_back_where_it_is_wanted(profile: ProfileName, reasoning: str | None) -> None:
+@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("generic", "ab"), ("openai", None)])
+def test_the_reasoning_behind_a_call_goes_back_except_to_servers_that_refuse_it(profile: ProfileName, reasoning: str | None) -> None:
     thinking = [{"type": "thinking", "thinking": piece, "signature": ""} for piece in "ab"]
     asked = asking(user("Hi"), assistant(*thinking, use("A")), user(result("A")), assistant(*thinking, text("c")))
     _, call, _, answer = sent(asked, profile)["messages"]

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.schemas.ollama.requests import Message
-from ollama_openai_proxy.translate.ollama.chat_messages import image_url, openai_messages
+from ollama_openai_proxy.translate.conversation import chat_messages
+from ollama_openai_proxy.translate.ollama.chat_messages import media_part, turns
+from ollama_openai_proxy.translate.server_profiles import PROFILES
+from ollama_openai_proxy.translate.tool_names import ToolNames
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
 PNG_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
@@ -27,7 +30,8 @@ def result(content: str, **fields: Any) -> dict[str, Any]:
 
 
 def translate(*messages: dict[str, Any]) -> list[dict[str, Any]]:
-    return openai_messages([Message.model_validate(message) for message in messages])
+    made = turns([Message.model_validate(message) for message in messages])
+    return chat_messages(made, PROFILES["generic"], ToolNames())
 
 
 def results(messages: list[dict[str, Any]]) -> dict[str, str]:
@@ -79,7 +83,7 @@ def test_a_conversation_keeps_its_order_and_loses_its_thinking() -> None:
 def test_an_images_type_is_read_from_its_first_bytes(data: bytes, mime: str) -> None:
     for tail in (b"", bytes(1), bytes(100)):
         image = base64.b64encode(data + tail).decode()
-        assert image_url(image) == f"data:{mime};base64,{image}"
+        assert media_part(image) == {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{image}"}}
 
 
 def test_a_users_images_follow_the_text_in_their_order() -> None:
