@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import BackendError
 
@@ -12,10 +12,21 @@ if TYPE_CHECKING:
 
     from ..schemas.ollama.frames import Delta
     from ..translate.answer_reader import AnswerReader
-    from .client import ChunkStream
+    from .sse import Chunk
 
 
-async def read_answer(stream: ChunkStream, reader: AnswerReader) -> AsyncGenerator[list[Delta], None]:
+class Chunks(Protocol):
+    """A stream of chunks; what it says of itself is in `ChunkStream`."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server marked the end of the stream."""
+
+    def batches(self) -> AsyncGenerator[list[Chunk], None]:
+        """The chunks, those of one network read together."""
+
+
+async def read_answer(stream: Chunks, reader: AnswerReader) -> AsyncGenerator[list[Delta], None]:
     """The pieces of an answer, those of one network read in one list, which may be empty.
 
     It ends only with an answer that is complete. Closing the generator, or cancelling what awaits it, frees the back end.

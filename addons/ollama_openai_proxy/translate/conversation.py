@@ -107,10 +107,7 @@ def chat_messages(
         by_id_only: whether results name the ids of their calls, as in Anthropic's API and in Responses.
     """
     system = [turn.content for turn in turns if turn.role == "system" and isinstance(turn.content, str) and not turn.empty]
-    others = [turn for turn in turns if turn.role != "system"]
-    last = len(others) - 1
-    kept = [turn for number, turn in enumerate(others) if not turn.empty or (turn.role == "user" and number == last)]
-    groups = _grouped(kept or others[-1:])
+    groups = _grouped(_said([turn for turn in turns if turn.role != "system"]))
     result_turns = {group.given: group.turns[0] for group in groups if group.given is not None}
     pairs = pair_results(_sections(groups), by_id_only=by_id_only)
     used = set(pairs.values())
@@ -134,21 +131,6 @@ def with_instruction(messages: Sequence[OpenAIMessage], instruction: str) -> lis
     return [{"role": "system", "content": instruction}, *messages]
 
 
-def with_reasoning(messages: Sequence[OpenAIMessage]) -> list[OpenAIMessage]:
-    """Fill in the reasoning of each message with tool calls that has none, for a server that insists on it."""
-    return [
-        {**message, "reasoning_content": message.get("reasoning_content") or UNRECORDED_REASONING}
-        if message.get("tool_calls")
-        else message
-        for message in messages
-    ]
-
-
-def without_reasoning(messages: Sequence[OpenAIMessage]) -> list[OpenAIMessage]:
-    """Take the reasoning out of each message, for a server that refuses the field."""
-    return [{name: value for name, value in message.items() if name != "reasoning_content"} for message in messages]
-
-
 def continue_last_message(messages: list[OpenAIMessage], profile: Profile) -> dict[str, Any]:
     """Ask for the continuation of a last message that is the assistant's, as Ollama goes on with it.
 
@@ -162,6 +144,14 @@ def continue_last_message(messages: list[OpenAIMessage], profile: Profile) -> di
     if profile.continued_by:
         messages[-1][profile.continued_by] = True
     return {}
+
+
+def _said(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns in which something is said, and an empty one of the user where the model's would else be the last."""
+    said = [turn for turn in turns if not turn.empty]
+    if turns and (not said or (said[-1].role == "assistant" and turns[-1].role == "user" and turns[-1].empty)):
+        said.append(Turn("user"))
+    return said
 
 
 @dataclass(slots=True, eq=False)

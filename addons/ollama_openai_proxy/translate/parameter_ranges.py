@@ -24,7 +24,7 @@ _BETWEEN: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-2.0, 2.0),
 }
 _ABOVE_ZERO = frozenset({"repetition_penalty", "repeat_penalty"})
-_LIMITS = ("max_tokens", "max_completion_tokens")
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
 COMPLETION_TOKENS = 2048
 """The limit of a text completion that has none, where the model's context length is not known. OpenAI, vLLM and
@@ -61,7 +61,7 @@ def lowered_limit(parameters: Mapping[str, Any], context_length: int, prompt_tok
     Returns:
         The parameter to replace; nothing where the limit fits, or where there is none.
     """
-    for name in _LIMITS:
+    for name in TOKEN_LIMITS:
         limit = parameters.get(name)
         if context_length and isinstance(limit, int) and limit + prompt_tokens > context_length:
             return {name: _room(context_length, prompt_tokens) or min(limit, context_length)}
@@ -70,7 +70,7 @@ def lowered_limit(parameters: Mapping[str, Any], context_length: int, prompt_tok
 
 def completion_limit(parameters: Iterable[str], profile: Profile, context_length: int, prompt_tokens: int) -> dict[str, int]:
     """The limit for a text completion that sets none; the arguments are those of `lowered_limit`."""
-    if profile.name == "llamacpp" or not set(_LIMITS).isdisjoint(parameters):
+    if profile.name == "llamacpp" or not set(TOKEN_LIMITS).isdisjoint(parameters):
         # llama.cpp itself goes on to the end.
         return {}
     return {"max_tokens": (_room(context_length, prompt_tokens) if context_length else 0) or COMPLETION_TOKENS}

@@ -210,7 +210,7 @@ ENABLED = {"thinking": {"type": "enabled"}}
 @pytest.mark.parametrize(
     ("name", "on", "off", "low", "most"),
     [
-        ("generic", {}, {}, effort("low"), effort("high")),
+        ("generic", effort("medium"), effort("none"), effort("low"), effort("high")),
         ("openai", effort("medium"), effort("none"), effort("low"), effort("high")),
         ("azure", effort("medium"), effort("none"), effort("low"), effort("high")),
         (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
 from ...models.lookup import require_capabilities
@@ -23,12 +24,15 @@ from ...translate.ollama.request import (
     tool_names,
 )
 from ...translate.renamed_calls import RenamingReader
+from ...translate.truncation import ContextSizes
 from ..keep_alive import with_heartbeat
 from .ndjson_stream import Answer
+from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ...backend.answer_stream import Chunks
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
     from ...net.messages import Request
@@ -48,6 +52,7 @@ class Generation:
         self._catalogue = catalogue
         self._residents = residents
         self._heartbeat = heartbeat
+        self._context_sizes = ContextSizes(time.monotonic)
 
     async def chat(self, request: Request) -> Reply:
         """Answer a conversation, or load or unload a model where there is none."""
@@ -61,7 +66,7 @@ class Generation:
         if not asked.messages:
             return self._idle(model, frames, asked.keep_alive)
         backend = self._catalogue.backend_of(model)
-        stream = backend.chat(chat_parameters(asked, model, backend.profile))
+        stream = self._stream(asked, model, chat_parameters(asked, model, backend.profile))
         reader = RenamingReader(original_tool_name=tool_names(asked).original, drop_thinking=asked.think is False)
         texts = (message.content for message in asked.messages)
         return await self._answer(asked, model, Answer(stream, reader, frames, estimate_tokens(texts)), frames)
@@ -80,14 +85,20 @@ class Generation:
         backend = self._catalogue.backend_of(model)
         profile = backend.profile
         if asked.raw or asked.suffix:
-            stream = backend.complete(completion_parameters(asked, model, profile))
+            stream: Chunks = backend.complete(completion_parameters(asked, model, profile))
             reader = AnswerReader(split_thinking=False)
         else:
-            stream = backend.chat(generate_parameters(asked, model, profile))
+            stream = self._stream(asked, model, generate_parameters(asked, model, profile))
             reader = AnswerReader(drop_thinking=asked.think is False)
         frames = GenerateFrames(asked.model, None if asked.raw else _context_of(asked, model))
         answer = Answer(stream, reader, frames, estimate_tokens((asked.system, asked.prompt)))
         return await self._answer(asked, model, answer, frames)
+
+    def _stream(self, asked: ChatRequest | GenerateRequest, model: Model, parameters: dict[str, Any]) -> Chunks:
+        backend = self._catalogue.backend_of(model)
+        if not asked.truncate:
+            return backend.chat(parameters)
+        return ShortenedChat(backend, parameters, model, self._context_sizes)
 
     async def _answer(self, asked: ChatRequest | GenerateRequest, model: Model, answer: Answer, frames: Frames) -> Reply:
         self._residents.used(model, asked.keep_alive)

@@ -16,7 +16,7 @@ from ...translate.answer_reader import join_deltas
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ...backend.client import ChunkStream
+    from ...backend.answer_stream import Chunks
     from ...schemas.ollama.frames import Delta, Frames
     from ...translate.answer_reader import AnswerReader
 
@@ -31,7 +31,7 @@ class Answer:
         prompt_estimate: tokens of the prompt, for a back end that does not count them.
     """
 
-    def __init__(self, stream: ChunkStream, reader: AnswerReader, frames: Frames, prompt_estimate: int) -> None:
+    def __init__(self, stream: Chunks, reader: AnswerReader, frames: Frames, prompt_estimate: int) -> None:
         self._stream = stream
         self._reader = reader
         self._frames = frames

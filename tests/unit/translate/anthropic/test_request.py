@@ -203,7 +203,7 @@ def test_a_file_that_lies_with_anthropic_is_refused(kind: str) -> None:
     ("blocks", "content"),
     [
         ([text("a"), text("b")], "ab"),
-        ([{"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}], ""),
+        ([{"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}, text("a")], "a"),
         (
             [
                 text("a"),
@@ -224,6 +224,11 @@ def test_a_file_that_lies_with_anthropic_is_refused(kind: str) -> None:
 def test_what_a_model_has_answered_is_one_text(blocks: list[Any], content: str) -> None:
     """Also as the last message, which the model then continues."""
     assert conversation(user("Hi"), assistant(*blocks))[1:] == [{"role": "assistant", "content": content}]
+
+
+def test_a_message_of_the_model_that_says_nothing_is_left_out() -> None:
+    empty = assistant({"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"})
+    assert conversation(user("a"), empty, assistant(""), user("b")) == [{"role": "user", "content": "a\n\nb"}]
 
 
 def test_messages_of_one_role_in_a_row_are_one() -> None:
@@ -299,8 +304,10 @@ def test_each_call_is_answered_at_once(messages: list[Any], expected: list[Any])
     assert conversation(user("Hi"), *messages)[1:] == expected
 
 
-@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("generic", "ab"), ("openai", None)])
-def test_the_reasoning_behind_a_call_goes_back_except_to_servers_that_refuse_it(profile: ProfileName, reasoning: str | None) -> None:
+@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("vllm", "ab"), ("openai", None)])
+def test_the_reasoning_behind_a_call_goes_back_except_to_servers_that_refuse_it(
+    profile: ProfileName, reasoning: str | None
+) -> None:
     thinking = [{"type": "thinking", "thinking": piece, "signature": ""} for piece in "ab"]
     asked = asking(user("Hi"), assistant(*thinking, use("A")), user(result("A")), assistant(*thinking, text("c")))
     _, call, _, answer = sent(asked, profile)["messages"]
@@ -389,7 +396,7 @@ def test_what_is_said_of_thinking_stands_for_a_think(fields: dict[str, Any], thi
     [
         ("openai", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("openai", {"type": "enabled", "budget_tokens": 1024}, {"reasoning_effort": "low"}),
-        ("generic", {"type": "disabled"}, {}),
+        ("generic", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("llamacpp", {"type": "disabled"}, {"chat_template_kwargs": {"enable_thinking": False}}),
     ],
 )

@@ -115,7 +115,7 @@ def test_another_format_is_refused_with_status_500(value: object, shown: str) ->
     [
         *(("low", {"reasoning_effort": "low"}), ("medium", {"reasoning_effort": "medium"})),
         *(("high", {"reasoning_effort": "high"}), ("max", {"reasoning_effort": "high"})),
-        *((True, {}), (False, {}), (None, {})),
+        *((True, {"reasoning_effort": "medium"}), (False, {"reasoning_effort": "none"}), (None, {})),
     ],
 )
 def test_a_level_of_thinking_is_an_effort(think: Any, sent: dict[str, Any]) -> None:
@@ -199,8 +199,8 @@ def test_a_context_of_another_server_is_ignored() -> None:
 
 
 def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
-    assert completion(prompt="a", raw=True) == {"prompt": "a"}
-    assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c"}
+    assert completion(prompt="a", raw=True) == {"prompt": "a", "max_tokens": 2048}
+    assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c", "max_tokens": 2048}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
     ],
 )
 def test_a_completion_has_arguments_of_its_own(asked: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert completion(prompt="a", raw=True, **asked) == {"prompt": "a", **sent}
+    assert completion(prompt="a", raw=True, **asked) == {"prompt": "a", "max_tokens": 2048, **sent}
 
 
 @pytest.mark.parametrize("other", [{"system": "s"}, {"template": "t"}, {"context": [1]}])
@@ -274,8 +274,8 @@ def test_the_ids_of_tool_calls_are_shortened_alike_on_both_sides() -> None:
     assert answer["tool_call_id"].isalnum()
 
 
-@pytest.mark.parametrize(("profile", "back"), [("deepseek", "hm"), ("generic", None)])
-def test_reasoning_goes_back_with_tool_calls_where_it_is_wanted(profile: ProfileName, back: str | None) -> None:
+@pytest.mark.parametrize(("profile", "back"), [("deepseek", "hm"), ("generic", "hm"), ("openai", None), ("groq", None)])
+def test_reasoning_goes_back_with_tool_calls_except_to_servers_that_refuse_it(profile: ProfileName, back: str | None) -> None:
     asking = {"role": "assistant", "thinking": "hm", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
     assert asked_of(profile, messages=[asking])["messages"][0].get("reasoning_content") == back
 

@@ -30,8 +30,8 @@ def chosen(*tools: dict[str, Any], **fields: Any) -> dict[str, Any]:
     offered = offered_tools(asked)
     tool_names = ToolNames(offered)
     chosen = chosen_tools(asked, offered, tool_names)
-    tools = function_tools(chosen.functions, tool_names)
-    return chosen.parameters | ({"tools": tools} if tools else {})
+    offered_functions = function_tools(chosen.functions, tool_names)
+    return chosen.parameters | ({"tools": offered_functions} if offered_functions else {})
 
 
 def functions(*tools: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
