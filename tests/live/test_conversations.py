@@ -186,11 +186,11 @@ def test_a_conversation_that_is_refused_is_shortened_and_the_next_one_beforehand
     backend.reply_with(Error(400, error_body(TOO_LONG, code="context_length_exceeded")), answer("short"), answer("again"))
     body = {"model": MODEL, "messages": LONG, "stream": False}
     assert post(url, "/api/chat", body)["message"]["content"] == "short"
-    first, second = (json.loads(request.body)["messages"] for request in backend.requests if request.method == "POST")
+    first, second = (request.json["messages"] for request in backend.requests if request.method == "POST")
     assert len(first) == len(LONG)
     check_shortened(second)
     assert post(url, "/api/chat", body)["message"]["content"] == "again"
-    assert json.loads(backend.requests[-1].body)["messages"] == second
+    assert asked(backend)["messages"] == second
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_where_the_client_shortens_by_itself_the_refusal_is_told(
     got = send(url, "POST", path, {"model": "gpt-test", "stream": False, **body})
     assert got.status == 400
     assert b"1000 tokens" in got.body
-    assert len(json.loads(backend.requests[-1].body)["messages"]) >= len(TALK)
+    assert len(asked(backend)["messages"]) >= len(TALK)
 
 
 # ── defaults

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama import Client
 
+from tests.live.bare_client import send
 from tests.live.proxy import ROOT, ProxyProcess
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ def test_a_schema_binds_the_answer(client: Client) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
     answer = client.chat("demo", HELLO, format=schema, options={"num_predict": 100})
     assert isinstance(json.loads(answer.message.content or "")["ok"], bool)
+
+
+def test_a_conversation_above_the_context_is_shortened_unless_the_client_forbids_it(client: Client) -> None:
+    talk = [{"role": ("user", "assistant")[n % 2], "content": f"message {n}: " + "way people water " * 30} for n in range(59)]
+    messages = [{"role": "system", "content": "the system prompt"}, *talk]
+    for _ in range(2):
+        answer = client.chat("demo", messages, options={"num_predict": 8})
+        # The server's own count: more than the system message and the last message have, and no more than fits.
+        assert 500 < (answer.prompt_eval_count or 0) <= 2048
+    got = send(str(client._client.base_url), "POST", "/api/chat", {"model": "demo", "messages": messages, "truncate": False})
+    assert got.status == 400
+    assert b"context size" in got.body
 
 
 def test_embeddings_come_normalised_and_raw() -> None:
