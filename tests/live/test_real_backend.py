@@ -16,6 +16,7 @@ from ollama import ChatResponse, Client, Message
 from openai import OpenAI
 from pydantic import BaseModel
 
+from tests.live.bare_client import send
 from tests.live.proxy import ROOT, ProxyProcess
 from tests.pages import blocks
 from tests.patience import PATIENCE
@@ -345,6 +346,18 @@ def test_the_official_sdk_of_anthropic_gets_the_same_answer(proxy: ProxyProcess)
 
 
 # -- embeddings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_above_the_context_is_shortened_unless_the_client_forbids_it(client: Client) -> None:
+    talk = [{"role": ("user", "assistant")[n % 2], "content": f"message {n}: " + "way people water " * 30} for n in range(59)]
+    messages = [{"role": "system", "content": "the system prompt"}, *talk]
+    for _ in range(2):
+        answer = client.chat("demo", messages, options={"num_predict": 8})
+        # The server's own count: more than the system message and the last message have, and no more than fits.
+        assert 500 < (answer.prompt_eval_count or 0) <= 2048
+    got = send(str(client._client.base_url), "POST", "/api/chat", {"model": "demo", "messages": messages, "truncate": False})
+    assert got.status == 400
+    assert b"context size" in got.body
 
 
 def test_embeddings_come_normalised_and_raw() -> None:
