@@ -106,6 +106,8 @@ class ToolCallText:
     def feed(self, text: str) -> list[str | list[WrittenCall]]:
         """What is certain now."""
         made: list[str | list[WrittenCall]] = []
+        if self.free and "<" not in text and "[" not in text:
+            return [text]
         if self._state == "bare":
             self._held += text
             if self._bare is not None:
