@@ -68,7 +68,18 @@ class StreamReader:
     """
 
     __slots__ = (
-        *("_assembly", "_begun", "_buffer", "_called", "_choices", "_content_halves", "_counts", "_details", "_drop_thinking"),
+        *(
+            "_assembly",
+            "_begun",
+            "_behind",
+            "_buffer",
+            "_called",
+            "_choices",
+            "_content_halves",
+            "_counts",
+            "_details",
+            "_drop_thinking",
+        ),
         *("_ended", "_fast", "_filter_fails", "_idle", "_kind", "_last_space", "_lead", "_names", "_pieces", "_prompt_tokens"),
         *(
             "_reason",
@@ -132,6 +143,8 @@ class StreamReader:
         self._trims = split_thinking
         self._begun = not split_thinking
         self._lead = ""
+        # Text that came while a call was open.
+        self._behind: list[Event] = []
         self._said = False
         self._text_came = False
         self._called = False
@@ -288,6 +301,7 @@ class StreamReader:
             and (self._tags is None or self._tags.free)
             and (self._tool_text is None or self._tool_text.free)
             and self._content_halves.empty
+            and not self._assembly.open
         )
 
     # -- chunks to events
@@ -372,6 +386,9 @@ class StreamReader:
         if made and not self._called and (state := self._details.take()):
             events.append(ReasoningState(state))
         events += made
+        if self._behind and not self._assembly.open:
+            events += self._behind
+            self._behind.clear()
         if self._assembly.started:
             self._note_call(sent=bool(made))
 
@@ -389,7 +406,7 @@ class StreamReader:
             if isinstance(event, Text | Thinking):
                 event.logprobs = logprobs
                 return
-        events.append(Text("", logprobs))
+        self._add(Text("", logprobs), events)
 
     def _read_content(self, text: str, events: list[Event]) -> None:
         if self._tags is None:
@@ -440,7 +457,7 @@ class StreamReader:
             self._begun = False
             self._fast = False
         if not self._drop_thinking:
-            events.append(Thinking(kept))
+            self._add(Thinking(kept), events)
 
     def _say(self, text: str, events: list[Event]) -> None:
         """Add content; white space between thinking or calls and content belongs to neither."""
@@ -458,7 +475,11 @@ class StreamReader:
             self._lead = self._last_space = ""
             self._thinking_begun = False
         self._said = True
-        events.append(Text(text))
+        self._add(Text(text), events)
+
+    def _add(self, event: Event, events: list[Event]) -> None:
+        """Add a piece of text; a call that has begun comes first."""
+        (self._behind if self._assembly.open else events).append(event)
 
     # -- the end
 
@@ -539,6 +560,7 @@ class StreamReader:
         """End an answer that is not complete, with what was said before."""
         self._flush_text(events, cut=True)
         self._assembly.abandon(events)
+        events += self._behind
         self._ended = True
         self._idle = self._fast = False
         events.append(Failure(error))

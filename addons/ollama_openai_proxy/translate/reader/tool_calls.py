@@ -111,6 +111,11 @@ class ToolCallAssembly:
         """Whether any call has begun."""
         return bool(self._calls)
 
+    @property
+    def open(self) -> bool:
+        """Whether a call has begun whose end has not been given out."""
+        return self._sending < len(self._calls) and self._calls[self._sending].begun
+
     def feed(self, fragments: object, events: list[Event]) -> None:
         """Take the fragments of one delta, and add what is certain now to the events."""
         if not isinstance(fragments, list):
@@ -159,7 +164,7 @@ class ToolCallAssembly:
 
     def abandon(self, events: list[Event]) -> None:
         """End the call that has begun, when the answer has failed."""
-        if self._sending < len(self._calls) and self._calls[self._sending].begun:
+        if self.open:
             events.append(ToolCallEnd(None))
         self._sending = len(self._calls)
 
@@ -231,7 +236,7 @@ class ToolCallAssembly:
             return self._after_complete(call, fragment)
         differs = bool(fragment.id and call.ids and fragment.id not in call.ids)
         if call.arguments.blank:
-            if differs and (fragment.index is None or fragment.name != call.name):
+            if differs and fragment.name != call.name and not self._names.offers(call.name + fragment.name):
                 return self._new(fragment)
             if (joined := self._names.join(call.name, fragment.name)) is None:
                 return self._new(fragment)
@@ -240,7 +245,7 @@ class ToolCallAssembly:
         # In the midst of its arguments.
         call.name = call.name or fragment.name
         if (
-            (differs and not fragment.arguments.strip())
+            (differs and not fragment.arguments)
             or self._names.clean(fragment.name) != self._names.clean(call.name)
             or not self._goes_on(call, fragment)
         ):
@@ -279,9 +284,8 @@ class ToolCallAssembly:
             return call
         if self._names.clean(fragment.name) != self._names.clean(call.name):
             return self._new(fragment)
-        known = not fragment.id or not call.ids or fragment.id in call.ids
-        if known and not fragment.arguments.strip():
-            return call
+        # Where the ids of one call differ, a new one means nothing.
+        known = not fragment.id or fragment.id in call.ids or len(call.ids) != 1
         new = self._new(fragment)
         new.twin = call if known else None
         return new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.translate.events import (
@@ -65,7 +66,7 @@ def read(body: bytes, *, framed: bool = True, cuts: Iterable[int] = (), **option
     """The events of a body that comes in the reads between some cuts."""
     reader = StreamReader(**options)
     places = [0, *sorted({at for at in cuts if 0 < at < len(body)}), len(body)]
-    events = [event for start, end in zip(places, places[1:], strict=False) for event in reader.feed(body[start:end])]
+    events = [event for start, end in pairwise(places) for event in reader.feed(body[start:end])]
     events += reader.finish(framed=framed)
     check_order(events)
     return events

@@ -446,7 +446,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ENDS,
         "a word that nobody knows",
-        "–",
+        "any",
         "a complete answer if anything was said, otherwise an error",
         sse(chunk({}, "flummoxed")),
         (("failure", 502, 'the back end ended the answer with the reason "flummoxed"'),),
@@ -647,7 +647,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         CONTENT,
         "a value of a wrong type anywhere in a chunk",
-        "–",
+        "any",
         "the rest of the answer",
         sse(
             chunk({"content": {"odd": 1}, "tool_calls": "none", "reasoning": 5}, logprobs=3),
