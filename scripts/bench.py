@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmark.chart import as_svg
-from benchmark.contestants import Contestant, Failed, helpers, own_contestants
-from benchmark.measures import GROUPS, QUICK, Benchmark, Sizes
-from benchmark.report import as_json, as_parts, into_page
+from scripts.benchmark.chart import as_svg
+from scripts.benchmark.contestants import Contestant, Failed, helpers, own_contestants
+from scripts.benchmark.measures import GROUPS, QUICK, Benchmark, Sizes
+from scripts.benchmark.report import as_json, as_parts, into_page
 
 DESCRIPTION = """\
 Measures the proxy side by side with a plain reference proxy (translate mode) and with nginx (fix

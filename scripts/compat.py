@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.compatibility import environments, page
 from scripts.compatibility.environments import ENVIRONMENTS, Environment, Unavailable

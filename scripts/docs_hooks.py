@@ -92,7 +92,12 @@ def _but_for_spans(text: str, change: Callable[[str], str]) -> str:
 
 def _targets(here: str, markdown: str) -> Iterator[tuple[str, str]]:
     found: list[str] = []
-    _outside_code(markdown, lambda text: _LINK.sub(lambda link: found.append(link[2]) or "", text))
+
+    def collect(text: str) -> str:
+        found.extend(link[2] for link in _LINK.finditer(text))
+        return text
+
+    _outside_code(markdown, collect)
     for link in found:
         if target := _target(here, link):
             yield target

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+    from tests.standins import Step
+
 DESCRIPTION = """\
 Takes the pictures of docs/debugging.md anew. It needs Chromium (scripts/system), a font
 with emoji (Debian's fonts-noto-color-emoji), and the ports 11434 and 8000 to be free,
@@ -140,7 +142,7 @@ def take(desk: Desk) -> None:
 def while_it_streams(desk: Desk) -> None:
     """The first call: refused once, then streamed."""
     go_on = threading.Event()
-    steps = [role(), reasoning("They ask about rain in Paris, "), reasoning("so I need the weather.")]
+    steps: list[Step] = [role(), reasoning("They ask about rain in Paris, "), reasoning("so I need the weather.")]
     steps += [*words("Let me look at the weather in Paris"), Gate(go_on), text("first.")]
     steps += [tool_delta(0, "call_1", "weather", ""), tool_delta(0, arguments='{"city": "Pa'), tool_delta(0, arguments='ris"}')]
     desk.backend.reply_with(REFUSAL, Stream([*steps, finish("tool_calls"), usage(71, 24)]))

@@ -13,18 +13,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soaking.cases import FAULTS, MANNERS, MODES, parse_case
-from soaking.clients import request_of
-from soaking.delivery import delivery_of
-from soaking.judging import Verdict
-from soaking.phases import Options, Soak
-from soaking.processes import BackendProcess, Failed
-from soaking.report import as_text
-from soaking.spoiling import KINDS
-from soaking.tally import Tally
+from scripts.soaking.cases import FAULTS, MANNERS, MODES, parse_case
+from scripts.soaking.clients import request_of
+from scripts.soaking.delivery import delivery_of
+from scripts.soaking.judging import Verdict
+from scripts.soaking.phases import Options, Soak
+from scripts.soaking.processes import BackendProcess, Failed
+from scripts.soaking.report import as_text
+from scripts.soaking.spoiling import KINDS
+from scripts.soaking.tally import Tally
 
 if TYPE_CHECKING:
-    from soaking.cases import Case, Mode
+    from scripts.soaking.cases import Case, Mode
 
 DESCRIPTION = """\
 Runs the proxy, behind it a server that misbehaves in every way that is known, and in front of it

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 from multidict import CIMultiDict
 
 from .api.dispatch import TranslateServer
-from .api.error_shapes import error_reply, surface_of
+from .api.error_shapes import error_reply
+from .api.paths import METRICS, surface_of, takes_file
 from .errors import ApiError
 from .fix.method_map import MethodMap, explain_lost_body, read_method_map
 from .fix.ollama_upstream import FixServer
@@ -29,7 +30,6 @@ from .net.messages import REQUEST_ID, Reply
 from .net.request_context import Record, begin_record
 from .net.shutdown import Running, goodbye, last_words
 from .observe.health import Health
-from .observe.metrics import METRICS
 from .observe.token_counts import read_counts
 from .settings import SettingsError
 
@@ -44,7 +44,6 @@ COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
-BLOBS = "/api/blobs/"
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -264,8 +263,8 @@ class Front:
 
 
 def is_upload(request: Request) -> bool:
-    """Whether the body of a request is a file that is passed on, or looked at, piece by piece."""
-    return request.method == "POST" and request.path.startswith(BLOBS)
+    """Whether the body of a request is a file, which is passed on, or looked at, piece by piece."""
+    return takes_file(request.method, request.path)
 
 
 def _error_reply(request: Request, error: ApiError, record: Record) -> Reply:

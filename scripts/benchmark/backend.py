@@ -279,7 +279,7 @@ async def _serve(port: int) -> None:
 
 def main() -> None:
     """Serve."""
-    parser = argparse.ArgumentParser(prog="benchmark.backend", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts.benchmark.backend", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     # Its pauses would be taken for the contestants'.
     gc.disable()

@@ -23,8 +23,7 @@ from .load import Job, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPTS = Path(__file__).resolve().parents[1]
-ROOT = SCRIPTS.parent
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -234,8 +233,8 @@ def helpers(backend_port: int) -> Iterator[tuple[int, Load, Path]]:
 
 @contextmanager
 def _helper(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    environment = _environment() | {"PYTHONPATH": str(SCRIPTS)}
-    command = [sys.executable, "-m", f"benchmark.{module}", *arguments]
+    environment = _environment() | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"scripts.benchmark.{module}", *arguments]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -1,7 +1,7 @@
 """The server behind the proxy, an OpenAI-compatible one and an Ollama in one: it does what the case in each prompt says.
 
-A program of its own (`python -m soaking.backend`), so that its work is not the clients'. It says its ports on standard output
-and ends with its standard input. What the soak asks of it itself is below `/soak`.
+A separate program (`python -m scripts.soaking.backend`), so that its work is not the clients'. It prints its ports on
+standard output and ends with its standard input. What the soak asks of it itself is below `/soak`.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ async def _serve(certificate: Path | None) -> None:
 
 def main() -> None:
     """Serve."""
-    parser = argparse.ArgumentParser(prog="soaking.backend", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts.soaking.backend", description=__doc__)
     parser.add_argument("--certificate", type=Path)
     asyncio.run(_serve(parser.parse_args().certificate))
 

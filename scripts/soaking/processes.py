@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from .cases import Mode
 
-SCRIPTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -50,8 +50,8 @@ class BackendProcess:
     def __enter__(self) -> Self:
         certificate = self._folder / "certificate.pem"
         certificate.write_bytes(_self_signed())
-        command = [sys.executable, "-m", "soaking.backend", "--certificate", str(certificate)]
-        environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+        command = [sys.executable, "-m", "scripts.soaking.backend", "--certificate", str(certificate)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         ports = self._process.stdout.readline().split()
@@ -104,7 +104,7 @@ class ProxyProcess:
         backend: the server behind it.
         folder: where it runs; it has no `.env` in it.
         port: to listen on; 0 is any.
-        inside: whether the program `soaking.inside` starts it, which moves its clock and counts its tasks.
+        inside: whether the program `scripts.soaking.inside` starts it, which moves its clock and counts its tasks.
         settings: further environment variables.
     """
 
@@ -139,8 +139,8 @@ class ProxyProcess:
         command = [str(BIN / "ollama-openai-proxy")]
         kept = {name: os.environ[name] for name in os.environ if name.startswith(("COVERAGE", "LANG", "LC_", "PATH", "TMP"))}
         if self._board is not None:
-            command = [sys.executable, "-m", "soaking.inside", str(self._board.path)]
-            kept["PYTHONPATH"] = str(SCRIPTS)
+            command = [sys.executable, "-m", "scripts.soaking.inside", str(self._board.path)]
+            kept["PYTHONPATH"] = str(ROOT)
         self._process = subprocess.Popen(
             command, env=kept | self._settings, cwd=self._folder, stdout=self._log, stderr=subprocess.STDOUT
         )

@@ -29,7 +29,7 @@ FIX_PROXY = FIX_FLOOR | {"added_first_byte", "cpu", "start_up"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/bench.py", *arguments]
+    command = [sys.executable, "-m", "scripts.bench", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -42,6 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str
     return json.loads((folder / "run.json").read_text()), (folder / "run.svg").read_text(), ended.stdout
 
 
+@pytest.mark.nightly
 def test_every_contestant_has_every_measure(files: tuple[dict[str, Any], str, str]) -> None:
     found = {name: set(measures) for mode in files[0]["results"].values() for name, measures in mode.items() if name != "nginx"}
     assert found == {
@@ -54,11 +55,13 @@ def test_every_contestant_has_every_measure(files: tuple[dict[str, Any], str, st
     }
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()), reason="needs nginx")
 def test_nginx_is_measured_where_it_is_installed(files: tuple[dict[str, Any], str, str]) -> None:
     assert set(files[0]["results"]["fix"]["nginx"]) == FIX_PROXY
 
 
+@pytest.mark.nightly
 def test_no_answer_is_lost_and_every_figure_is_there(files: tuple[dict[str, Any], str, str]) -> None:
     run_of_bench = files[0]
     assert [note for note in run_of_bench["notes"] if "nginx" not in note] == []
@@ -68,6 +71,7 @@ def test_no_answer_is_lost_and_every_figure_is_there(files: tuple[dict[str, Any]
             assert all(len(figure["values"]) == 1 for figure in measures.values())
 
 
+@pytest.mark.nightly
 def test_each_target_is_told_with_its_value(files: tuple[dict[str, Any], str, str]) -> None:
     targets = files[0]["targets"]
     named = {(target["contestant"], target["text"]) for target in targets}
@@ -84,6 +88,7 @@ def met(target: dict[str, Any]) -> bool:
     return bool(target["value"] >= target["limit"] if target["at_least"] else target["value"] <= target["limit"])
 
 
+@pytest.mark.nightly
 def test_the_chart_shows_every_proxy_of_translate_mode(files: tuple[dict[str, Any], str, str]) -> None:
     chart = ElementTree.fromstring(files[1])
     texts = [element.text for element in chart.iter("{http://www.w3.org/2000/svg}text")]

@@ -61,6 +61,7 @@ def available(environments: list[Environment]) -> list[Environment]:
     return found
 
 
+@pytest.mark.nightly
 def test_the_official_sdks_do_what_the_page_says() -> None:
     names = [environment.name for environment in available(OFFICIAL)]
     ended = script("--check", "--only", ",".join(names))

@@ -145,7 +145,7 @@ def test_help_names_every_setting_of_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["docs", "run", "setup", "test", "conformance", "image_check", "memory", "screenshots", "system"]
+    "script", ["docs", "run", "setup", "test", "conformance", "screenshots", "system"]
 )
 def test_every_script_that_contributors_are_told_of_says_what_it_does(script: str) -> None:
     shown = run([str(ROOT / "scripts" / script), "--help"])

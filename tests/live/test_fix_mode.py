@@ -47,9 +47,20 @@ WANTED: dict[str, tuple[str, str]] = {
     "/api/serve": ("GET", "/api/version"),
     "/api/stop": ("POST", "/api/generate"),
     "/api/unload": ("POST", "/api/generate"),
+    "/api/experimental/web_search": ("POST", "/api/experimental/web_search"),
+    "/api/experimental/model-recommendations": ("GET", "/api/experimental/model-recommendations"),
+    "/v1/models": ("GET", "/v1/models"),
+    "/api/me": ("POST", "/api/me"),
+    "/api/signout": ("POST", "/api/signout"),
+    "/api/user/keys/c3NoLWVk": ("DELETE", "/api/user/keys/c3NoLWVk"),
 }
-TAKES_A_BODY = {path: "DELETE" if method == "DELETE" else "POST" for path, (method, _) in WANTED.items() if method != "GET"}
-NOT_IN_THE_MAP = ("/v1/chat/completions", "/v1/models", "/api/unheard")
+HAS_NO_BODY = ("/api/me", "/api/signout", "/api/user/keys/c3NoLWVk")
+TAKES_A_BODY = {
+    path: "DELETE" if method == "DELETE" else "POST"
+    for path, (method, _) in WANTED.items()
+    if method != "GET" and path not in HAS_NO_BODY
+}
+NOT_IN_THE_MAP = ("/v1/chat/completions", "/v1/unheard", "/api/unheard")
 # All that a client of the proxy may send beside what concerns the one hop.
 MARKED = {
     "accept": "application/x-ndjson",

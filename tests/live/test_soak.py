@@ -21,7 +21,7 @@ NUMBERS = ("silent_truncations", "wrong_answers", "hangs", "log_complaints", "fa
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/soak.py", *arguments]
+    command = [sys.executable, "-m", "scripts.soak", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..models.catalogue import Catalogue
 from ..models.lookup import Models
-from .error_shapes import surface_of
 from .ollama.router import OllamaServer
 from .openai.router import OpenAIServer
+from .paths import surface_of
 
 if TYPE_CHECKING:
     from ..net.messages import Reply, Request

@@ -1,16 +1,15 @@
-"""The three APIs on one port, and how each of them tells an error: with a status, and in the middle of a stream."""
+"""How each of the three APIs tells an error: with a status, and in the middle of a stream."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..schemas.ollama.frames import JSON_TYPE, encode_json, error_body
 from ..translate.anthropic.event_writer import error_object
 
-type Surface = Literal["ollama", "openai", "anthropic"]
+if TYPE_CHECKING:
+    from .paths import Surface
 
-_OPENAI_PATH = "/v1/"
-_ANTHROPIC_PATH = "/v1/messages"
 _OPENAI_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -18,13 +17,6 @@ _OPENAI_TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-
-
-def surface_of(path: str) -> Surface:
-    """The API that a path belongs to."""
-    if path == _ANTHROPIC_PATH or path.startswith(_ANTHROPIC_PATH + "/"):
-        return "anthropic"
-    return "openai" if path.startswith(_OPENAI_PATH) else "ollama"
 
 
 def error_reply(surface: Surface, status: int, message: str, request_id: str) -> tuple[str, bytes]:

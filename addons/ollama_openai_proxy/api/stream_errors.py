@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from ..net.messages import Reply
-from .error_shapes import Surface
+    from .paths import Surface
 
 SSE_TYPE = "text/event-stream"
 

@@ -15,6 +15,7 @@ import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, below_base
 from ..errors import BackendError
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
@@ -160,11 +161,11 @@ class Backend:
 
     def chat(self, parameters: Parameters) -> ChunkStream:
         """A streamed chat completion; the call is made when its chunks are asked for."""
-        return self._stream("/chat/completions", parameters)
+        return self._stream(below_base(OPENAI_CHAT), parameters)
 
     def complete(self, parameters: Parameters) -> ChunkStream:
         """A streamed text completion; the call is made when its chunks are asked for."""
-        return self._stream("/completions", parameters)
+        return self._stream(below_base(OPENAI_COMPLETIONS), parameters)
 
     async def embed(self, parameters: Parameters) -> dict[str, Any]:
         """The reply to an embeddings call.

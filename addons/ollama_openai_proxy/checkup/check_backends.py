@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
+from ..api.paths import OPENAI_BASE, OPENAI_MODELS, ROUTES, below_base
 from ..backend.client import NO_LISTING, Backend
 from ..errors import ApiError
 from ..models.models_file import DEFAULT_BACKEND
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ..translate.server_profiles import ProfileName
 
 NO_LIST_HINT = "name them in MODELS_FILE, or correct the URL if it is not that of the API"
-_CALLS = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses", "/messages")
+_MODELS = below_base(OPENAI_MODELS)
+_CALLS = tuple(below_base(route.path) for route in ROUTES if route.surface in ("openai", "anthropic") and route.prefix is None)
 
 
 class _Server(NamedTuple):
@@ -98,7 +100,7 @@ def _servers(settings: Settings, file: ModelsFile) -> Iterator[_Server]:
 async def _look(server: _Server) -> _Look:
     backend = server.opened()
     try:
-        reply = await backend.forward(Request("GET", "/models"), "/models")
+        reply = await backend.forward(Request("GET", _MODELS), _MODELS)
         body = await read_body(reply)
         fault = await _fault(server, reply, body)
         if fault is not None:
@@ -126,7 +128,7 @@ async def _fault(server: _Server, reply: Reply, body: bytes) -> Finding | None:
         case 429:
             return Finding("warning", f"{server} answers 429{said}: it lets this key call no more for now")
         case _ if 300 <= status < 400:
-            place = urljoin(f"{server.url}/models", reply.headers.get("Location", ""))
+            place = urljoin(server.url + _MODELS, reply.headers.get("Location", ""))
             return Finding("problem", f"{server} sends everyone on to {place}: set {server.place} to where it really is")
         case _ if status in NO_LISTING:
             return await _elsewhere(server, body)
@@ -158,21 +160,21 @@ async def _elsewhere(server: _Server, body: bytes) -> Finding | None:
 
 
 def _not_there(server: _Server, better: str) -> Finding:
-    what = "lacks /v1 at its end" if better == server.url + "/v1" else "is not that of the API"
+    what = "lacks /v1 at its end" if better == server.url + OPENAI_BASE else "is not that of the API"
     return Finding("problem", f"{server.place} {what}: set it to {better}, where there is a list of models")
 
 
 async def _better_url(server: _Server) -> str | None:
     """A URL like that of the server at which there is an OpenAI API."""
     base = next((server.url.removesuffix(call) for call in _CALLS if server.url.endswith(call)), server.url)
-    root = base.removesuffix("/v1").removesuffix("/api")
-    candidates = dict.fromkeys([base, base + "/v1", root + "/v1", root + "/api/v1"])
+    root = base.removesuffix(OPENAI_BASE).removesuffix("/api")
+    candidates = dict.fromkeys([base, base + OPENAI_BASE, root + OPENAI_BASE, root + "/api" + OPENAI_BASE])
     for url in candidates:
-        if url == server.url or url.endswith("/v1/v1"):
+        if url == server.url or url.endswith(OPENAI_BASE * 2):
             continue
         backend = server._replace(url=url).opened()
         try:
-            reply = await backend.forward(Request("GET", "/models"), "/models")
+            reply = await backend.forward(Request("GET", _MODELS), _MODELS)
             body = await read_body(reply)
         except ApiError:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..api.paths import TAGS, VERSION
 from ..errors import ApiError
 from ..net.forwarding import Relay
 from ..net.messages import Request
@@ -20,9 +21,7 @@ async def check_upstream(url: str) -> list[Finding]:
         ]
     relay = Relay(url, "Ollama", PATIENCE)
     try:
-        version, tags = [
-            as_json(await read_body(await relay.send(Request("GET", path), path))) for path in ("/api/version", "/api/tags")
-        ]
+        version, tags = [as_json(await read_body(await relay.send(Request("GET", path), path))) for path in (VERSION, TAGS)]
     except ApiError as error:
         return [Finding("problem", why_unreachable(error, f"Ollama at {url}", "OLLAMA_UPSTREAM_URL"))]
     finally:

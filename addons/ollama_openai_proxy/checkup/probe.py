@@ -8,6 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..api.paths import LIVE
 from ..errors import ApiError
 from ..net.forwarding import Relay
 from ..net.messages import Request, Timeouts
@@ -27,7 +28,7 @@ async def is_proxy(url: str) -> bool:
     """Whether a proxy like this one answers at a URL."""
     relay = Relay(url, "the proxy", PATIENCE)
     try:
-        reply = await relay.send(Request("GET", "/healthz"), "/healthz")
+        reply = await relay.send(Request("GET", LIVE), LIVE)
         return "X-Request-Id" in reply.headers and as_json(await read_body(reply)) == {"status": "ok"}
     except ApiError:
         return False

@@ -1,7 +1,7 @@
 """Which HTTP method each endpoint of Ollama wants, and what else a call to it has to become.
 
-Pure: the map is data, `MethodMap` finds the entry of a path, `restore` decides. Source: wire reference §2 and requirements F1,
-F2, F6, F9.
+Pure: the built-in map is made of the table of paths, `MethodMap` finds the entry of a path, `restore` decides. Source: wire
+reference §2 and requirements F1, F2, F6, F9.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
+from ..api.paths import API_PREFIXES, OPENAI_MODELS, ROUTES, find_route
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ..api.paths import Route
 
 type Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
 
@@ -36,14 +40,14 @@ class Endpoint:
         path: the path to use instead, for a name that no Ollama server knows.
         body: fields of the body that takes the place of the request's, beside the model that the request names; None leaves
             the body as it is.
-        bodiless: what a GET without a body was, where such a call exists; None where its body was lost.
+        bodiless: the method that a `GET` without a body had, if the path has such a call; None if that request lost its body.
     """
 
     method: Method
     allow: str = ""
     path: str | None = None
     body: Mapping[str, Any] | None = None
-    bodiless: Literal["HEAD"] | None = None
+    bodiless: Literal["HEAD", "POST", "DELETE"] | None = None
 
     @property
     def takes_body(self) -> bool:
@@ -51,38 +55,18 @@ class Endpoint:
         return self.method not in _BODILESS
 
 
-_READ = Endpoint("GET", "HEAD, GET")
-_CALL = Endpoint("POST", "POST")
-_UNLOAD = Endpoint("POST", "POST", path="/api/generate", body={"keep_alive": 0})
+def _endpoint(route: Route) -> Endpoint:
+    """The entry of a route."""
+    method: Any = route.methods[-1]
+    bodiless: Any = None if method in _BODILESS else next(iter(route.methods_with(body=False)), None)
+    return Endpoint(method, route.allow, route.stands_for, route.stands_for_body, bodiless)
 
+
+# OpenAI's other paths are left to what a back end has there: a body means POST, and a call without one stays as it is.
 ENDPOINTS: dict[str, Endpoint] = {
-    "/": _READ,
-    "/api/version": _READ,
-    "/api/tags": _READ,
-    "/api/ps": Endpoint("GET", "GET"),
-    "/api/status": Endpoint("GET", "GET"),
-    "/api/generate": _CALL,
-    "/api/chat": _CALL,
-    "/api/embed": _CALL,
-    "/api/embeddings": _CALL,
-    "/api/show": _CALL,
-    "/api/pull": _CALL,
-    "/api/push": _CALL,
-    "/api/create": _CALL,
-    "/api/copy": _CALL,
-    "/api/delete": Endpoint("DELETE", "DELETE"),
-    # A client asks for a blob with HEAD before it sends it, and HEAD is the one bodiless call of that path.
-    "/api/blobs/": Endpoint("POST", "HEAD, POST", bodiless="HEAD"),
-    # Names that programs use though no Ollama server has them.
-    "/api/ls": Endpoint("GET", "HEAD, GET", path="/api/tags"),
-    "/api/serve": Endpoint("GET", "HEAD, GET", path="/api/version"),
-    "/api/stop": _UNLOAD,
-    "/api/unload": _UNLOAD,
+    route.prefix or route.path: _endpoint(route) for route in ROUTES if route.surface == "ollama" or route.path == OPENAI_MODELS
 }
 """The built-in map. A path that ends in a slash stands for all paths below it."""
-
-_OPEN_ENDED = ("/api/", "/v1/")
-"""Where a body means POST, also on paths that the map does not have."""
 
 
 class MethodMap:
@@ -119,11 +103,10 @@ class MethodMap:
                 return override.upper()
             if self._entry(path) is not None:
                 return method
-            means_post = method == "GET" or path.startswith(_OPEN_ENDED)
-            return "POST" if has_body and means_post else method
+            return "POST" if has_body and _means_post(method, path) else method
         if method == "GET" and not has_body and endpoint.takes_body:
-            # Left as it is: it cannot be repaired, or is answered as HEAD.
-            return method
+            # A lost body cannot be repaired. A call with HEAD is asked as HEAD, but answered as GET.
+            return method if endpoint.bodiless in (None, "HEAD") else endpoint.bodiless
         return endpoint.method
 
     def lost_body(self, method: str, path: str, *, has_body: bool) -> Endpoint | None:
@@ -132,6 +115,12 @@ class MethodMap:
             return None
         endpoint = self.find(path)
         return endpoint if endpoint is not None and endpoint.takes_body and endpoint.bodiless is None else None
+
+
+def _means_post(method: str, path: str) -> bool:
+    """Whether a request with a body, on a path without an entry, was a `POST`."""
+    route = find_route(path)
+    return (method == "GET" or path.startswith(API_PREFIXES)) and (route is None or "POST" in route.methods)
 
 
 def explain_lost_body(endpoint: Endpoint) -> str:

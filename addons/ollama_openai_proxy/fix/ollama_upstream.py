@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from ..api.error_shapes import surface_of
 from ..api.keep_alive import with_heartbeat
+from ..api.paths import CHAT, GENERATE, TAGS, VERSION, surface_of
 from ..api.stream_errors import explained
 from ..errors import BackendError
 from ..net.forwarding import Relay
@@ -72,7 +72,7 @@ class FixServer:
         Raises:
             ApiError: it does not.
         """
-        await self._relay.send(Request("GET", "/api/version"), "/api/version")
+        await self._relay.send(Request("GET", VERSION), VERSION)
 
     async def model_names(self) -> list[str]:
         """The names that Ollama lists.
@@ -80,7 +80,7 @@ class FixServer:
         Raises:
             ApiError: it cannot be reached, or answers something else.
         """
-        reply = await self._relay.send(Request("GET", "/api/tags"), "/api/tags")
+        reply = await self._relay.send(Request("GET", TAGS), TAGS)
         try:
             return [model["name"] for model in from_json(await content_of(reply))["models"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -112,9 +112,6 @@ def _frames_of(path: str, asked: Mapping[str, Any]) -> Frames | None:
     """Writes the frames of a streamed chat or generate call; None for any other call."""
     if asked.get("stream") is False or not isinstance(asked.get("model"), str):
         return None
-    match path:
-        case "/api/chat":
-            return ChatFrames(asked["model"])
-        case "/api/generate":
-            return GenerateFrames(asked["model"], None)
-    return None
+    if path == CHAT:
+        return ChatFrames(asked["model"])
+    return GenerateFrames(asked["model"], None) if path == GENERATE else None

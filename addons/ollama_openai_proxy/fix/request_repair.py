@@ -29,7 +29,7 @@ class Mender:
         methods: the method of each endpoint.
         restore: whether methods are restored at all.
         pseudo_endpoints: whether names that no Ollama server has become those it has.
-        bodiless: whether a method is restored, too, where there is no body, and none was lost.
+        bodiless: whether the method of a request without a body is restored even if the request did not arrive as `GET`.
     """
 
     def __init__(self, methods: MethodMap, *, restore: bool, pseudo_endpoints: bool, bodiless: bool) -> None:
@@ -62,7 +62,7 @@ class Mender:
         if not self._restore or request.method != "GET" or _has_body(request):
             return False
         endpoint = self._methods.find(request.path)
-        return endpoint is not None and endpoint.bodiless is not None
+        return endpoint is not None and endpoint.bodiless == "HEAD"
 
     def _restored(self, request: Request, path: str) -> Request:
         if _is_mangled_preflight(request):
@@ -74,7 +74,13 @@ class Mender:
         has_body = _has_body(request)
         override = request.headers.get("x-http-method-override", "")
         method = self._methods.restore(request.method, path, has_body=has_body, override=override)
-        if method == request.method or not (has_body or override or self._bodiless):
+        if method == request.method or not (has_body or override or self._bodiless or request.method == "GET"):
+            return request
+        if (
+            request.method == "GET"
+            and not (has_body or override or "origin" in request.headers)
+            and _is_of_another_site(request)
+        ):
             return request
         return replace(request, method=method, arrived_as=request.method)
 
@@ -99,10 +105,14 @@ def _is_mangled_preflight(request: Request) -> bool:
     return "access-control-request-method" in request.headers and "origin" in request.headers and request.method != "OPTIONS"
 
 
+def _is_of_another_site(request: Request) -> bool:
+    """CSRF: whether a page of another site made the browser send a request, for example for an image."""
+    return request.headers.get("sec-fetch-site", "none") not in _OWN_SITE
+
+
 def _filled_from_query(request: Request) -> Request:
     """The request with the parameters of its query as its body, if it has some."""
-    # A page may let any browser get an image from here. What its user asked for comes from no other site.
-    if request.headers.get("sec-fetch-site", "none") not in _OWN_SITE:
+    if _is_of_another_site(request):
         return request
     query = request.target.partition("?")[2]
     try:

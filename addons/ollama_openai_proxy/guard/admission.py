@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
+from ..api.paths import calls_model
 from ..errors import ApiError, InvalidRequest
 from ..settings import SettingsError
 from .addresses import Addresses
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings
-# Everything else is answered without a model.
-_MODEL_CALLS = frozenset({"/api/chat", "/api/generate", "/api/embed", "/api/embeddings"})
-_OPENAI_PATHS = "/v1/"
 NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 MOST_DIGITS = 20
 """Digits of a size that are looked at: more than any size has, fewer than Python minds."""
@@ -115,7 +113,7 @@ class Gate:
         Raises:
             ApiError: too many are waiting already, or from `respond`.
         """
-        if not (self._crowd.limited and _asks_a_model(request)):
+        if not (self._crowd.limited and calls_model(request.method, request.path)):
             return await respond(request)
         await self._crowd.enter()
         try:
@@ -155,7 +153,3 @@ def _size(request: Request) -> int | None:
 def _without_port(authority: str) -> str:
     host, _, port = authority.lower().rpartition(":")
     return host if host and port.isdecimal() else authority.lower()
-
-
-def _asks_a_model(request: Request) -> bool:
-    return request.method == "POST" and (request.path in _MODEL_CALLS or request.path.startswith(_OPENAI_PATHS))

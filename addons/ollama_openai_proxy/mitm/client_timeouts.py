@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from mitmproxy import ctx
 
-from ..api.error_shapes import error_reply, surface_of
+from ..api.error_shapes import error_reply
+from ..api.paths import surface_of
 from ..guard.admission import NO_TUNNEL
 from .response_delivery import handler_of
 

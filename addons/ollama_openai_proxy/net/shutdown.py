@@ -6,7 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..api.error_shapes import error_event, surface_of
+from ..api.error_shapes import error_event
+from ..api.paths import surface_of
 from ..api.stream_errors import SSE_TYPE
 from ..errors import ApiError
 from ..schemas.ollama.frames import NDJSON_TYPE, error_body

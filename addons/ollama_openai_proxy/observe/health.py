@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from ..api.paths import LIVE, READY
 from ..errors import ApiError
 from ..net.messages import Reply
 from ..schemas.ollama.frames import JSON_TYPE, encode_json
@@ -13,8 +14,6 @@ from ..schemas.ollama.frames import JSON_TYPE, encode_json
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-LIVE = "/healthz"
-READY = "/readyz"
 FRESH = 5.0
 """Seconds for which what was found out about the server behind the proxy counts."""
 PATIENCE = 4.0

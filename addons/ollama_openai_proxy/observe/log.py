@@ -10,6 +10,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..api.paths import LIVE, METRICS, READY
 from ..net.request_context import current_record
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ type LogFormat = Literal["text", "json"]
 
 access = logging.getLogger("ollama_openai_proxy.access")
 """The logger of the one line for each request."""
-QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+QUIET_PATHS = frozenset({LIVE, READY, METRICS})
 """What is asked every few seconds is logged at debug."""
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from ..net.request_context import Record
 
-METRICS = "/metrics"
 NO_STATUS = "none"
 """Stands for the status where the client left before there was one."""
 NO_BACKEND = "none"

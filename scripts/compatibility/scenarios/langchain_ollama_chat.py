@@ -39,7 +39,7 @@ def chat(**keywords: Any) -> ChatOllama:
 def whole(_: Any) -> None:
     answer = chat().invoke("hello")
     expect(answer.content, SAID)
-    expect((answer.usage_metadata or {}).get("total_tokens"), 8)
+    expect(answer.usage_metadata and answer.usage_metadata["total_tokens"], 8)
     expect(OllamaLLM(model=CHAT_MODEL, base_url=URL).invoke("hello"), SAID)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -369,7 +370,7 @@ def no_model(client: Observed) -> None:
 def broken(client: Observed) -> None:
     for stream in (False, True):
         prepare(breaks=True)
-        expect_error(lambda stream=stream: said_or_whole(client, stream), (ollama.ResponseError, httpx.HTTPError))
+        expect_error(partial(said_or_whole, client, stream), (ollama.ResponseError, httpx.HTTPError))
 
 
 def said_or_whole(client: Observed, stream: bool) -> object:

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.api.error_shapes import Surface, error_event, error_reply, surface_of
+from ollama_openai_proxy.api.error_shapes import error_event, error_reply
+from ollama_openai_proxy.api.paths import Surface, surface_of
 
 ID = "request-1"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.api.error_shapes import Surface
+from ollama_openai_proxy.api.paths import Surface
 from ollama_openai_proxy.api.stream_errors import explained
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.messages import Reply

@@ -8,17 +8,22 @@ from ollama_openai_proxy.fix.method_map import ENDPOINTS, Endpoint, MethodMap, e
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 BLOB = "/api/blobs/sha256:00"
+KEY = "/api/user/keys/c3NoLWVk"
 BUILT_IN = MethodMap()
+WITHOUT_A_BODY = {"/api/me": "POST", "/api/signout": "POST", KEY: "DELETE"}
 TAKES = {
     **dict.fromkeys(["/", "/api/version", "/api/tags", "/api/ps", "/api/status", "/api/ls", "/api/serve"], "GET"),
+    **dict.fromkeys(["/api/experimental/model-recommendations", "/v1/models"], "GET"),
     **dict.fromkeys([f"/api/{name}" for name in ("generate", "chat", "embed", "embeddings", "show")], "POST"),
     **dict.fromkeys([f"/api/{name}" for name in ("pull", "push", "create", "copy", "stop", "unload")], "POST"),
+    **dict.fromkeys(["/api/experimental/web_search", "/api/experimental/web_fetch"], "POST"),
     BLOB: "POST",
     "/api/delete": "DELETE",
+    **WITHOUT_A_BODY,
 }
 TAKES_NO_BODY = [path for path, method in TAKES.items() if method == "GET"]
-LOSES_A_BODY = [path for path, method in TAKES.items() if method != "GET" and path != BLOB]
-NOT_IN_THE_MAP = ["/v1/chat/completions", "/api/me", "/api/blobs", "/api/tags/x", "/API/TAGS", "/other", "/v1", "/apis/x"]
+LOSES_A_BODY = [path for path, method in TAKES.items() if method != "GET" and path not in {BLOB, *WITHOUT_A_BODY}]
+NOT_IN_THE_MAP = ["/v1/chat/completions", "/v1/models/m", "/api/blobs", "/api/tags/x", "/API/TAGS", "/other", "/v1", "/apis/x"]
 
 
 def restore(method: str, path: str, *, has_body: bool, override: str = "", using: MethodMap = BUILT_IN) -> str:
@@ -29,7 +34,8 @@ def restore(method: str, path: str, *, has_body: bool, override: str = "", using
 
 
 def test_every_endpoint_is_in_the_map() -> None:
-    assert {path if path != "/api/blobs/" else BLOB for path in ENDPOINTS} == set(TAKES)
+    parameters = {"/api/blobs/": BLOB, "/api/user/keys/": KEY}
+    assert {parameters.get(path, path) for path in ENDPOINTS} == set(TAKES)
 
 
 @pytest.mark.parametrize("arrived", METHODS)
@@ -74,6 +80,19 @@ def test_a_get_of_a_blob_without_a_body_lost_none() -> None:
     assert endpoint.bodiless == "HEAD"
 
 
+@pytest.mark.parametrize("arrived", METHODS)
+@pytest.mark.parametrize(("path", "method"), WITHOUT_A_BODY.items())
+def test_a_call_that_has_no_body_gets_its_method_back(path: str, method: str, arrived: str) -> None:
+    assert restore(arrived, path, has_body=False) == method
+    assert BUILT_IN.lost_body(arrived, path, has_body=False) is None
+
+
+@pytest.mark.parametrize("arrived", METHODS)
+def test_a_body_makes_no_post_of_a_call_that_is_known_and_has_none(arrived: str) -> None:
+    assert restore(arrived, "/v1/models/m", has_body=True) == arrived
+    assert restore(arrived, "/v1/models", has_body=True) == "GET"
+
+
 def test_names_that_no_ollama_has_lead_to_those_it_has() -> None:
     led = {path: (endpoint.path, endpoint.body) for path, endpoint in ENDPOINTS.items() if endpoint.path}
     assert led == {
@@ -114,7 +133,9 @@ def test_a_path_that_is_not_in_the_map_keeps_its_method_where_there_is_no_body(p
     assert BUILT_IN.lost_body("GET", path, has_body=False) is None
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/unheard", "/api/me", "/api/tags/x"])
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/unheard", "/v1/responses/r/cancel", "/api/unheard", "/api/tags/x"]
+)
 def test_in_the_apis_a_body_means_post(path: str) -> None:
     assert [restore(method, path, has_body=True) for method in METHODS] == ["POST"] * len(METHODS)
 

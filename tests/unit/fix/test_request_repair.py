@@ -105,6 +105,20 @@ def test_nothing_is_restored_where_that_is_switched_off() -> None:
     assert left.mend(request("PUT", "//api/ls/", b"{}")) == request("PUT", "/api/tags", b"{}")
 
 
+@pytest.mark.parametrize("by", [FIX, TRANSLATE], ids=["fix", "translate"])
+@pytest.mark.parametrize(("path", "method"), [("/api/me", "POST"), ("/api/signout", "POST"), ("/api/user/keys/x", "DELETE")])
+def test_a_get_of_a_call_that_has_no_body_gets_its_method_back(by: Mender, path: str, method: str) -> None:
+    assert mended("GET", path, by=by).method == method
+    assert mended("GET", path, headers={"Sec-Fetch-Site": "same-origin"}, by=by).method == method
+    # The origins that may call are judged elsewhere.
+    assert (
+        mended("GET", path, headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example"}, by=by).method == method
+    )
+    # An image in a page of another site signs nobody out.
+    assert mended("GET", path, headers={"Sec-Fetch-Site": "cross-site"}, by=by).method == "GET"
+    assert mended("PUT", path, by=by).method == (method if by is FIX else "PUT")
+
+
 # ── preflights
 
 
@@ -169,7 +183,7 @@ def test_what_looks_like_json_becomes_json_and_the_rest_text(query: str, body: o
 
 
 @pytest.mark.parametrize(
-    "path", [path for path, endpoint in ENDPOINTS.items() if endpoint.method == "POST" and path != "/api/blobs/"]
+    "path", [path for path, endpoint in ENDPOINTS.items() if endpoint.method == "POST" and endpoint.bodiless is None]
 )
 def test_every_endpoint_that_takes_a_body_takes_a_query(path: str) -> None:
     after = mended("GET", f"{path}?model=m")
@@ -266,8 +280,8 @@ def test_a_users_entry_may_lead_elsewhere_and_bring_a_body_of_its_own() -> None:
 @pytest.mark.parametrize("by", [FIX, TRANSLATE], ids=["fix", "translate"])
 def test_a_get_whose_body_is_lost_is_known(by: Mender) -> None:
     for path, endpoint in ENDPOINTS.items():
-        lost = endpoint if endpoint.method != "GET" and path != "/api/blobs/" else None
-        came = request("GET", path.replace("/api/blobs/", BLOB))
+        lost = endpoint if endpoint.method != "GET" and endpoint.bodiless is None else None
+        came = request("GET", path + "x" * (path != "/" and path.endswith("/")))
         assert by.lost_body(came) == lost
         assert by.lost_body(replace(came, body=b"x")) is None
         assert by.lost_body(replace(came, method="HEAD")) is None

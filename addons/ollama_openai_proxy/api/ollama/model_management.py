@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...net.messages import Request
     from ...translate.model_descriptions import Model
 
-BLOBS = "/api/blobs/"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
 
 
@@ -126,7 +125,7 @@ class Lifecycle:
 
         A blob may be larger than memory, so only its digest is made.
         """
-        asked = request.path.removeprefix(BLOBS)
+        asked = request.path.rpartition("/")[2]
         digest = _DIGEST.fullmatch(asked)
         if digest is None:
             raise InvalidRequest("invalid digest format")

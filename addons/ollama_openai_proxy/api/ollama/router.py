@@ -10,7 +10,7 @@ from .embed import Embedding
 from .loaded_models import Residents
 from .model_listing import Listing
 from .model_management import Lifecycle
-from .routes import Endpoint, route
+from .routes import handler_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...models.lookup import Models
     from ...net.messages import Request
     from ...settings import Settings
+    from ..paths import Handler
 
 
 class OllamaServer:
@@ -30,7 +31,7 @@ class OllamaServer:
         generation = Generation(models, catalogue, residents, settings.heartbeat_seconds)
         embedding = Embedding(models, catalogue, residents)
         lifecycle = Lifecycle(models)
-        self._endpoints: dict[Endpoint, Callable[[Request], Awaitable[Reply]]] = {
+        self._handlers: dict[Handler, Callable[[Request], Awaitable[Reply]]] = {
             "root": listing.root,
             "version": listing.version,
             "status": listing.status,
@@ -55,7 +56,7 @@ class OllamaServer:
 
     def allowed_methods(self, request: Request) -> str | None:
         """The methods of the request's path, where the path exists and the method is not among them."""
-        found = route(request.method, request.path)
+        found = handler_of(request.method, request.path)
         return found.headers.get("Allow") if isinstance(found, Reply) else None
 
     async def respond(self, request: Request) -> Reply:
@@ -64,5 +65,5 @@ class OllamaServer:
         Raises:
             ApiError: the error that the client is to be told.
         """
-        found = route(request.method, request.path)
-        return found if isinstance(found, Reply) else await self._endpoints[found](request)
+        found = handler_of(request.method, request.path)
+        return found if isinstance(found, Reply) else await self._handlers[found](request)

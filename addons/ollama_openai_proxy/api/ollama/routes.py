@@ -1,69 +1,27 @@
-"""Which paths and methods the Ollama API has, and its answers to those that it has not (wire reference §1.2, §2)."""
+"""Finds the handler of a request to the Ollama API, and answers requests that have none (wire reference §1.2, §2)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ...net.messages import Reply
 from ...schemas.ollama.frames import TEXT_TYPE
-from .model_management import BLOBS
+from ..paths import find_route
 
-type Endpoint = Literal[
-    "root",
-    "version",
-    "status",
-    "tags",
-    "show",
-    "ps",
-    "recommendations",
-    "me",
-    "signout",
-    "web",
-    "chat",
-    "generate",
-    "embed",
-    "embeddings",
-    "pull",
-    "push",
-    "create",
-    "copy",
-    "delete",
-    "blob",
-]
-
-ROUTES: dict[str, dict[str, Endpoint]] = {
-    "/": {"HEAD": "root", "GET": "root"},
-    "/api/version": {"HEAD": "version", "GET": "version"},
-    "/api/status": {"GET": "status"},
-    "/api/tags": {"HEAD": "tags", "GET": "tags"},
-    "/api/show": {"POST": "show"},
-    "/api/ps": {"GET": "ps"},
-    "/api/chat": {"POST": "chat"},
-    "/api/generate": {"POST": "generate"},
-    "/api/embed": {"POST": "embed"},
-    "/api/embeddings": {"POST": "embeddings"},
-    "/api/pull": {"POST": "pull"},
-    "/api/push": {"POST": "push"},
-    "/api/create": {"POST": "create"},
-    "/api/copy": {"POST": "copy"},
-    "/api/delete": {"DELETE": "delete"},
-    "/api/me": {"POST": "me"},
-    "/api/signout": {"POST": "signout"},
-    "/api/experimental/model-recommendations": {"GET": "recommendations"},
-    "/api/experimental/web_search": {"POST": "web"},
-    "/api/experimental/web_fetch": {"POST": "web"},
-}
-KEYS = "/api/user/keys/"
-# Paths that end in a name: a digest, a key.
-_NAMED: dict[str, dict[str, Endpoint]] = {BLOBS: {"HEAD": "blob", "POST": "blob"}, KEYS: {"DELETE": "signout"}}
+if TYPE_CHECKING:
+    from ..paths import Handler
 
 
-def route(method: str, path: str) -> Endpoint | Reply:
-    """The endpoint of a request, or Ollama's reply to one that has none."""
-    front, slash, name = path.rpartition("/")
-    methods = (_NAMED.get(front + slash) if name else None) or ROUTES.get(path)
-    if methods is None:
+def handler_of(method: str, path: str) -> Handler | Reply:
+    """The handler of a request, or Ollama's reply to a request with an unknown path or a wrong method.
+
+    Args:
+        method: of the request.
+        path: decoded, without the query.
+    """
+    route = find_route(path)
+    if route is None or route.handler is None or (route.prefix is not None and "/" in path.removeprefix(route.prefix)):
         return Reply(404, {"Content-Type": TEXT_TYPE}, b"404 page not found")
-    if method not in methods:
-        return Reply(405, {"Allow": ", ".join(methods), "Content-Type": TEXT_TYPE}, b"405 method not allowed")
-    return methods[method]
+    if method not in route.methods:
+        return Reply(405, {"Allow": route.allow, "Content-Type": TEXT_TYPE}, b"405 method not allowed")
+    return route.handler

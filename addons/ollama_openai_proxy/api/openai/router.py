@@ -12,7 +12,7 @@ from ...net.messages import Reply
 from ...schemas.ollama.frames import encode_json
 from ...translate.model_descriptions import openai_entry
 from ...translate.ollama.request import default_parameters
-from ..error_shapes import surface_of
+from ..paths import OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base, surface_of
 from ..stream_errors import explained
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from ...net.messages import Request
     from ...translate.model_descriptions import Model
 
-PREFIX = "/v1"
-MODELS = "/v1/models"
-CHAT = "/v1/chat/completions"
-TRANSLATED = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
+TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""
 
 
@@ -67,10 +64,10 @@ class OpenAIServer:
         """
         path = request.path
         if request.method in ("GET", "HEAD"):
-            if path == MODELS:
+            if path == OPENAI_MODELS:
                 return await self._list()
-            if path.startswith(MODELS + "/"):
-                return await self._describe(path.removeprefix(MODELS + "/"))
+            if path.startswith(OPENAI_MODELS + "/"):
+                return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
         call = await self._resolve(request)
         if request.method != "POST" or path not in TRANSLATED:
             return await _forward(call)
@@ -105,13 +102,13 @@ class OpenAIServer:
         if model is None:
             raise ModelNotFound(f"model '{body.model}' not found")
         backend = self._catalogue.backend_of(model)
-        changed = default_parameters(body.data, model, backend.profile) if body.data and request.path == CHAT else {}
+        changed = default_parameters(body.data, model, backend.profile) if body.data and request.path == OPENAI_CHAT else {}
         sent = body.naming(model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
 
 async def _forward(call: Call) -> Reply:
-    reply = await call.backend.forward(call.request, call.request.target.removeprefix(PREFIX), call.changed)
+    reply = await call.backend.forward(call.request, below_base(call.request.target), call.changed)
     if call.model is not None:
         reply = renamed(reply, call.model.target, call.name)
     return explained(reply, surface_of(call.request.path))

@@ -20,6 +20,7 @@ from ...translate.anthropic.event_writer import MessageWriter
 from ...translate.openai_responses import request as responses_request
 from ...translate.openai_responses.event_writer import ResponseWriter
 from ..error_shapes import error_event
+from ..paths import COUNT_TOKENS, OPENAI_RESPONSES
 from ..stream_errors import SSE_TYPE
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ async def translate(request: Request, content: bytes, model: Model | None, backe
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
     """
-    if request.path == "/v1/responses":
+    if request.path == OPENAI_RESPONSES:
         return await _respond(content, model, backend)
-    asked = parse_messages_request(content, counting=request.path.endswith("/count_tokens"))
+    asked = parse_messages_request(content, counting=request.path == COUNT_TOKENS)
     model = _named(model)
     tokens = anthropic_request.count_tokens(asked)
-    if request.path.endswith("/count_tokens"):
+    if request.path == COUNT_TOKENS:
         return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": tokens}))
     parameters = anthropic_request.chat_parameters(asked, model, backend.profile)
     message = _Message(MessageWriter(asked, message_id=f"msg_{secrets.token_hex(12)}", input_tokens=tokens))

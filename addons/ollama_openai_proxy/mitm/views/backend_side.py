@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from ...api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, ROUTES, below_base
 from .formatting import clipped, indented, pretty, printable, read_json, section, text_of
 from .response_text import answer_text
 
@@ -22,7 +23,7 @@ MOST_OF_A_TEXT = 2_000
 """Characters of a text within the request, such as an image."""
 WIDTH = 76
 """Columns of the notes."""
-_OPERATIONS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages")
+_OPERATIONS = tuple(below_base(route.path) for route in ROUTES if route.surface in ("openai", "anthropic") and route.operation)
 
 
 def other_side(side: Mapping[str, Any], info: Mapping[str, Any] | None = None) -> str:
@@ -69,8 +70,8 @@ def backend_url(side: Mapping[str, Any]) -> str:
     if not url or url.partition("?")[0].endswith(_OPERATIONS):
         return url
     request = backend_request(side) or {}
-    operation = "chat/completions" if "messages" in request else "embeddings" if "input" in request else "completions"
-    return f"{url.rstrip('/')}/{operation}"
+    path = OPENAI_CHAT if "messages" in request else OPENAI_EMBEDDINGS if "input" in request else OPENAI_COMPLETIONS
+    return url.rstrip("/") + below_base(path)
 
 
 def _note(note: object) -> str:

@@ -21,6 +21,7 @@ from mitmproxy.addons.eventstore import EventStore
 from mitmproxy.log import ALERT, LogEntry
 from mitmproxy.utils import strutils
 
+from ...api.paths import API_PREFIXES
 from .backend_side import BACKEND, CALL
 from .curl import ollama_curl, openai_curl
 from .flow_comparison import Side, difference, statistics_of
@@ -35,7 +36,6 @@ REPLAY = "ollama_replay"
 """In the metadata of a repeated call: what it repeats, in words."""
 _MODEL = "model="
 _KEYS = ("authorization", "x-api-key", "api-key")
-_SURFACES = ("/api/", "/v1/")
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ def _one(flows: Sequence[flow.Flow], name: str) -> http.HTTPFlow:
 
 
 def _http(chosen: flow.Flow, name: str) -> http.HTTPFlow:
-    if isinstance(chosen, http.HTTPFlow) and str(chosen.request.path).startswith(_SURFACES):
+    if isinstance(chosen, http.HTTPFlow) and str(chosen.request.path).startswith(API_PREFIXES):
         return chosen
     raise exceptions.CommandError(f"{name} is for calls of the Ollama API or the OpenAI API, which this flow is not.")
 
@@ -232,7 +232,7 @@ def _info(call: http.HTTPFlow) -> dict[str, Any] | None:
     """What the proxy counted; of a flow that another program saved, what shows in it. None for other traffic."""
     if (kept := _kept(call, CALL)) is not None:
         return kept
-    if not call.request.path.startswith(_SURFACES):
+    if not call.request.path.startswith(API_PREFIXES):
         return None
     counts = read_answer(_content(call.response)).answer.counts if call.response else None
     failed = call.error is not None or (call.response is not None and call.response.status_code >= HTTPStatus.BAD_REQUEST)

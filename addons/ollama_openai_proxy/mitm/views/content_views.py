@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitmproxy import contentviews, http
 
+from ...api.paths import ROUTES
 from .backend_side import BACKEND, CALL, other_side
 from .request_text import conversation_of
 from .response_text import answer_text
@@ -23,12 +24,10 @@ POSSIBLE = 0.0
 """Not chosen by itself: each body has a view that gives more than that."""
 UNFIT = -1.0
 
-_CALLS = ("chat", "generate", "embed", "embeddings", "create", "pull", "push")
-_FURTHER_CALLS = ("show", "copy", "delete")
-_V1_CALLS = ("chat/completions", "completions", "embeddings", "responses", "messages")
-_ANSWERED = frozenset(f"/api/{call}" for call in _CALLS)
-_ASKED = frozenset(f"/api/{call}" for call in (*_CALLS, *_FURTHER_CALLS))
-_V1 = frozenset(f"/v1/{call}" for call in _V1_CALLS)
+_OLLAMA = [route for route in ROUTES if route.surface == "ollama" and route.body == "json"]
+_ANSWERED = frozenset(route.path for route in _OLLAMA if route.operation or route.streams)
+_ASKED = frozenset(route.path for route in _OLLAMA)
+_V1 = frozenset(route.path for route in ROUTES if route.surface in ("openai", "anthropic") and route.operation)
 _NDJSON = "application/x-ndjson"
 _EVENTS = "text/event-stream"
 _JSON = "application/json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...api.paths import OPENAI_RESPONSES, find_route, surface_of
 from .attachments import described
 from .formatting import clipped, compact, indented, number, printable, read_json, section, short, table, text_of
 from .message_text import call_line, content_lines, message_text
@@ -19,7 +20,6 @@ MOST_RAW = 20_000
 """Characters of a body that cannot be understood."""
 MOST_INPUTS = 50
 """Texts of an embeddings call that are shown one by one."""
-_OLLAMA = "/api/"
 
 
 def conversation_of(path: str, body: bytes, method: str = "POST") -> str:
@@ -61,8 +61,8 @@ def _blocks(path: str, heading: str, request: dict[str, Any]) -> list[str]:
     for name in ("model", "name"):
         if said.get(name) == model:
             del said[name]
-    if path.startswith(_OLLAMA) and streamed is None:
-        streamed = _streams_by_default(path)
+    if streamed is None and surface_of(path) == "ollama" and (route := find_route(path)) is not None and route.streams:
+        streamed = True  # the default of Ollama
     blocks = [" · ".join([heading, *([model] if model else []), *_mode(streamed)])]
     blocks.extend(_spoken(path, said))
     if isinstance(tools := said.get("tools"), list):
@@ -85,7 +85,7 @@ def _spoken(path: str, said: dict[str, Any]) -> list[str]:
         if isinstance(said.get(name), list) and (name == "messages" or _holds_messages(said[name])):
             blocks.extend(map(message_text, said.pop(name)))
     if "input" in said:
-        blocks.append(_inputs(said.pop("input"), "user" if path.endswith("/responses") else "input"))
+        blocks.append(_inputs(said.pop("input"), "user" if path == OPENAI_RESPONSES else "input"))
     blocks.extend(_inputs(said.pop(name), name) for name in ("prompt", "suffix") if said.get(name))
     images = said.get("images")
     if isinstance(images, list) and images:
@@ -128,10 +128,6 @@ def _setting(name: str, value: object) -> str:
         case "files" | "adapters", dict():
             return clipped(", ".join(value)) or "(none)"
     return short(value)
-
-
-def _streams_by_default(path: str) -> bool | None:
-    return True if path.rpartition("/")[2] in ("chat", "generate", "pull", "push", "create") else None
 
 
 def _mode(streamed: object) -> list[str]:

@@ -1,7 +1,8 @@
 """Paths and methods lead where they lead in Ollama."""
 
 import pytest
-from ollama_openai_proxy.api.ollama.routes import ROUTES, route
+from ollama_openai_proxy.api.ollama.routes import handler_of
+from ollama_openai_proxy.api.paths import ROUTES
 from ollama_openai_proxy.net.messages import Reply
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -37,7 +38,9 @@ METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 def test_every_path_is_in_the_table() -> None:
-    assert {path for _, path, _ in TABLE if not path.startswith(("/api/blobs/", "/api/user/"))} == set(ROUTES)
+    assert {path for _, path, _ in TABLE if not path.startswith(("/api/blobs/", "/api/user/"))} == {
+        route.path for route in ROUTES if route.handler and route.prefix is None
+    }
 
 
 @pytest.mark.parametrize(("methods", "path", "endpoint"), TABLE)
@@ -46,10 +49,10 @@ def test_a_path_leads_to_its_endpoint_and_other_methods_are_told_the_right_ones(
 ) -> None:
     for method in METHODS:
         if method in methods:
-            assert route(method, path) == endpoint
+            assert handler_of(method, path) == endpoint
         else:
             headers = {"Allow": ", ".join(methods), "Content-Type": "text/plain"}
-            assert route(method, path) == Reply(405, headers, b"405 method not allowed")
+            assert handler_of(method, path) == Reply(405, headers, b"405 method not allowed")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
@@ -58,8 +61,18 @@ def test_a_path_leads_to_its_endpoint_and_other_methods_are_told_the_right_ones(
     [
         *("/x", "/API/TAGS", "/api/tags/", "//api/tags", "", "/api", "/api/", "api/tags", "*"),
         *("/api/blobs", "/api/blobs/", "/api/blobs//", f"/api/blobs/{DIGEST}/x", "/api/blobs/a/b", f"/x/api/blobs/{DIGEST}"),
-        *("/api/user/keys", "/api/user/keys/", "/api/user/keys/a/b", "/api/signin", "/api/web_search", "/v1/models"),
+        *(
+            "/api/user/keys",
+            "/api/user/keys/",
+            "/api/user/keys/a/b",
+            "/api/signin",
+            "/api/web_search",
+            "/v1/models",
+            "/api/ls",
+            "/api/stop",
+            "/healthz",
+        ),
     ],
 )
 def test_an_unknown_path_is_not_found(method: str, path: str) -> None:
-    assert route(method, path) == Reply(404, {"Content-Type": "text/plain"}, b"404 page not found")
+    assert handler_of(method, path) == Reply(404, {"Content-Type": "text/plain"}, b"404 page not found")

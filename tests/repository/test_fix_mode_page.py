@@ -33,7 +33,7 @@ def rest(endpoint: Endpoint) -> str:
     if endpoint.body is not None:
         told.append(f"with the model and `{json.dumps(endpoint.body)}`")
     if endpoint.bodiless is not None:
-        told.append(f"`{endpoint.bodiless}` where there is no body")
+        told.append("has no body" if endpoint.bodiless == endpoint.method else f"`{endpoint.bodiless}` without a body")
     return " ".join(told)
 
 
