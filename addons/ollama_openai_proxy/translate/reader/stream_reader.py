@@ -21,6 +21,7 @@ from ..surrogate_pairs import HalfJoiner
 from .finish_reasons import ending_of, read_finish_reason
 from .logprobs import read_logprobs
 from .message_text import content_of, is_thought, reasoning_of
+from .offered_tools import OfferedTools
 from .reasoning_state import ReasoningDetails
 from .server_errors import ModelNames, error_in_chunk, not_understood, server_error
 from .sse import SseReader, parse_json
@@ -29,7 +30,6 @@ from .think_tags import ThinkTags
 from .token_counts import TokenCounts
 from .tool_call_text import ToolCallText
 from .tool_calls import ToolCallAssembly
-from .tool_names import ToolNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -111,10 +111,10 @@ class StreamReader:
         content_filter_fails: bool = False,
     ) -> None:
         self.unknown_finish_reason = ""
-        names = ToolNames(frozenset(tools))
+        offered = OfferedTools(frozenset(tools))
         schemas = tools if isinstance(tools, Mapping) else {}
-        self._assembly = ToolCallAssembly(names, original_tool_name)
-        self._tool_text = ToolCallText(names, schemas) if tools else None
+        self._assembly = ToolCallAssembly(offered, original_tool_name)
+        self._tool_text = ToolCallText(offered, schemas) if tools else None
         self._tags = ThinkTags(opened=thinking_opened) if split_thinking else None
         self._stops = StopTexts(stop_texts) if stop_texts else None
         self._names = ModelNames(model, server_model)

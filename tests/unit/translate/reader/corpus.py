@@ -25,7 +25,7 @@ TOOLS = {
 }
 PARIS_CALL = ("call", "get_weather", PARIS)
 ROME_CALL = ("call", "get_weather", ROME)
-TIME_CALL = ("call", "get_time", {})
+TIME_CALL: Brief = ("call", "get_time", {})
 CALLS = ("finish", "tool_calls")
 STOP = ("finish", "stop")
 LENGTH = ("finish", "length")

@@ -15,9 +15,7 @@ from ollama_openai_proxy.translate.events import Failure, Finish
 from tests.unit.translate.reader.bodies import brief, called, chunk, fragment, read, said, sse
 from tests.unit.translate.reader.corpus import TOOLS
 
-_TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
-    ['a"b\\c', "{}", '{"x": 1}', "é😀\n\t"]
-)
+_TEXTS = st.text(max_size=12) | st.sampled_from(['a"b\\c', "{}", '{"x": 1}', "é😀\n\t"])
 _OBJECTS = st.dictionaries(_TEXTS, _TEXTS | st.integers() | st.lists(_TEXTS, max_size=3) | st.none(), min_size=1, max_size=3)
 _CALLS = st.lists(
     st.tuples(st.sampled_from(sorted(TOOLS)), _OBJECTS), min_size=1, max_size=3, unique_by=lambda call: json.dumps(call[1])
