@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 from .api.dispatch import TranslateServer
 from .api.error_shapes import error_reply
 from .api.paths import METRICS, surface_of, takes_file
+from .api.shutdown_errors import goodbye, last_words
 from .errors import ApiError
 from .fix.method_map import MethodMap, explain_lost_body, read_method_map
 from .fix.ollama_upstream import FixServer
@@ -28,7 +29,7 @@ from .guard.keys import brought_key
 from .guard.origins import Access
 from .net.messages import REQUEST_ID, Reply
 from .net.request_context import Record, begin_record
-from .net.shutdown import Running, goodbye, last_words
+from .net.shutdown import Running
 from .observe.health import Health
 from .observe.token_counts import read_counts
 from .settings import SettingsError

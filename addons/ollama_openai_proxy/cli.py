@@ -80,11 +80,9 @@ def _set_up_logging(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> int:
     # Imported late: a wrong setting and --help need no proxy, which takes half a second to load.
-    from mitmproxy.options import Options
-
     from .mitm.console_master import LeanMaster
 
-    master = LeanMaster(Options(), settings)
+    master = LeanMaster(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mitmproxy import ctx
 from mitmproxy.addons import core, errorcheck, proxyserver
 from mitmproxy.master import Master
+from mitmproxy.options import Options
 
 from .addon import ProxyAddon, mitm_options
 from .console_http import DirectHttp
@@ -15,7 +16,6 @@ from .response_delivery import handler_of
 
 if TYPE_CHECKING:
     from mitmproxy.connection import Client
-    from mitmproxy.options import Options
 
     from ..settings import Settings
 
@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 class LeanMaster(Master):
     """Serves the mode of the settings on their host and port. Needs a running event loop."""
 
-    def __init__(self, options: Options, settings: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
+        options = Options()
         super().__init__(options, with_termlog=False)
         # It makes an event of each line of the log, to which no addon here listens.
         self._legacy_log_events.uninstall()

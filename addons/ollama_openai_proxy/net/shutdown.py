@@ -1,4 +1,4 @@
-"""The answers that are being made, so that the proxy can take its leave of them in order."""
+"""Tracks running requests for a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..api.error_shapes import error_event
-from ..api.paths import surface_of
-from ..api.stream_errors import SSE_TYPE
-from ..errors import ApiError
-from ..schemas.ollama.frames import NDJSON_TYPE, error_body
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .messages import Reply
 
 LOOK_AGAIN = 0.02
 """Seconds."""
 LAST_WORDS = 1.0
-"""Seconds that answers which were ended have to tell their clients."""
+"""Seconds that cancelled tasks have to write their last frame."""
 
 
 class Running:
-    """Knows which tasks answer at present."""
+    """The tasks that answer requests at present."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
@@ -69,19 +61,3 @@ class Running:
     def hurry(self) -> None:
         """End a `drain` at once."""
         self._hurry.set()
-
-
-def goodbye() -> ApiError:
-    """The error for those whose answers were ended."""
-    return ApiError(503, "the proxy is shutting down: try again", kind="shutdown")
-
-
-def last_words(reply: Reply, path: str) -> bytes:
-    """The same within a stream; nothing where nothing can be said."""
-    error = goodbye()
-    kind = reply.headers.get("Content-Type", "")
-    if kind.startswith(NDJSON_TYPE):
-        return error_body(error.message) + b"\n"
-    if kind.startswith(SSE_TYPE):
-        return b"\n\n" + error_event(surface_of(path), error.status, error.message)
-    return b""
