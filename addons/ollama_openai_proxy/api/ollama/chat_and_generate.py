@@ -36,7 +36,6 @@ from .shortened_chat import ShortenedChat
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from ...backend.answer_stream import Chunks
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
     from ...net.messages import Request
