@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from .app import Front
 from .errors import describe
+from .net.body import BodyReader
 from .net.messages import DIRECT, Reply, Request
 from .net.response_head import reply_fields
 from .observe.observers import Observers
@@ -21,6 +21,7 @@ from .settings import SettingsError, load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from .net.body import Body
     from .settings import Settings
 
 type Scope = dict[str, Any]
@@ -122,7 +123,10 @@ async def serve_request(respond: Respond, scope: Scope, receive: Receive, send: 
         except Exception as error:  # whatever it is, the client is owed a reply
             logger.error("%s %s failed: %s", request.method, request.path, describe(error))
             reply = Reply(500)
-        await write_reply(reply, out, head_only=request.method == "HEAD")
+        if isinstance(reply.body, bytes):
+            await out.send(reply, reply.body, last=True)
+        else:
+            await out.send_body(reply, reply.body)
     except asyncio.CancelledError:
         if not out.client_has_left:
             raise
@@ -132,25 +136,6 @@ async def serve_request(respond: Respond, scope: Scope, receive: Receive, send: 
         out.abort()
     finally:
         out.end()
-
-
-async def write_reply(reply: Reply, out: ResponseWriter, *, head_only: bool) -> None:
-    """Write a reply: its first part together with its head, each further part as soon as it is there."""
-    if isinstance(reply.body, bytes):
-        await out.send(reply, b"" if head_only else reply.body, last=True)
-        return
-    head: Reply | None = reply
-    async with aclosing(reply.body) as parts:
-        if reply.head_first:
-            await out.send(head, b"")
-            head = None
-        async for part in parts:
-            if head_only:
-                break
-            if part:
-                await out.send(head, part)
-                head = None
-    await out.send(head, b"", last=True)
 
 
 class ResponseWriter(Protocol):
@@ -180,6 +165,9 @@ class ResponseWriter(Protocol):
 
     async def send(self, head: Reply | None, part: bytes, *, last: bool = False) -> None:
         """Write a part of the response, after its head where that is given, and wait until the client takes more."""
+
+    async def send_body(self, head: Reply, body: Body) -> None:
+        """Write a response whose body comes in parts, and close the body; raises why the body is not complete."""
 
     def abort(self) -> None:
         """Close the connection before the response is complete."""
@@ -262,6 +250,16 @@ class StandardResponse:
             await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
         if part or last:
             await self._send({"type": "http.response.body", "body": part, "more_body": not last})
+
+    async def send_body(self, head: Reply, body: Body) -> None:
+        """Write a response: its head, and each part of its body as soon as the part is there."""
+        try:
+            await self.send(head, b"")
+            async for part in BodyReader(body):
+                await self.send(None, part)
+            await self.send(None, b"", last=True)
+        finally:
+            body.close()
 
     def abort(self) -> None:
         """Let the server close the connection: it does so when an application ends in the middle of a response."""

@@ -25,14 +25,30 @@ class ApiError(Exception):
         message: one plain sentence or Ollama's own text; never JSON, since clients parse it.
         headers: further headers of the reply, such as `Retry-After`.
         kind: a word for logs and metrics, which may not hold the message.
+        code: the server's own code for the error, for clients of APIs that have such a field; None where it gave none.
+        error_type: the server's own type of error; "" where it gave none.
+        param: the parameter that the server names as the reason; None where it names none.
     """
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, *, kind: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        kind: str = "",
+        code: str | int | None = None,
+        error_type: str = "",
+        param: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
         self.kind = kind or _KINDS.get(status, "other")
+        self.code = code
+        self.error_type = error_type
+        self.param = param
 
 
 class InvalidRequest(ApiError):
@@ -52,8 +68,19 @@ class ModelNotFound(ApiError):
 class BackendError(ApiError):
     """The back end failed or could not be reached."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, *, kind: str = "") -> None:
-        super().__init__(status, message, headers, kind=kind or ("backend_timeout" if status == 504 else "backend_failed"))
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        kind: str = "",
+        code: str | int | None = None,
+        error_type: str = "",
+        param: str | None = None,
+    ) -> None:
+        kind = kind or ("backend_timeout" if status == 504 else "backend_failed")
+        super().__init__(status, message, headers, kind=kind, code=code, error_type=error_type, param=param)
 
 
 def describe(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .net.bounds import Bounds, most_connections
 from .net.messages import Timeouts
 from .translate.server_profiles import ProfileName
 
@@ -208,6 +209,15 @@ class Settings(BaseSettings):
         default_text="found out from the server",
         see="[How the kinds differ](translate-mode.md#profiles).",
     )
+    adapt: bool = setting(
+        True,
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "model, for an hour. false hands every refusal on to the client.",
+        group=Group.BACKEND,
+        must_be=_TRUE_OR_FALSE,
+        example="false",
+        see="[What is learned](translate-mode.md#what-is-learned-from-refusals).",
+    )
     models_file: Path | None = setting(
         None,
         "A TOML file with further servers, other names for models, and more about them, like examples/models.toml.",
@@ -261,13 +271,15 @@ class Settings(BaseSettings):
         example="methods.toml",
         see="[The map, and examples](fix-mode.md#changing-the-map).",
     )
-    heartbeat_seconds: Seconds = setting(
-        0,
-        "After this many seconds without a first frame, a streamed chat or generate call gets empty frames, so that a proxy "
-        "in between does not give up; 0 is never. Behind Runpod's proxy, which waits for 100 seconds, use 20.",
+    heartbeat_seconds: Seconds | None = setting(
+        None,
+        "After this many seconds of silence, also before its first piece, a streamed answer gets a sign of life that says "
+        "nothing, so that clients and proxies in between do not give up; 0 is never. Behind Runpod's proxy, which waits for "
+        "100 seconds, use 20.",
         group=Group.REPAIR,
         must_be="a number of seconds, or 0 for never",
         example="20",
+        default_text="`10` for `/v1/messages` and `/v1/responses`; elsewhere `15`, and never before the first piece",
         see="[What clients see](fix-mode.md#heartbeat).",
     )
 
@@ -509,6 +521,21 @@ class Settings(BaseSettings):
     def timeouts(self) -> Timeouts:
         """How long what stands behind the proxy may take."""
         return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What clients may send, how long the server waits for clients, and how many there may be."""
+        return Bounds(
+            self.max_head_size,
+            self.max_header_count,
+            self.head_timeout or 0,
+            self.keep_alive_timeout,
+            self.body_timeout or 0,
+            self.write_timeout,
+            self.linger_timeout,
+            self.max_linger_size,
+            most_connections(self.max_connections),
+        )
 
     @property
     def upstream_url(self) -> str:

@@ -1,4 +1,4 @@
-"""The bounds of the console command's server: what a client may send, how long that may take, and how many clients there are."""
+"""The bounds of the console command's server: what clients may send, how long they may take, and how many there may be."""
 
 from __future__ import annotations
 

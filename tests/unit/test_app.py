@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
 from ollama_openai_proxy.app import Front
@@ -33,11 +34,16 @@ class Unread:
 
 
 @pytest.fixture(params=["translate", "fix"])
-def front(request: pytest.FixtureRequest) -> Front:
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def front(mode: str) -> Front:
     return Front(
         load_settings(
             {
-                "proxy_mode": request.param,
+                "proxy_mode": mode,
                 "proxy_api_keys": KEY,
                 "rate_limit": "1/hour",
                 "openai_api_base_url": "http://127.0.0.1:9/v1",
@@ -60,14 +66,9 @@ async def answer(front: Front, request: Request) -> Reply:
 @pytest.mark.parametrize("begun", ["body", "query"])
 @pytest.mark.parametrize(("headers", "status"), REFUSED.values(), ids=REFUSED)
 async def test_nothing_of_a_refused_request_is_read_or_parsed(
-    front: Front,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-    begun: str,
-    headers: dict[str, str],
-    status: int,
+    front: Front, mode: str, monkeypatch: pytest.MonkeyPatch, begun: str, headers: dict[str, str], status: int
 ) -> None:
-    if "host" in headers and request.node.callspec.params["front"] == "fix":
+    if "host" in headers and mode == "fix":
         pytest.skip("in fix mode the host is the one of the pod's edge")
 
     def parse(*_: object, **__: object) -> dict[str, list[str]]:
@@ -86,8 +87,12 @@ async def test_nothing_of_a_refused_request_is_read_or_parsed(
 @pytest.mark.anyio
 async def test_what_is_let_in_is_read_and_parsed(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
-    parse = request_repair.parse_qs
-    monkeypatch.setattr(request_repair, "parse_qs", lambda query, **options: parsed.append(query) or parse(query, **options))
+
+    def parse(query: str, **options: Any) -> dict[str, list[str]]:
+        parsed.append(query)
+        return parse_qs(query, **options)
+
+    monkeypatch.setattr(request_repair, "parse_qs", parse)
     asked = Request("GET", "/api/generate?prompt=hello&model=x", LOCAL | {"x-api-key": KEY})
     assert (await answer(front, asked)).status == 502
     assert parsed == ["prompt=hello&model=x"]

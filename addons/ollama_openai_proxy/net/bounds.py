@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from ..settings import Settings
+from typing import NamedTuple
 
 OTHER_FILES = 32
 """Open files that are no connections."""
@@ -39,21 +36,6 @@ class Bounds(NamedTuple):
     linger_timeout: float
     max_linger_size: int
     max_connections: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Bounds:
-        """Read the bounds from the settings."""
-        return cls(
-            settings.max_head_size,
-            settings.max_header_count,
-            settings.head_timeout or 0,
-            settings.keep_alive_timeout,
-            settings.body_timeout or 0,
-            settings.write_timeout,
-            settings.linger_timeout,
-            settings.max_linger_size,
-            most_connections(settings.max_connections),
-        )
 
 
 def most_connections(wanted: int) -> int:

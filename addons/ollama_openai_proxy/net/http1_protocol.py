@@ -3,34 +3,25 @@
 uvicorn and httptools (llhttp) parse requests and call the ASGI application. This subclass of uvicorn's protocol decides what
 they get to see: one complete head at a time, then the body of that request, and the next head once its response is complete.
 So the size of a head is known before a parser reads it, and no request is parsed before its turn.
-
-The application may write its response through `DirectResponse`, which is in the scope's extensions, instead of through ASGI's
-`send`: one write to the transport for each part, and HTTP/1.0 gets the framing that it understands.
 """
 
 from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ..api.error_shapes import MALFORMED, error_response
 from ..errors import ApiError
-from ..guard.admission import NO_TUNNEL
-from .messages import DIRECT
-from .response_head import comes_in_chunks, keeps_connection, reply_fields
+from .direct_response import DirectResponse
+from .messages import DIRECT, MALFORMED, NO_TUNNEL
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
-
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from .bounds import Bounds
-    from .messages import Reply
 
 type Phase = Literal["idle", "head", "body", "answer", "failed", "linger"]
 
@@ -65,16 +56,25 @@ class Refused(Exception):
         self.message = message
 
 
+class ErrorResponse(Protocol):
+    """Makes a whole HTTP/1.1 response, after which the connection is closed."""
+
+    def __call__(self, status: int, message: str = "", *, log: bool = True) -> bytes:
+        """Make a response; an empty message says that the request is malformed."""
+
+
 class Owner(Protocol):
     """The server to which connections belong.
 
     Attributes:
         bounds: of each connection, and of their number.
         farewell: what clients are told whose requests have not arrived when the server ends.
+        error_response: makes the response to a request that the application does not get to see.
     """
 
     bounds: Bounds
     farewell: str
+    error_response: ErrorResponse
 
     def waits(self, connection: BoundedProtocol) -> None:
         """Note that a connection can be closed when there are too many. A new connection may be one too many."""
@@ -146,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Tell the client why its request is not answered, and close the connection."""
         cycle = self.cycle
         if self._phase not in ("body", "answer", "failed") or cycle is None:
-            self.transport.write(error_response(status, message))
+            self.write(self._server.error_response(status, message))
             self._linger()
         elif cycle.response_complete:  # the client knows enough
             self.transport.close()
@@ -378,131 +378,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self._server.waits(self)
         self.flow.resume_reading()
         self.loop.call_soon(self._read)
-
-
-class DirectResponse:
-    """Writes the response to one request straight to the transport, and reads the request's body.
-
-    Args:
-        protocol: of the connection.
-        cycle: uvicorn's state of the request.
-
-    Attributes:
-        target: path and query as on the request line, still percent-encoded.
-        authority: the host that an absolute target names; empty for the usual target.
-    """
-
-    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
-        self.target = protocol.url.decode("ascii")
-        self.authority = protocol.authority
-        self._protocol = protocol
-        self._cycle = cycle
-        self._version = f"HTTP/{cycle.scope['http_version']}"
-        self._chunked = False
-        self._whole = False
-        self._in_chunks = any(name == b"transfer-encoding" for name, _ in cycle.scope["headers"])
-
-    def begin(self, task: asyncio.Task[object]) -> bool:
-        """Name the task that is cancelled when the client leaves; returns False if the client has left."""
-        self._protocol.task = task
-        return not self._cycle.disconnected
-
-    @property
-    def body(self) -> bytes | None:
-        """The whole body, if it has arrived and the head announced its size."""
-        return None if self._cycle.more_body or self._in_chunks else bytes(self._cycle.body)
-
-    def __aiter__(self) -> Self:
-        """The body as it arrives."""
-        return self
-
-    async def __anext__(self) -> bytes:
-        """The next part of the body.
-
-        Raises:
-            ApiError: the client was too slow, or sent no proper body.
-        """
-        while not self._whole:
-            message: Mapping[str, Any] = await self._cycle.receive()
-            if self._protocol.failure is not None:
-                raise self._protocol.failure
-            if message["type"] == "http.disconnect":
-                raise ConnectionResetError("the client left before the end of its request")
-            self._whole = not message["more_body"]
-            body: bytes = message["body"]
-            if body:
-                return body
-        raise StopAsyncIteration
-
-    @property
-    def client_has_left(self) -> bool:
-        """Whether the connection is closed."""
-        return self._cycle.disconnected
-
-    @property
-    def write_paused(self) -> bool:
-        """Whether the client's socket is full; `drain` waits until it has room."""
-        return self._protocol.flow.write_paused
-
-    async def drain(self) -> None:
-        """Wait until the client's socket has room."""
-        await self._protocol.flow.drain()
-
-    def write(self, head: Reply | None, part: bytes, *, last: bool) -> None:
-        """Write a part of the response.
-
-        Args:
-            head: the reply whose status and headers come before the part; None if they were written.
-            part: of the body; empty for none.
-            last: whether the response ends with this part.
-        """
-        if self._cycle.disconnected or self._cycle.response_complete:
-            return
-        if self._cycle.scope["method"] == "HEAD":
-            part = b""
-        data = [] if head is None else [self._head(head)]
-        if part:
-            data.append(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
-        if last and self._chunked:
-            data.append(b"0\r\n\r\n")
-        self._protocol.write(b"".join(data))
-        if last:
-            self._end()
-
-    async def send(self, head: Reply | None, part: bytes, *, last: bool = False) -> None:
-        """Write a part of the response, and wait until the client's socket has room."""
-        self.write(head, part, last=last)
-        if self._protocol.flow.write_paused and not last:
-            await self._protocol.flow.drain()
-
-    def abort(self) -> None:
-        """Close the connection, so that the client notices that the body is not complete."""
-        self._cycle.response_started = self._cycle.response_complete = True
-        self._protocol.transport.close()
-
-    def end(self) -> None:
-        """Do nothing: the connection tells when the client leaves."""
-
-    def _head(self, reply: Reply) -> bytes:
-        cycle, protocol = self._cycle, self._protocol
-        connection = next((value for name, value in cycle.scope["headers"] if name == b"connection"), b"")
-        fields = reply_fields(reply, self._version, connection.decode("latin-1"))
-        if isinstance(reply.body, bytes) and not protocol.keeps_rest():
-            fields = [*(field for field in fields if field[0].lower() != "connection"), ("Connection", "close")]
-        cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.keep_alive = keeps_connection(fields, self._version)
-        self._chunked = comes_in_chunks(reply, self._version) and cycle.scope["method"] != "HEAD"
-        lines = [f"{self._version} {reply.status} {_phrase(reply.status)}", *(f"{name}: {value}" for name, value in fields)]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-
-    def _end(self) -> None:
-        self._cycle.response_complete = True
-        self._cycle.message_event.set()
-        self._protocol.on_response_complete()
-
-
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-def _phrase(status: int) -> str:
-    return _PHRASES.get(status, "")

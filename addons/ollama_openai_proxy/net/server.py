@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import uvicorn
 from uvicorn.server import Server as UvicornServer
 
-from ..api.error_shapes import error_response
 from .http1_protocol import BoundedProtocol
 from .shutdown import goodbye
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .bounds import Bounds
+    from .http1_protocol import ErrorResponse
 
 LOOKS_PER_SECOND = 2
 """How often time-outs are looked at."""
@@ -57,9 +57,10 @@ class Server(UvicornServer):
     Args:
         application: is called for each request.
         bounds: of requests, waits and connections.
+        error_response: makes the responses to requests that the application does not get to see.
     """
 
-    def __init__(self, application: Application, bounds: Bounds) -> None:
+    def __init__(self, application: Application, bounds: Bounds, error_response: ErrorResponse) -> None:
         config = uvicorn.Config(
             application,
             http=functools.partial(BoundedProtocol, self),  # type: ignore[arg-type]  # a class, with an argument
@@ -74,6 +75,7 @@ class Server(UvicornServer):
         )
         super().__init__(config)
         self.bounds = bounds
+        self.error_response = error_response
         self.farewell = goodbye().message
         self._application = application
         self._waiting: dict[BoundedProtocol, None] = {}
@@ -110,7 +112,7 @@ class Server(UvicornServer):
         connection = next(iter(self._waiting))
         del self._waiting[connection]
         if not self._waiting:  # the new one itself
-            connection.transport.write(error_response(503, "too many connections: try again", log=False))
+            connection.write(self.error_response(503, "too many connections: try again", log=False))
             connection.transport.close()
         else:
             connection.transport.abort()

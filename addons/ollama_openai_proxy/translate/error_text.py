@@ -1,15 +1,28 @@
-"""What a back end says in an error, as one plain sentence: clients of Ollama expect text, and parse what looks like JSON."""
+"""Finds what a server says in an error, as one plain sentence: clients of Ollama expect text, and parse JSON."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _LONGEST = 2000
+_KEYS = (
+    # OpenAI; most others; AWS and Azure; FastAPI; Chinese vendors.
+    *("error", "message", "Message", "detail", "msg", "Msg", "error_msg", "errorMsg", "errorMessage", "error_message"),
+    # OAuth; lists of errors; Apigee; MiniMax; RFC 9457; others.
+    *("error_description", "errors", "fault", "faultstring", "base_resp", "status_msg", "title", "reason", "err_msg"),
+)
+_MARKUP = re.compile(r"<(?:!doctype\b|!--|\?xml\b|[a-z][\w:.-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
+_MARKUP_MESSAGE = re.compile(r"<(message|faultstring|msg)>\s*([^<]+?)\s*</\1>", re.IGNORECASE)
+_TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>\s*([^<]+?)\s*</\1>", re.IGNORECASE)
 
 
 def error_text(body: Any) -> str:
-    """The message in an error's body, in whichever of the usual shapes it comes; "" where there is none."""
+    """The message in an error's body, in whichever of the usual shapes it comes; "" where there is none.
+
+    A page of HTML has none; of XML the element `Message` counts.
+    """
     match body:
         case str():
             text = body.strip()
@@ -18,7 +31,10 @@ def error_text(body: Any) -> str:
                     return error_text(json.loads(text))
                 except (ValueError, RecursionError):
                     pass
-            return "" if text[:1] == "<" else text[:_LONGEST]
+            if is_markup(text):
+                message = _MARKUP_MESSAGE.search(text)
+                return message[2][:_LONGEST] if message else ""
+            return text[:_LONGEST]
         case list():
             return "; ".join(filter(None, map(error_text, body)))[:_LONGEST]
         case {"loc": [_, _, *_] as place, "msg": str(text)}:
@@ -27,9 +43,29 @@ def error_text(body: Any) -> str:
         case {"message": str(text), "metadata": {"raw": raw}} if reason := error_text(raw):
             # OpenRouter puts there what the server behind it said.
             return f"{text}: {reason}"[:_LONGEST]
+        case {"error": str(word)} if " " not in word.strip() and (text := _text_beside_word(body)):
+            return text
         case dict():
-            # OpenAI's "error" and "message", FastAPI's "detail" with its "msg", others' "errors".
-            for key in ("error", "message", "detail", "msg", "errors"):
+            for key in _KEYS:
                 if text := error_text(body.get(key)):
                     return text
     return ""
+
+
+def is_markup(text: str) -> bool:
+    """Whether a text is a page of HTML, or XML: begins with a tag. `<400>`, as DashScope's errors begin, is no tag."""
+    return _MARKUP.match(text.lstrip()) is not None
+
+
+def page_title(text: str) -> str:
+    """The title of a page of HTML; "" where it has none."""
+    found = _TITLE.search(text)
+    return " ".join(found[2].split())[:_LONGEST] if found else ""
+
+
+def _text_beside_word(body: dict[Any, Any]) -> str:
+    """The sentence beside an `error` that is only a word for programs."""
+    found = (
+        error_text(body[key]) for key in ("message", "error_description", "detail", "msg") if isinstance(body.get(key), str)
+    )
+    return next((text for text in found if " " in text), "")

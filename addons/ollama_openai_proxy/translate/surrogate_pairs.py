@@ -20,6 +20,11 @@ class HalfJoiner:
     def __init__(self) -> None:
         self._half = ""
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held back."""
+        return not self._half
+
     def feed(self, text: str) -> str:
         """The text that is certain now."""
         if not self._half and text.isascii():

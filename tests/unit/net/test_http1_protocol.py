@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ollama_openai_proxy.api.error_shapes import error_response
 from ollama_openai_proxy.asgi import serve_request
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.bounds import Bounds
@@ -101,7 +102,7 @@ class Talk:
         self.statuses = [int(part[:3]) for part in self.transport.written.split(b"HTTP/1.1 ")[1:]]
 
     async def _run(self, pieces: Sequence[bytes]) -> None:
-        server = Server(self.application, self._bounds)
+        server = Server(self.application, self._bounds, error_response)
         server.config.load()
         self.protocol = BoundedProtocol(server, config=server.config, server_state=server.server_state, app_state={})
         self.protocol.connection_made(self.transport)
