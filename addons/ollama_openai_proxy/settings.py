@@ -208,6 +208,15 @@ class Settings(BaseSettings):
         default_text="found out from the server",
         see="[How the kinds differ](translate-mode.md#profiles).",
     )
+    adapt: bool = setting(
+        True,
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "model, for an hour. false hands every refusal on to the client.",
+        group=Group.BACKEND,
+        must_be=_TRUE_OR_FALSE,
+        example="false",
+        see="[What is learned](translate-mode.md#what-is-learned-from-refusals).",
+    )
     models_file: Path | None = setting(
         None,
         "A TOML file with further servers, other names for models, and more about them, like examples/models.toml.",

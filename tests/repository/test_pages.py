@@ -175,12 +175,12 @@ def is_curl(command: Command) -> None:
 
 
 def is_pip(command: Command) -> None:
-    """An installation of this package, with extras that it has."""
+    """An installation from a checkout, with extras that it has: the package index knows the name as another project's."""
     assert command.words[1] == "install"
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for wanted in command.words[2:]:
         name, _, extra = wanted.rstrip("]").partition("[")
-        assert name in (".", "ollama-openai-proxy")
+        assert name == "."
         assert not extra or extra in extras
 
 
@@ -425,6 +425,15 @@ def test_every_quoted_text_is_one_of_the_product(quote: str) -> None:
 
 def test_a_text_that_the_product_does_not_have_would_be_found() -> None:
     assert not any(fits("the back end is … in a bad mood", text) for text in TEXTS)
+
+
+def test_nothing_says_to_install_another_project_of_the_same_name() -> None:
+    """The package index knows the distribution's name as another project's."""
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    install = re.compile(rf"\binstall\b[^\n`]*[ '\"]{re.escape(name)}\b(?![/-])")
+    texts = {path: path.read_text(encoding="utf-8") for path in [*SOURCES.rglob("*.py"), *(ROOT / name for name in PAGES)]}
+    assert install.search(f"pip install '{name}[redis]'")
+    assert [str(path.relative_to(ROOT)) for path, text in texts.items() if install.search(text)] == []
 
 
 # -- Architecture ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import parse_name
+from ..translate.model_descriptions import without
 from .copied_models import Derived
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ class Models:
         record = current_record()
         record.model = name
         if model is not None:
+            backend = self._catalogue.backend_of(model)
             record.backend = model.backend
-            record.profile = self._catalogue.backend_of(model).profile.name
+            record.profile = backend.profile.name
+            if denied := backend.learned.lacks(model.target) - model.lacks:
+                model = without(model, denied)
         return model
 
     async def require(

@@ -7,7 +7,7 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
@@ -82,6 +82,15 @@ class Model:
         With a fraction of a second, without which some clients cannot read it.
         """
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
+
+
+def without(model: Model, capabilities: frozenset[str]) -> Model:
+    """The model, known not to have some capabilities."""
+    return replace(
+        model,
+        capabilities=tuple(capability for capability in model.capabilities if capability not in capabilities),
+        lacks=model.lacks | capabilities,
+    )
 
 
 def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -> Model:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ollama_openai_proxy.net.shutdown import goodbye
 from ollama_openai_proxy.errors import ApiError, BackendError, InvalidRequest, ModelNotFound
 from ollama_openai_proxy.net.request_context import Record, begin_record, current_record
-from ollama_openai_proxy.net.shutdown import goodbye
 from ollama_openai_proxy.observe.log import (
     QUIET_PATHS,
     AccessLog,
