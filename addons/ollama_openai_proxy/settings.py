@@ -227,11 +227,11 @@ class Settings(BaseSettings):
         see="[What the file may contain](translate-mode.md#the-models-file).",
     )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
-        "0.24.0",
+        "0.40.12",
         "The Ollama version that clients are told. Several clients refuse a version older than 0.13.4.",
         group=Group.BACKEND,
-        must_be="a version like 0.24.0: three numbers and nothing else",
-        example="0.24.0",
+        must_be="a version like 0.40.12: three numbers and nothing else",
+        example="0.40.12",
         see="Change it only for a client that demands a newer version.",
     )
 

@@ -109,7 +109,7 @@ def calls_made(backend: ScriptedBackend) -> int:
 
 def test_the_version_is_an_object_with_one_key(url: str) -> None:
     reply = get(url, "/api/version")
-    assert (reply.status_code, reply.content) == (200, b'{"version":"0.24.0"}')
+    assert (reply.status_code, reply.content) == (200, b'{"version":"0.40.12"}')
     assert (reply.headers["content-type"], reply.headers["content-length"]) == (JSON_TYPE, "20")
 
 

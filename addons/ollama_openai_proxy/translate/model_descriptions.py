@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
-CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
-"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word."""
+CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
+"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
+
+A model has `decision`, which `/v1/systemone` asks for, only if the models file says so."""
 
 # What `/api/show` gives for the prompt template, which no back end tells. Clients look in it for `.Tools` and `.Suffix`.
 _TEMPLATE = "{{ if .System }}{{ .System }}\n{{ end }}%s%s{{ .Response }}"

@@ -37,6 +37,13 @@ class Name(NamedTuple):
         """The name with all its parts, as some of Ollama's errors show it."""
         return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
 
+    @property
+    def shortest(self) -> str:
+        """The name with its tag, without a host and a namespace that are Ollama's defaults, as other errors show it."""
+        host = "" if self.host == DEFAULT_HOST else f"{self.host}/"
+        namespace = "" if not host and self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/"
+        return f"{host}{namespace}{self.model}:{self.tag}"
+
 
 def parse_name(text: str) -> Name:
     """Take a name apart; more than three parts make it invalid."""
