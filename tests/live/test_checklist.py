@@ -1,7 +1,6 @@
 """What Ollama's own tests ask of a server, as far as a client sees it: through a real proxy.
 
-`tests/conformance/checklist.toml` says which of them checks which case of the wire reference's §12, and which cases are checked
-elsewhere.
+`tests/conformance/checklist.toml` names the cases, the test that checks each, and the cases that are checked elsewhere.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class ModelIndex:
 
 
 def plain_name(name: str) -> str:
-    """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
+    """What two names have in common that Ollama takes for the same (docs/wire.md#model-names)."""
     plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
     return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
 

@@ -1,4 +1,7 @@
-"""The requests by which Ollama's models are fetched, made, copied and removed (wire reference §4.8 and §4.9)."""
+"""The requests that fetch, make, copy and remove models.
+
+Source: docs/wire.md#pull-push-and-create and docs/wire.md#copy-delete-and-blobs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama's model names: `[host/][namespace/]model[:tag]` (wire reference §3.1)."""
+"""Ollama's model names: `[host/][namespace/]model[:tag]` (docs/wire.md#model-names)."""
 
 from __future__ import annotations
 
