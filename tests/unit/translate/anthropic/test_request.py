@@ -389,7 +389,7 @@ def test_what_is_said_of_thinking_stands_for_a_think(fields: dict[str, Any], thi
     [
         ("openai", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("openai", {"type": "enabled", "budget_tokens": 1024}, {"reasoning_effort": "low"}),
-        ("generic", {"type": "disabled"}, {}),
+        ("generic", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("llamacpp", {"type": "disabled"}, {"chat_template_kwargs": {"enable_thinking": False}}),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_least_request_sends_the_models_own_name_and_is_streamed() -> None:
         ({"max_output_tokens": 5}, "openai", {"max_completion_tokens": 5}),
         ({"include": ["message.output_text.logprobs"]}, "generic", {"logprobs": True}),
         ({"top_logprobs": 3}, "generic", {"logprobs": True, "top_logprobs": 3}),
-        ({"reasoning": {"effort": "none"}}, "generic", {}),
+        ({"reasoning": {"effort": "none"}}, "generic", {"reasoning_effort": "none"}),
         ({"reasoning": {"effort": "none"}}, "openai", {"reasoning_effort": "none"}),
         ({"reasoning": {"effort": "minimal"}}, "generic", {"reasoning_effort": "low"}),
         ({"reasoning": {"effort": "medium", "summary": "auto"}}, "generic", {"reasoning_effort": "medium"}),
