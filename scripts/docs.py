@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
-from ollama_openai_proxy.translate.server_profiles import _HOSTS, _OWNERS, _PLAIN, PROFILES
+from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
 
 from scripts.diagrams import draw
 
@@ -114,10 +114,20 @@ def _literals(must_be: str) -> str:
 # -- Profiles ----------------------------------------------------------------------------------------------------------
 
 
+_FURTHER_SIGNS = {
+    "llama-cpp-python": '`"owned_by": "me"` beside `permissions`',
+    "transformers": "a `status` of each model",
+}
+"""What `detect_profile` reads of an entry besides its owner."""
+
+
 def profiles() -> str:
     """What is sent to each family of servers."""
-    head = "| Profile | Recognised by | Limit of tokens | Further options | `think` becomes | `response_format` | `stop` |"
-    rows = [head, "| --- " * 7 + "|"]
+    head = (
+        "| Profile | Recognised by | Limit of tokens | Further options | `think` becomes | `response_format` | `stop` "
+        "| Source |"
+    )
+    rows = [head, "| --- " * 8 + "|"]
     for profile in PROFILES.values():
         named = {name: parameter for name, parameter in profile.options.items() if _PLAIN.get(name) != parameter}
         further = [
@@ -132,8 +142,9 @@ def profiles() -> str:
             f"`{profile.token_limit}`",
             ", ".join(further + absent) or "none",
             ", ".join(dict.fromkeys(f"`{key}`" for sent in profile.thinking.values() for key in sent)) or "none",
-            ", ".join(f"`{kind}`" for kind in sorted(profile.formats)),
+            ", ".join(f"`{kind}`" for kind in sorted(profile.formats)) or "in words",
             f"the first {profile.most_stops}" if profile.most_stops else "all",
+            " ".join(f"[{number}]({source})" for number, source in enumerate(profile.sources, 1)),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -141,8 +152,13 @@ def profiles() -> str:
 
 def _signs(profile: Profile) -> str:
     hosts = [f"`{host}`" for host, name in _HOSTS.items() if name == profile.name]
+    hosts += [f"`{beginning}…`" for beginning, name in _HOST_BEGINNINGS.items() if name == profile.name]
     owners = [f'`"owned_by": "{owner}"`' for owner, name in _OWNERS.items() if name == profile.name]
-    return ", ".join(hosts + owners) or ("none of the others" if profile.name == "generic" else "none: it has to be said")
+    headers = [f"the header `{header}`" for header, name in _HEADERS.items() if name == profile.name]
+    further = [_FURTHER_SIGNS[profile.name]] if profile.name in _FURTHER_SIGNS else []
+    return ", ".join(hosts + owners + headers + further) or (
+        "none of the others" if profile.name == "generic" else "none: it has to be said"
+    )
 
 
 # -- Internals of mitmproxy --------------------------------------------------------------------------------------------

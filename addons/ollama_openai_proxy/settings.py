@@ -211,7 +211,8 @@ class Settings(BaseSettings):
     )
     adapt: bool = setting(
         True,
-        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next "
+        "call to this "
         "model, for an hour. false hands every refusal on to the client.",
         group=Group.BACKEND,
         must_be=_TRUE_OR_FALSE,
