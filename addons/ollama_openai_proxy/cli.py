@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .observe.log import set_up_logging
-from .settings import Settings, SettingsError, help_text, load_settings
+from .settings import Settings, SettingsError, check_loop, help_text, listening_errors, load_settings
 
 if TYPE_CHECKING:
     import socket
@@ -85,7 +85,9 @@ def _run(settings: Settings) -> int:
     from .net.event_loop import new_event_loop
     from .net.listening import open_sockets
 
-    sockets = open_sockets(settings)
+    check_loop(settings)
+    with listening_errors(settings):
+        sockets = open_sockets(settings.proxy_host, settings.proxy_port)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(settings, sockets))
     return 0
@@ -93,11 +95,12 @@ def _run(settings: Settings) -> int:
 
 async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     """Serve on sockets that are bound, until SIGINT or SIGTERM; a second signal ends running responses."""
+    from .api.error_shapes import error_response
     from .asgi import Application
-    from .net.server import Bounds, Server
+    from .net.server import Server
 
     application = Application(settings)
-    server = Server(application, Bounds.of(settings))
+    server = Server(application, settings.bounds, error_response)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:

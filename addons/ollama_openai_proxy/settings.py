@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .net.bounds import Bounds, most_connections
 from .net.messages import Timeouts
 from .translate.server_profiles import ProfileName
 
@@ -208,6 +209,15 @@ class Settings(BaseSettings):
         default_text="found out from the server",
         see="[How the kinds differ](translate-mode.md#profiles).",
     )
+    adapt: bool = setting(
+        True,
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "model, for an hour. false hands every refusal on to the client.",
+        group=Group.BACKEND,
+        must_be=_TRUE_OR_FALSE,
+        example="false",
+        see="[What is learned](translate-mode.md#what-is-learned-from-refusals).",
+    )
     models_file: Path | None = setting(
         None,
         "A TOML file with further servers, other names for models, and more about them, like examples/models.toml.",
@@ -217,11 +227,11 @@ class Settings(BaseSettings):
         see="[What the file may contain](translate-mode.md#the-models-file).",
     )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
-        "0.24.0",
+        "0.40.12",
         "The Ollama version that clients are told. Several clients refuse a version older than 0.13.4.",
         group=Group.BACKEND,
-        must_be="a version like 0.24.0: three numbers and nothing else",
-        example="0.24.0",
+        must_be="a version like 0.40.12: three numbers and nothing else",
+        example="0.40.12",
         see="Change it only for a client that demands a newer version.",
     )
 
@@ -511,6 +521,21 @@ class Settings(BaseSettings):
     def timeouts(self) -> Timeouts:
         """How long what stands behind the proxy may take."""
         return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What clients may send, how long the server waits for clients, and how many there may be."""
+        return Bounds(
+            self.max_head_size,
+            self.max_header_count,
+            self.head_timeout or 0,
+            self.keep_alive_timeout,
+            self.body_timeout or 0,
+            self.write_timeout,
+            self.linger_timeout,
+            self.max_linger_size,
+            most_connections(self.max_connections),
+        )
 
     @property
     def upstream_url(self) -> str:

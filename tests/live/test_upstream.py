@@ -1,7 +1,6 @@
-"""The contract with the coroutine that answers, with a mitmproxy and with the console command's server, both of which really listen.
+"""The contract with the coroutine that answers, in a mitmproxy and in the console command's server, which really listen.
 
-These tests fail when an upgrade of mitmproxy moves the internals that
-`in_process_upstream.py`, `console_http.py` and `response_delivery.py` in `mitm/` rely on.
+These tests fail when an upgrade of mitmproxy or of uvicorn moves the internals that the package relies on.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h2.connection
@@ -24,12 +24,14 @@ from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.test import tflow
+from ollama_openai_proxy.api.error_shapes import error_response
 from ollama_openai_proxy.asgi import serve_request
 from ollama_openai_proxy.mitm.http1_patches import teach_manners
 from ollama_openai_proxy.mitm.in_process_upstream import InProcessServer, InProcessUpstream
+from ollama_openai_proxy.net.bounds import Bounds
 from ollama_openai_proxy.net.event_loop import new_event_loop
 from ollama_openai_proxy.net.messages import Reply, Request
-from ollama_openai_proxy.net.server import Bounds, Server
+from ollama_openai_proxy.net.server import Server
 
 from tests.bodies import GeneratedBody
 from tests.patience import PATIENCE
@@ -94,7 +96,13 @@ class Asgi:
         self._respond = respond
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await serve_request(self._respond, scope, receive, send)
+        await serve_request(self._answer, scope, receive, send)
+
+    async def _answer(self, request: Request) -> Reply:
+        if request.parts is not None and request.path != PARTS:
+            body = b"".join([part async for part in request.parts])
+            request = replace(request, body=body, parts=None)
+        return await self._respond(request)
 
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         pass
@@ -119,7 +127,8 @@ class Listening:
 
     def __init__(self, respond: Respond, confdir: Path | None = None, *, direct: bool = False, **options: Any) -> None:
         self._connections = 0
-        self._server = CountingServer(Asgi(respond), BOUNDS) if direct else None
+        self._clients = contextlib.ExitStack()
+        self._server = CountingServer(Asgi(respond), BOUNDS, error_response) if direct else None
         self.door = Door(respond)
         self._confdir = confdir
         self._options = options
@@ -132,6 +141,7 @@ class Listening:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._clients.close()
         self.loop.call_soon_threadsafe(self._server.stop if self._server else self._master.should_exit.set)
         self._thread.join(20)
         assert not self._thread.is_alive()
@@ -172,13 +182,17 @@ class Listening:
             **self._options,
         )
         await self._master.run()
+        await self._proxyserver().servers.update([])
+
+    def _proxyserver(self) -> proxyserver.Proxyserver:
+        addon: proxyserver.Proxyserver = self._master.addons.get("proxyserver")
+        return addon
 
     def client_connected(self, client: Client) -> None:
         self._connections += 1
 
     def running(self) -> None:
-        addon: proxyserver.Proxyserver = self._master.addons.get("proxyserver")
-        self._listens_on(addon.listen_addrs()[0][1])
+        self._listens_on(self._proxyserver().listen_addrs()[0][1])
 
     def call[T](self, function: Callable[[], T]) -> T:
         """Run a function in mitmproxy's thread."""
@@ -193,7 +207,8 @@ class Listening:
         return self.call(lambda: [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith("answer")])
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        """A connection, which is closed at the end if the test does not close it."""
+        return self._clients.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
 
 
 def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:

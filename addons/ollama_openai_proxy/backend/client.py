@@ -22,7 +22,7 @@ from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.messages import REQUEST_ID
 from ..net.request_context import current_record
-from ..translate.adaptation.changes import CutInputs
+from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
@@ -180,7 +180,7 @@ class Backend:
             raise
         self.lists_models = True
         if self._detect:
-            self.profile = detect_profile(self._base_url, listing)
+            self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
         return read_models(listing, time.time(), self.name)
 
     async def answer(
@@ -238,7 +238,10 @@ class Backend:
                 async with asyncio.timeout(self.timeouts.begin):
                     # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
                     response = await self._client.post(
-                        below_base(OPENAI_EMBEDDINGS), cast_to=httpx2.Response, body=call.parameters, options={"headers": self._headers()}
+                        below_base(OPENAI_EMBEDDINGS),
+                        cast_to=httpx2.Response,
+                        body=call.parameters,
+                        options={"headers": self._headers()},
                     )
                 _note_id(response.headers)
                 body = from_json(response.content)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..translate.adaptation.changes import LimitInputs
+from ..translate.adaptation.embedding_changes import LimitInputs
 from ..translate.ollama.embeddings import batches, prompt_tokens, sendable, vectors
 from .sdk_errors import Refusal
 
@@ -79,8 +79,7 @@ class EmbeddingCalls:
         return Embedded(vectors(reply, len(texts)), prompt_tokens(reply))
 
     def _split(self, texts: Sequence[str]) -> list[Sequence[str]]:
-        profile = self._backend.profile
-        inputs, tokens = profile.most_inputs or MOST_INPUTS, None
+        inputs, tokens = min(self._backend.profile.most_inputs or MOST_INPUTS, MOST_INPUTS), None
         for change in self._backend.learned.of(self._parameters["model"], "embedding").changes:
             if isinstance(change, LimitInputs):
                 inputs, tokens = min(inputs, change.inputs or inputs), change.tokens

@@ -14,7 +14,7 @@ from ..translate.error_text import error_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..translate.adaptation.rules import TooLong
+    from ..translate.adaptation.limit_rules import TooLong
 
 _KEPT_HEADERS = ("retry-after",)
 

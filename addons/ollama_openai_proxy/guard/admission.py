@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..api.paths import calls_model
 from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
+from ..net.messages import NO_TUNNEL
 from ..settings import SettingsError
 from .addresses import Addresses
 from .concurrency import Crowd
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings
-NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 MOST_DIGITS = 20
 """Digits of a size that are looked at: more than any size has, fewer than Python minds."""
 

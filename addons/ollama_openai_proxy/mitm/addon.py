@@ -20,6 +20,8 @@ from ..observe.observers import Observers
 from .client_timeouts import Patience, stop_listening
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mitmproxy.connection import Client
 
     from ..settings import Settings
@@ -65,7 +67,7 @@ class ProxyAddon:
         self._settings = settings
         self._observers = Observers(settings)
         self._front = self._make_front(settings)
-        self._leaving: asyncio.Task[None] | None = None
+        self._retiring: dict[Front, asyncio.Task[None]] = {}
         self._patience = Patience(settings.client_timeout)
 
     def _make_front(self, settings: Settings) -> Front:
@@ -85,7 +87,7 @@ class ProxyAddon:
         front = self._make_front(settings)
         former, self._front = self._front, front
         self._settings = settings
-        self._leaving = asyncio.get_running_loop().create_task(_retire(former))
+        self._retiring[former] = asyncio.get_running_loop().create_task(self._retire(former))
 
     async def model_names(self) -> list[str]:
         """The names of the models.
@@ -98,13 +100,16 @@ class ProxyAddon:
     async def done(self) -> None:
         """Take no more requests, let running answers end, and close the connections to what is behind the proxy."""
         loop = asyncio.get_running_loop()
+        fronts = [self._front, *self._retiring]
+        for task in self._retiring.values():
+            task.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-                loop.add_signal_handler(number, self._front.hurry)
+                loop.add_signal_handler(number, _hurry_all, fronts)
         await stop_listening()
-        await self._front.drain(self._settings.drain_seconds, self._patience.is_busy)
+        await asyncio.gather(*(front.drain(self._settings.drain_seconds, self._patience.is_busy) for front in fronts))
         self._patience.send_away(HTTPStatus.SERVICE_UNAVAILABLE, goodbye().message)
-        await self._front.close()
+        await asyncio.gather(*(front.close() for front in fronts))
         self._observers.close()
 
     def client_connected(self, client: Client) -> None:
@@ -115,7 +120,13 @@ class ProxyAddon:
         """Forget a client that has gone."""
         self._patience.disconnected(client)
 
+    async def _retire(self, front: Front) -> None:
+        """Close the connections of a front that gets no more requests, once its answers have ended."""
+        await front.drain(CONNECTION_TIMEOUT_SECONDS)
+        await front.close()
+        del self._retiring[front]
 
-async def _retire(front: Front) -> None:
-    await front.drain(CONNECTION_TIMEOUT_SECONDS)
-    await front.close()
+
+def _hurry_all(fronts: Iterable[Front]) -> None:
+    for front in fronts:
+        front.hurry()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from mitmproxy import ctx
 
 from ..app import is_upload
-from ..guard.admission import NO_TUNNEL
-from ..net.messages import STILL_TO_COME
+from ..net.messages import NO_TUNNEL, STILL_TO_COME
 from .addon import ProxyAddon
 from .flow_messages import ARRIVED_AS, REPAIRED, flow_request
 from .http1_patches import teach_manners

@@ -1,4 +1,4 @@
-"""HTTP/1 requests out of bytes (RFC 9112). Pure: it knows neither sockets nor mitmproxy.
+"""What a request's head may look like under mitmproxy (RFC 9112). Pure: no sockets, no mitmproxy.
 
 Strict: what two servers could take for different requests is refused, since one of them stands behind this one.
 """
@@ -24,6 +24,10 @@ _NO_HEADER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\n[ \t]")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,999}")
 _CODINGS = re.compile(r"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re.IGNORECASE | re.ASCII)
+
+
+MOST_FRAMING = 1 << 16
+"""Bytes of a chunk's size with its extensions, or of the trailers."""
 
 
 class Malformed(ValueError):
@@ -122,8 +126,14 @@ class WithoutTrailers(ChunkedReader):
     """h11's reader of a body in chunks, which drops trailers: nobody behind it could be told of them."""
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        """The next part, the end, or None where more has to be fed."""
+        """Return the next part, the end, or None if more has to be fed.
+
+        Raises:
+            h11.RemoteProtocolError: the chunks are malformed, or have too much framing or too many trailers.
+        """
         event = super().__call__(buf)
+        if event is None and len(buf) > MOST_FRAMING:
+            raise h11.RemoteProtocolError("too much framing")
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
 
 

@@ -17,8 +17,8 @@ from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
-from ..api.error_shapes import MALFORMED, error_response
-from ..guard.admission import NO_TUNNEL
+from ..api.error_shapes import error_response
+from ..net.messages import MALFORMED, NO_TUNNEL
 from .http1_head import Malformed, WithoutTrailers, drop_line_breaks, read_head
 
 if TYPE_CHECKING:

@@ -50,10 +50,11 @@ class Catalogue:
                 settings.backend_profile,
                 settings.timeouts,
                 passthrough=self._passthrough,
+                adapt=settings.adapt,
             )
         }
         for name, entry in self._file.backends.items():
-            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts)
+            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts, adapt=settings.adapt)
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 

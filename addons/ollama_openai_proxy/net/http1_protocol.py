@@ -3,35 +3,25 @@
 uvicorn and httptools (llhttp) parse requests and call the ASGI application. This subclass of uvicorn's protocol decides what
 they get to see: one complete head at a time, then the body of that request, and the next head once its response is complete.
 So the size of a head is known before a parser reads it, and no request is parsed before its turn.
-
-The application may write its response through `DirectResponse`, which is in the scope's extensions, instead of through ASGI's
-`send`: one write to the transport for each part, and HTTP/1.0 gets the framing that it understands.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ..api.error_shapes import MALFORMED, error_response
 from ..errors import ApiError
-from ..guard.admission import NO_TUNNEL
-from .messages import DIRECT
-from .response_head import comes_in_chunks, keeps_connection, reply_fields
+from .direct_response import DirectResponse
+from .messages import DIRECT, MALFORMED, NO_TUNNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import asyncio
 
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-    from .body import Body
-    from .messages import Reply
-    from .server import Server
+    from .bounds import Bounds
 
 type Phase = Literal["idle", "head", "body", "answer", "failed", "linger"]
 
@@ -40,7 +30,7 @@ FIRST_REQUEST = 1.0
 READ_AHEAD = 1 << 16
 """Bytes that are read from a client before the response to its last request is complete."""
 SMALL_REST = 1 << 16
-"""Bytes of a refused request's body for which it is worth keeping the connection: about as much as may be under way anyway."""
+"""Bytes of a refused request's body that are read in order to keep the connection: as many may be under way anyway."""
 UNSEEN = 1 << 14
 """Bytes of a body that are parsed before the application has seen the head, and perhaps refused the request."""
 OVERHEAD = 16
@@ -53,6 +43,8 @@ _EMPTY_LINE_BEGUN = (b"\r\n\r", b"\r\n", b"\r")
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _UPGRADE = re.compile(rb"\nupgrade(?=:)", re.IGNORECASE)
+_HUGE_LENGTH = re.compile(rb"(\ncontent-length:[ \t]*)[1-9][0-9]{18,998}(?=[ \t]*\r)", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"(?<!\r)\n|\nupgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -64,6 +56,33 @@ class Refused(Exception):
         self.message = message
 
 
+class ErrorResponse(Protocol):
+    """Makes a whole HTTP/1.1 response, after which the connection is closed."""
+
+    def __call__(self, status: int, message: str = "", *, log: bool = True) -> bytes:
+        """Make a response; an empty message says that the request is malformed."""
+
+
+class Owner(Protocol):
+    """The server to which connections belong.
+
+    Attributes:
+        bounds: of each connection, and of their number.
+        farewell: what clients are told whose requests have not arrived when the server ends.
+        error_response: makes the response to a request that the application does not get to see.
+    """
+
+    bounds: Bounds
+    farewell: str
+    error_response: ErrorResponse
+
+    def waits(self, connection: BoundedProtocol) -> None:
+        """Note that a connection can be closed when there are too many. A new connection may be one too many."""
+
+    def waits_no_more(self, connection: BoundedProtocol) -> None:
+        """Note that a connection is needed, or gone."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of a client.
 
@@ -72,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         arguments: of uvicorn's class.
     """
 
-    def __init__(self, server: Server, **arguments: Any) -> None:
+    def __init__(self, server: Owner, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._server = server
         self._bounds = server.bounds
@@ -92,7 +111,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Makes the response."""
         now = self.loop.time()
         self._first_request_by = now + FIRST_REQUEST
-        self._unsent, self._writing_since = 0, now
+        self._written = self._sent = 0
+        self._last_progress = now
         self._set_deadline(self._bounds.keep_alive_timeout)
 
     # -- The connection
@@ -117,11 +137,16 @@ class BoundedProtocol(HttpToolsProtocol):
             return True
         return self._phase in ("head", "body", "answer", "failed") or self.transport.get_write_buffer_size() > 0
 
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        self._written += len(data)
+        self.transport.write(data)
+
     def refuse(self, status: HTTPStatus, message: str = "") -> None:
         """Tell the client why its request is not answered, and close the connection."""
         cycle = self.cycle
         if self._phase not in ("body", "answer", "failed") or cycle is None:
-            self.transport.write(error_response(status, message))
+            self.write(self._server.error_response(status, message))
             self._linger()
         elif cycle.response_complete:  # the client knows enough
             self.transport.close()
@@ -159,11 +184,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def check_time(self, now: float) -> None:
         """End a wait that has taken too long."""
         unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent < self._unsent:
-            self._writing_since = now
-        elif self._bounds.write_timeout and now - self._writing_since > self._bounds.write_timeout:
+        sent = self._written - unsent
+        if not unsent or sent != self._sent:
+            self._sent, self._last_progress = sent, now
+        elif self._bounds.write_timeout and now - self._last_progress > self._bounds.write_timeout:
             self.transport.abort()
-        self._unsent = unsent
         if now < self._deadline:
             return
         match self._phase:
@@ -235,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Pass a head to the parser in a form in which it reads whatever RFC 9112 allows.
 
         llhttp knows a fixed list of methods, none of which changes the framing; stops at the head of an upgrade, which is never
-        granted here; and insists on carriage returns, which a server may do without (§2.2).
+        granted here; insists on carriage returns, which a server may do without (§2.2); and calculates with 64 bits.
         """
         self._method, _, rest = head.partition(b" ")
         if not _METHOD.fullmatch(self._method):
@@ -244,7 +269,9 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Refused(HTTPStatus.FORBIDDEN, NO_TUNNEL)
         target, space, rest = rest.partition(b" ")
         target = _NOT_ASCII.sub(lambda octet: b"%%%02X" % octet[0][0], target)
-        rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+        if _UNUSUAL.search(rest):
+            rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+            rest = _HUGE_LENGTH.sub(rb"\g<1>" + b"9" * 18, rest)
         self.parser.feed_data(b"POST " + target + space + rest)
 
     def _read_body(self) -> bool:
@@ -266,6 +293,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.parser.feed_data(part)
         if self._left is None and self._framing > self._bounds.max_head_size:
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request has too much chunk framing or trailers")
+        if self._phase == "body" and self.cycle.response_complete and self._body_goal < 0:
+            self._linger()
         return True
 
     # -- What the parser calls
@@ -323,8 +352,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- What the response does
 
     def keeps_rest(self) -> bool:
-        """Return whether the rest of the body is so small that the connection can be kept without reading the body."""
-        return self._phase == "answer" or (self._phase == "body" and self._left is not None and self._left <= SMALL_REST)
+        """Return whether the rest of the body is, or may be, so small that the connection can be kept."""
+        return self._phase == "answer" or (self._phase == "body" and (self._left is None or self._left <= SMALL_REST))
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or drop the rest of this one."""
@@ -334,6 +363,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase == "answer":
             self._next_request()
         elif self.cycle.keep_alive and self.keeps_rest():
+            self._body_goal = SMALL_REST
             self._set_deadline(min(self._bounds.linger_timeout, self._bounds.body_timeout or self._bounds.linger_timeout))
             self.flow.resume_reading()
         else:
@@ -348,193 +378,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self._server.waits(self)
         self.flow.resume_reading()
         self.loop.call_soon(self._read)
-
-
-class DirectResponse:
-    """Writes the response to one request straight to the transport, and reads the request's body.
-
-    Args:
-        protocol: of the connection.
-        cycle: uvicorn's state of the request.
-
-    Attributes:
-        target: path and query as on the request line, still percent-encoded.
-        authority: the host that an absolute target names; empty for the usual target.
-    """
-
-    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
-        self.target = protocol.url.decode("ascii")
-        self.authority = protocol.authority
-        self._protocol = protocol
-        self._cycle = cycle
-        self._version = f"HTTP/{cycle.scope['http_version']}"
-        self._chunked = False
-        self._whole = False
-        self._in_chunks = any(name == b"transfer-encoding" for name, _ in cycle.scope["headers"])
-
-    def begin(self, task: asyncio.Task[object]) -> bool:
-        """Name the task that is cancelled when the client leaves; returns False if the client has left."""
-        self._protocol.task = task
-        return not self._cycle.disconnected
-
-    @property
-    def body(self) -> bytes | None:
-        """The whole body, if it has arrived and the head announced its size."""
-        return None if self._cycle.more_body or self._in_chunks else bytes(self._cycle.body)
-
-    def __aiter__(self) -> Self:
-        """The body as it arrives."""
-        return self
-
-    async def __anext__(self) -> bytes:
-        """The next part of the body.
-
-        Raises:
-            ApiError: the client was too slow, or sent no proper body.
-        """
-        while not self._whole:
-            message: Mapping[str, Any] = await self._cycle.receive()
-            if self._protocol.failure is not None:
-                raise self._protocol.failure
-            if message["type"] == "http.disconnect":
-                raise ConnectionResetError("the client left before the end of its request")
-            self._whole = not message["more_body"]
-            body: bytes = message["body"]
-            if body:
-                return body
-        raise StopAsyncIteration
-
-    @property
-    def client_has_left(self) -> bool:
-        """Whether the connection is closed."""
-        return self._cycle.disconnected
-
-    @property
-    def write_paused(self) -> bool:
-        """Whether the client's socket is full; `drain` waits until it has room."""
-        return self._protocol.flow.write_paused
-
-    async def drain(self) -> None:
-        """Wait until the client's socket has room."""
-        await self._protocol.flow.drain()
-
-    def write(self, head: Reply | None, part: bytes, *, last: bool) -> None:
-        """Write a part of the response.
-
-        Args:
-            head: the reply whose status and headers come before the part; None if they were written.
-            part: of the body; empty for none.
-            last: whether the response ends with this part.
-        """
-        if self._cycle.disconnected or self._cycle.response_complete:
-            return
-        data = [] if head is None else [self._head(head)]
-        if part:
-            data.append(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
-        if last and self._chunked:
-            data.append(b"0\r\n\r\n")
-        self._protocol.transport.write(b"".join(data))
-        if last:
-            self._end()
-
-    async def send(self, head: Reply | None, part: bytes, *, last: bool = False) -> None:
-        """Write a part of the response, and wait until the client's socket has room."""
-        self.write(head, part, last=last)
-        if self._protocol.flow.write_paused and not last:
-            await self._protocol.flow.drain()
-
-    async def send_body(self, head: Reply, body: Body) -> None:
-        """Write a response whose body comes in parts, each part from the callback that brings it.
-
-        Raises:
-            Exception: why the body is not complete.
-        """
-        delivery = _Delivery(self, head, body)
-        try:
-            body.start(delivery)
-            delivery.send_head()
-            await delivery.ended
-        finally:
-            delivery.stop()
-            body.close()
-
-    def abort(self) -> None:
-        """Close the connection, so that the client notices that the body is not complete."""
-        self._cycle.response_started = self._cycle.response_complete = True
-        self._protocol.transport.close()
-
-    def end(self) -> None:
-        """Do nothing: the connection tells when the client leaves."""
-
-    def _head(self, reply: Reply) -> bytes:
-        cycle, protocol = self._cycle, self._protocol
-        connection = next((value for name, value in cycle.scope["headers"] if name == b"connection"), b"")
-        fields = reply_fields(reply, self._version, connection.decode("latin-1"))
-        if isinstance(reply.body, bytes) and not protocol.keeps_rest():
-            fields = [*(field for field in fields if field[0].lower() != "connection"), ("Connection", "close")]
-        cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.keep_alive = keeps_connection(fields, self._version)
-        self._chunked = comes_in_chunks(reply, self._version) and cycle.scope["method"] != "HEAD"
-        lines = [f"{self._version} {reply.status} {_phrase(reply.status)}", *(f"{name}: {value}" for name, value in fields)]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-
-    def _end(self) -> None:
-        self._cycle.response_complete = True
-        self._cycle.message_event.set()
-        self._protocol.on_response_complete()
-
-
-class _Delivery:
-    """The sink of a response's body."""
-
-    __slots__ = ("_body", "_head", "_response", "_resuming", "ended")
-
-    def __init__(self, response: DirectResponse, head: Reply, body: Body) -> None:
-        self._response = response
-        self._head: Reply | None = head
-        self._body = body
-        self._resuming: asyncio.Task[None] | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def send_head(self) -> None:
-        """Write the head, unless it went with the first part."""
-        if self._head is not None:
-            self.write(b"")
-
-    def write(self, part: bytes) -> None:
-        """Write a part; while the client's socket has no room, pause the body."""
-        head, self._head = self._head, None
-        response = self._response
-        response.write(head, part, last=False)
-        if response.write_paused and self._resuming is None:
-            self._body.pause()
-            self._resuming = asyncio.get_running_loop().create_task(self._resume())
-
-    def end(self, error: Exception | None) -> None:
-        """Write the end."""
-        if error is None:
-            head, self._head = self._head, None
-            self._response.write(head, b"", last=True)
-        if self.ended.done():
-            return
-        if error is None:
-            self.ended.set_result(None)
-        else:
-            self.ended.set_exception(error)
-
-    def stop(self) -> None:
-        """Wait for the client no longer."""
-        if self._resuming is not None:
-            self._resuming.cancel()
-
-    async def _resume(self) -> None:
-        await self._response.drain()
-        self._resuming = None
-        self._body.resume()
-
-
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-def _phrase(status: int) -> str:
-    return _PHRASES.get(status, "")

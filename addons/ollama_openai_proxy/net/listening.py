@@ -5,29 +5,23 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from ..settings import check_loop, listening_errors
-
-if TYPE_CHECKING:
-    from ..settings import Settings
+MOST_UNSENT = 1 << 17
+"""Bytes that the system keeps for a client that does not read; it would keep megabytes, and hide how fast the client reads."""
 
 
-def open_sockets(settings: Settings) -> list[socket.socket]:
-    """Bind a socket to each address of PROXY_HOST. Clients that connect wait until the sockets are listened on.
+def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """Bind a socket to each address of a host; an empty host is every address of this machine.
+
+    Clients that connect wait until the sockets are served.
 
     Raises:
-        SettingsError: the port is taken or forbidden, the host is not of this machine, or the URL behind the proxy is the
-            proxy's own.
+        OSError: the port is taken or forbidden, or the host is not of this machine.
     """
-    check_loop(settings)
-    host, port = settings.proxy_host, settings.proxy_port
-    with listening_errors(settings), ExitStack() as opened:
+    with ExitStack() as opened:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets = [
-            opened.enter_context(_bound(family, address))
-            for family, address in dict.fromkeys((each[0], each[4]) for each in found)
-        ]
+        addresses = dict.fromkeys((family, address) for family, _, _, _, address in found)
+        sockets = [opened.enter_context(_bound(family, address)) for family, address in addresses]
         opened.pop_all()
     return sockets
 
@@ -39,6 +33,8 @@ def _bound(family: int, address: tuple[str | int, ...] | tuple[int, bytes]) -> s
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
         bound.bind(address)
         # On Linux two sockets may be bound to one address as long as neither listens.
         bound.listen(1)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DIRECT = "ollama_openai_proxy"
 """The ASGI extension in which the console command's server puts its `DirectResponse`."""
+MALFORMED = "malformed HTTP request"
+NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 REQUEST_ID = "X-Request-Id"
 """The header with the id of a request, which the client is told, and the server behind the proxy, too."""
 

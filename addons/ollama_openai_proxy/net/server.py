@@ -10,21 +10,20 @@ import asyncio
 import functools
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
 from uvicorn.server import Server as UvicornServer
 
-from ..api.error_shapes import error_response
 from .http1_protocol import BoundedProtocol
-from .open_files import most_connections
 from .shutdown import goodbye
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..settings import Settings
+    from .bounds import Bounds
+    from .http1_protocol import ErrorResponse
 
 LOOKS_PER_SECOND = 2
 """How often time-outs are looked at."""
@@ -37,47 +36,6 @@ FLOOD_SECONDS = 60.0
 BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
-
-
-class Bounds(NamedTuple):
-    """What a client may send, and how long the server waits for a client. Each is a setting of that name.
-
-    Attributes:
-        max_head_size: bytes of a request's head with the blank lines before it, or of the framing of its chunks with trailers.
-        max_header_count: headers of a request.
-        head_timeout: seconds for the rest of a head; 0 is for ever, as for the others.
-        keep_alive_timeout: seconds until a request begins.
-        body_timeout: seconds between two parts of a body.
-        write_timeout: seconds without progress of a client that reads its response.
-        linger_timeout: seconds for the rest of a request that was refused.
-        max_linger_size: bytes of the rest of a request that was refused.
-        max_connections: open connections.
-    """
-
-    max_head_size: int
-    max_header_count: int
-    head_timeout: float
-    keep_alive_timeout: float
-    body_timeout: float
-    write_timeout: float
-    linger_timeout: float
-    max_linger_size: int
-    max_connections: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Bounds:
-        """Read the bounds from the settings."""
-        return cls(
-            settings.max_head_size,
-            settings.max_header_count,
-            settings.head_timeout or 0,
-            settings.keep_alive_timeout,
-            settings.body_timeout or 0,
-            settings.write_timeout,
-            settings.linger_timeout,
-            settings.max_linger_size,
-            most_connections(settings.max_connections),
-        )
 
 
 class Application(Protocol):
@@ -99,9 +57,10 @@ class Server(UvicornServer):
     Args:
         application: is called for each request.
         bounds: of requests, waits and connections.
+        error_response: makes the responses to requests that the application does not get to see.
     """
 
-    def __init__(self, application: Application, bounds: Bounds) -> None:
+    def __init__(self, application: Application, bounds: Bounds, error_response: ErrorResponse) -> None:
         config = uvicorn.Config(
             application,
             http=functools.partial(BoundedProtocol, self),  # type: ignore[arg-type]  # a class, with an argument
@@ -116,6 +75,7 @@ class Server(UvicornServer):
         )
         super().__init__(config)
         self.bounds = bounds
+        self.error_response = error_response
         self.farewell = goodbye().message
         self._application = application
         self._waiting: dict[BoundedProtocol, None] = {}
@@ -152,7 +112,7 @@ class Server(UvicornServer):
         connection = next(iter(self._waiting))
         del self._waiting[connection]
         if not self._waiting:  # the new one itself
-            connection.transport.write(error_response(503, "too many connections: try again", log=False))
+            connection.write(self.error_response(503, "too many connections: try again", log=False))
             connection.transport.close()
         else:
             connection.transport.abort()

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LOOK_AGAIN = 0.02
 """Seconds."""
 LAST_WORDS = 1.0
-"""Seconds that answers which were ended have to tell their clients."""
+"""Seconds that cancelled tasks have to write their last frame."""
 
 
 class Running:
-    """Knows which tasks answer at present."""
+    """The tasks that answer requests at present."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
@@ -81,5 +81,5 @@ class Running:
 
 
 def goodbye() -> ApiError:
-    """The error for those whose answers were ended."""
+    """The error for clients whose answers the shutdown ended."""
     return ApiError(503, "the proxy is shutting down: try again", kind="shutdown")

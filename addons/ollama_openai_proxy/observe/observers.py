@@ -11,8 +11,8 @@ from .metrics import Metrics
 from .tracing import tracer
 
 if TYPE_CHECKING:
-    from ..app import Observer
     from ..settings import Settings
+    from .tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,11 @@ class Observers:
         self._host, self._port = settings.proxy_host, settings.metrics_port
         self._metrics = Metrics(settings.proxy_mode, __version__)
         self._tracing = tracer()
-        self.all: list[Observer] = [AccessLog(), self._metrics, *([self._tracing] if self._tracing else [])]
+        self.all: list[AccessLog | Metrics | Tracing] = [
+            AccessLog(),
+            self._metrics,
+            *([self._tracing] if self._tracing else []),
+        ]
 
     @property
     def metrics_of_the_main_port(self) -> Metrics | None:

@@ -7,7 +7,7 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
-CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
-"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word."""
+CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
+"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
+
+A model has `decision`, which `/v1/systemone` asks for, only if the models file says so."""
 
 # What `/api/show` gives for the prompt template, which no back end tells. Clients look in it for `.Tools` and `.Suffix`.
 _TEMPLATE = "{{ if .System }}{{ .System }}\n{{ end }}%s%s{{ .Response }}"
@@ -82,6 +84,15 @@ class Model:
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
 
 
+def without(model: Model, capabilities: frozenset[str]) -> Model:
+    """The model, known not to have some capabilities."""
+    return replace(
+        model,
+        capabilities=tuple(capability for capability in model.capabilities if capability not in capabilities),
+        lacks=model.lacks | capabilities,
+    )
+
+
 def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -> Model:
     """The model of an entry of `/v1/models`; `now` is when the entry was made, in seconds of the Unix epoch."""
     known = read_metadata(entry, now)
@@ -132,7 +143,7 @@ class ModelIndex:
 
 
 def plain_name(name: str) -> str:
-    """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
+    """What two names have in common that Ollama takes for the same (docs/wire.md#model-names)."""
     plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
     return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
 

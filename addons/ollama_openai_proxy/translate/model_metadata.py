@@ -55,7 +55,11 @@ _NO_TEXT = frozenset({"image", "audio", "rerank", "transcribe", "video"})
 """Types of models that neither chat nor embed."""
 _MODALITIES = {"image": "vision", "audio": "audio"}
 
-_EMBEDDING_NAME = re.compile(r"embed|(?<![a-z])(bge|e5|gte|minilm|colbert)(?![a-z])", re.IGNORECASE)
+_EMBEDDING_NAME = re.compile(
+    # Gemma's and others' versions may be called e5, too.
+    r"embed|(?<![a-z])(?:bge|gte|minilm|colbert|e5-(?:small|base|large|mistral)|multilingual-e5)(?![a-z])",
+    re.IGNORECASE,
+)
 _VISION_NAME = re.compile(
     r"gpt-4o|gpt-4\.1|gpt-5|chatgpt-4o|(?<![a-z])o[134](?![a-z])|claude|gemini|gemma-?3|llava|llama-?4|pixtral|vision|"
     r"[-_]vl(?![a-z])|\dvl(?![a-z])|moondream|minicpm-v|internvl",

@@ -154,20 +154,10 @@ def _newest(messages: Sequence[OpenAIMessage], budget: float) -> list[OpenAIMess
             kept.discard(number)
             left -= sizes[number]
     if len(kept) < len(units):
-        _drop_leading_answers(units, kept, stays)
+        # What is left begins with a message of the user, if there is one.
+        first = next((number for number in users if number in kept), 0)
+        kept -= set(range(first)) - stays
     return [message for number in sorted(kept) for message in units[number]]
-
-
-def _drop_leading_answers(units: Sequence[Sequence[OpenAIMessage]], kept: set[int], stays: set[int]) -> None:
-    """Let the conversation begin with a message of the user, if one is left."""
-    if not any(units[number][0]["role"] == "user" for number in kept):
-        return
-    for number in sorted(kept):
-        role = units[number][0]["role"]
-        if role == "user":
-            return
-        if number not in stays:
-            kept.discard(number)
 
 
 def _units(messages: Sequence[OpenAIMessage]) -> list[list[OpenAIMessage]]:

@@ -488,5 +488,3 @@ async def test_a_watcher_sees_what_the_server_sends() -> None:
     server.write(b"a")
     driver.close()
     assert watcher.received_parts == [(201, b""), (201, b"a")]
-
-

@@ -537,7 +537,8 @@ def test_a_name_hints_at_sight_and_thought(model_id: str, vision: bool, thinking
     [
         *[(name, True) for name in ("text-embedding-3-small", "nomic-embed-text", "BAAI/bge-m3", "intfloat/e5-large")],
         *[(name, True) for name in ("all-MiniLM-L6-v2", "gte-large", "jina-colbert-v2", "models/embedding-001")],
-        *[(name, False) for name in ("gpt-4o", "made5-up", "bgez", "aggte")],
+        *[(name, True) for name in ("multilingual-e5-large", "e5-mistral-7b-instruct", "org/e5-base-v2")],
+        *[(name, False) for name in ("gpt-4o", "made5-up", "bgez", "aggte", "my-e5", "gemma-e5-chat", "e5")],
     ],
 )
 def test_a_name_hints_at_an_embedding_model(model_id: str, embeds: bool) -> None:

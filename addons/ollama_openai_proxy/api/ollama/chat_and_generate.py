@@ -23,6 +23,7 @@ from ...translate.ollama.request import (
     generate_parameters,
     tool_names,
 )
+from ...translate.thinking_levels import check_level, nearest_level
 from ...translate.truncation import ContextSizes
 from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
@@ -84,7 +85,7 @@ class Generation:
 
     async def _chat(self, chat: ChatRequest) -> Reply:
         model = await self._models.require(chat.model)
-        wanted = ["completion", *(["tools"] if chat.tools else []), *(["thinking"] if chat.think else [])]
+        wanted = ["completion", *(["tools"] if chat.tools else []), *_wanted_thinking(chat, model)]
         if chat.messages or chat.keep_alive != 0:
             require_capabilities(model, chat.model, wanted)
         if not chat.messages:
@@ -103,7 +104,7 @@ class Generation:
     async def _generate(self, generate: GenerateRequest) -> Reply:
         model = await self._models.require(generate.model, nameless="")
         check_raw(generate)
-        wanted = ["completion", *(["insert"] if generate.suffix else []), *(["thinking"] if generate.think else [])]
+        wanted = ["completion", *(["insert"] if generate.suffix else []), *_wanted_thinking(generate, model)]
         if generate.prompt or generate.keep_alive != 0:
             require_capabilities(model, generate.model, wanted, "generate")
         if not generate.prompt:
@@ -134,7 +135,7 @@ class Generation:
                 parameters=parameters,
                 model=asked.model,
                 stream=asked.stream,
-                drop_thinking=asked.think is False,
+                drop_thinking=nearest_level(asked.think) is False,
                 content_filter_fails=True,
                 keep_alive=silence_limits("", self._heartbeat).between,
                 attempts=shortened.attempts if shortened else None,
@@ -163,6 +164,17 @@ class Generation:
 def estimate_tokens(texts: Iterable[str]) -> int:
     """Roughly how many tokens a model makes of the texts; at least 1."""
     return max(math.ceil(sum(map(len, texts)) / CHARACTERS_PER_TOKEN), 1)
+
+
+def _wanted_thinking(request: ChatRequest | GenerateRequest, model: Model) -> list[str]:
+    """The capability that a request to think needs.
+
+    Raises:
+        InvalidRequest: the model cannot think, and the level is one that nobody knows.
+    """
+    if "thinking" in model.lacks:
+        check_level(request.think)
+    return [] if nearest_level(request.think) in (None, False) else ["thinking"]
 
 
 def _check_top_logprobs(asked: ChatRequest | GenerateRequest) -> None:

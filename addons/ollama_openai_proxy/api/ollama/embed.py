@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ...backend.embedding_calls import EmbeddingCalls
-from ...backend.sdk_errors import ContextTooLong
-from ...errors import InvalidRequest
+from ...backend.sdk_errors import ContextTooLong, Refusal
+from ...errors import BackendError, InvalidRequest
 from ...net.messages import Reply
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.frames import JSON_TYPE, encode_json
@@ -87,3 +87,8 @@ class Embedding:
             return await EmbeddingCalls(backend, parameters, truncate=truncate).embed(texts)
         except ContextTooLong:
             raise InvalidRequest("the input length exceeds the context length") from None
+        except Refusal as refusal:
+            if refusal.status == 404 and "model" not in refusal.message.lower():
+                # Ollama's clients take a 404 for a missing model.
+                raise BackendError(501, f"the back end has no embeddings: {refusal.message}", kind=refusal.kind) from refusal
+            raise

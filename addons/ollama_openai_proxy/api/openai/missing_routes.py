@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
-
 from ...net.body import read_whole
-from ...translate.error_text import error_text
+from ...translate.not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
     from ...net.messages import Reply
-
-NO_ROUTE = frozenset({404, 405, 501})
 
 
 async def whole(reply: Reply) -> Reply:
@@ -22,24 +18,13 @@ async def whole(reply: Reply) -> Reply:
     Raises:
         BackendError: the back end broke off.
     """
-    if reply.status not in NO_ROUTE or isinstance(reply.body, bytes):
+    if reply.status not in MISSING or isinstance(reply.body, bytes):
         return reply
     return replace(reply, body=await read_whole(reply.body), length=None)
 
 
 def names_no_route(reply: Reply) -> bool:
-    """Whether a whole reply says that there is no such call; a 404 may also be about the model."""
-    if reply.status not in NO_ROUTE:
+    """Whether a whole reply says that there is no such call; a 404 may also be about a model, a response or a file."""
+    if reply.status not in MISSING:
         return False
-    return reply.status != 404 or not (isinstance(reply.body, bytes) and _is_about_model(reply.body))
-
-
-def _is_about_model(body: bytes) -> bool:
-    try:
-        told = from_json(body)
-    except ValueError:
-        return False
-    error = told.get("error") if isinstance(told, dict) else None
-    if isinstance(error, dict) and error.get("code") == "model_not_found":
-        return True
-    return "model" in error_text(told).lower()
+    return reply.status != 404 or not isinstance(reply.body, bytes) or names_missing_route(reply.body)

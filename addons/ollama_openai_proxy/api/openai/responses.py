@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...backend.client import CHAT
 from ...schemas.openai_responses import parse_responses_request
 from ...translate.openai_responses.request import chat_parameters, tool_names
+from ...translate.thinking_levels import nearest_level
 from ...translate.writers.carried_state import id_of_call, seal_reasoning
 from ...translate.writers.openai_responses import ResponseAnswerWriter, ResponseStreamWriter
 from ..completion import Completion, complete, require_named
@@ -52,7 +53,7 @@ async def create_response(
             stream=params.stream,
             prompt_tokens=estimate,
             original_tool_name=tool_names(params).original,
-            drop_thinking=params.reasoning.effort == "none",
+            drop_thinking=nearest_level(params.thinking) is False,
             keep_alive=keep_alive,
         ),
         waiting,

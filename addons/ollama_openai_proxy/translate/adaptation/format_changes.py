@@ -44,6 +44,11 @@ class RefuseFormats(Change):
         """What the formats are refused beside."""
         return ("formats", self.beside)
 
+    @property
+    def settles(self) -> frozenset[str]:
+        """The format."""
+        return frozenset({"response_format"})
+
     def apply(self, call: Call) -> Call:
         """Replace the format."""
         form = call.parameters.get("response_format")
@@ -78,6 +83,11 @@ class SchemaInWords(Change):
         """The schema."""
         return ("schema", self.fingerprint)
 
+    @property
+    def settles(self) -> frozenset[str]:
+        """The format."""
+        return frozenset({"response_format"})
+
     def apply(self, call: Call) -> Call:
         """Tell the schema in words, if it is that of the call."""
         form = call.parameters.get("response_format")
@@ -102,6 +112,11 @@ class WrapSchema(Change):
     def key(self) -> Hashable:
         """There is one such change."""
         return "wrap"
+
+    @property
+    def settles(self) -> frozenset[str]:
+        """The format."""
+        return frozenset({"response_format"})
 
     def apply(self, call: Call) -> Call:
         """Wrap the schema of the call, if its top is no object."""
@@ -128,6 +143,11 @@ class SayJson(Change):
     def key(self) -> Hashable:
         """There is one such change."""
         return "say json"
+
+    @property
+    def settles(self) -> frozenset[str]:
+        """The format."""
+        return frozenset({"response_format"})
 
     def apply(self, call: Call) -> Call:
         """Add the word, unless it is there."""

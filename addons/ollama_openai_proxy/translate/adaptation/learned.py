@@ -10,14 +10,16 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .changes import Call
-from .refusal_text import RefusalText, is_quoted
-from .rules import findings, lacks, too_long
+from .limit_rules import too_long
+from .quotations import without_quotations
+from .refusal_text import RefusalText
+from .rules import findings, lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from .changes import Change
-    from .rules import TooLong
+    from .limit_rules import TooLong
 
 type Clock = Callable[[], float]
 
@@ -167,25 +169,29 @@ class Attempts:
         if refusal.text != self._text:
             self.confirm()
         self._text = refusal.text
-        self._learned.deny(lacks(refusal, self.call.parameters))
         # Another call may have learned from its refusal in the meantime.
         changed = self._changed()
         new: list[Change] = []
         if changed == self.call:
-            for change, evidence in findings(refusal, self.call.parameters):
+            found = findings(refusal, self.call.parameters)
+            # The server may be quoting the client's own words; what is read only from these is for this call alone.
+            own = without_quotations(refusal, self.call.parameters) if found else refusal
+            certain = {change.key: change for change, _ in findings(own, self.call.parameters)} if found else {}
+            for change, evidence in found:
                 if isinstance(change, self._excluding):
                     continue
-                quoted = bool(evidence) and is_quoted(evidence, self._parameters)
+                quoted = bool(evidence) and certain.get(change.key) != change
                 if change.kind == "split":
                     # One call cannot become several here: who makes the calls reads the limit from what was learned.
                     self._learned.remember([] if quoted else [change])
                 new.append(change)
                 known = self._here.get(change.key)
                 self._here[change.key] = known.merged(change) if known else change
-                # The server may be quoting the client's own words; then the lesson is for this call alone.
                 if not quoted:
                     self._unconfirmed.append(change)
             changed = self._changed()
+        if changed == self.call and not new:
+            self._learned.deny(lacks(without_quotations(refusal, self.call.parameters), self.call.parameters))
         if changed == self.call:
             split = tuple(change for change in new if change.kind == "split")
             return Lesson(again=False, changes=split, too_long=exceeded)

@@ -14,6 +14,8 @@ from .refusal_text import sentences
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_LEAST_LIMIT = 256
+"""Tokens that every model may answer with; a smaller number in a text is something else."""
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
 _NUMBER = r"(?<![\w.\-])(-?\d[\d,_]{0,15}(?:\.\d{1,9})?)(?![\w\-])"
@@ -30,7 +32,7 @@ _FROM_TO = re.compile(
 _AT_MOST = re.compile(
     r"(less than or equal to|smaller than or equal to|at most|no more than|not exceed|not be (?:larger|greater|higher|more) than"
     r"|cannot be (?:larger|greater|higher|more) than|can not be (?:larger|greater|higher|more) than|up to|maximum|max(?:\.|imal)?"
-    r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<)[^\d\n\-]{0,40}?" + _NUMBER,
+    r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
@@ -171,7 +173,11 @@ def is_about_range(sentence: str) -> bool:
 
 
 def output_limit(text: str, sent: int) -> int | None:
-    """The most tokens that an answer may have, where `sent` are too many; 0 where the text does not say; None if not about that."""
+    """The most tokens that an answer may have, where `sent` are too many.
+
+    Returns:
+        0 where the text names no number that is smaller; None where it is not about that.
+    """
     about = [number for number, sentence in enumerate(sentences(text)) if is_about_output(sentence)]
     if not about:
         return None
@@ -179,8 +185,8 @@ def output_limit(text: str, sent: int) -> int | None:
     for sentence in parts[about[0] :]:
         if (found := value_range(sentence, sent, whole=True)) and found.high is not None and found.high >= 1:
             return int(found.high)
-    smaller = [number for sentence in parts[about[0] :] for number in _numbers(sentence) if 256 <= number < sent]
-    return int(max(smaller)) if smaller else 0
+    smaller = [number for sentence in parts[about[0] :] for number in _numbers(sentence) if _LEAST_LIMIT <= number < sent]
+    return int(max(smaller, default=0))
 
 
 def context_length(text: str) -> ContextLength | None:
@@ -212,7 +218,7 @@ def batch_limit(text: str, status: int, count: int) -> int | None:
     return count // 2 if told else None
 
 
-def batch_token_limit(text: str, status: int) -> int | None:
+def batch_token_limit(text: str) -> int | None:
     """The most tokens that all inputs of a call may have; 0 where the text does not say; None where it is not about that."""
     if not _OF_BATCH_TOKENS.search(text):
         return None

@@ -11,224 +11,38 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from .refusal_words import (
+    BETWEEN,
+    BETWEEN_NOT,
+    EVERYDAY_EXCEPTIONS,
+    FURTHER_SPELLINGS,
+    MODAL,
+    NEGATED,
+    NEGATED_AFTER_MODAL,
+    NOT_PARAMETERS,
+    ONLY,
+    PARAMETER_WORDS,
+    PATH_HEADS,
+    PUNCTUATION,
+    QUOTES,
+    REFUSING,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 LONGEST_TEXT = 4000
 """Characters of a refusal that are read."""
 
 _SENTENCE_END = re.compile(r"\n(?!\s)|;|(?<=[.!?])\s")
 _WORD = re.compile(r"[A-Za-z_$][\w.$/\-]*|\d[\w.]*|\S")
-_PLAIN_WORD = re.compile(r"\w+")
+PLAIN_WORD = re.compile(r"\w+")
 _SUBSCRIPT = re.compile(r"\[(\d{1,6})\]")
 _CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 _LOCATION = re.compile(r"['\"]loc['\"]\s{0,9}:\s{0,9}[\[(]([^\])]{0,200})[\])]")
 _INPUT = re.compile(r"['\"]input['\"]\s{0,9}:")
-
-_REFUSING = frozenset(
-    [
-        "unsupported",
-        "unknown",
-        "unrecognized",
-        "unrecognised",
-        "unexpected",
-        "extra",
-        "unavailable",
-        "deprecated",
-        "forbidden",
-        "incompatible",
-        "disallowed",
-        "extra_forbidden",
-    ]
-)
-_NEGATED = frozenset(
-    [
-        "supported",
-        "support",
-        "supports",
-        "permitted",
-        "permit",
-        "allowed",
-        "allow",
-        "accepted",
-        "accept",
-        "available",
-        "recognized",
-        "recognised",
-        "implemented",
-        "compatible",
-        "applicable",
-        "enabled",
-        "valid",
-    ]
-)
-_NEGATED_AFTER_MODAL = frozenset(
-    [
-        "specified",
-        "set",
-        "used",
-        "use",
-        "combined",
-        "provided",
-        "passed",
-        "sent",
-        "given",
-        "included",
-        "present",
-        "unset",
-        "disabled",
-    ]
-)
-_MODAL = frozenset({"can", "may", "must", "should"})
-_BETWEEN_NOT = frozenset(
-    [
-        "yet",
-        "currently",
-        "be",
-        "is",
-        "been",
-        "both",
-        "longer",
-        "also",
-        "officially",
-        "simultaneously",
-        "to",
-        "the",
-        "one",
-        "together",
-    ]
-)
-_ONLY = frozenset(
-    [
-        "supported",
-        "available",
-        "allowed",
-        "accepted",
-        "permitted",
-        "valid",
-        "supports",
-        "accepts",
-        "allows",
-        "support",
-        "accept",
-        "allow",
-        "be",
-    ]
-)
-_PARAMETER_WORDS = frozenset(
-    ["param", "parameter", "arg", "argument", "keyword", "field", "property", "option", "input", "kwarg", "attribute"]
-)
-_BETWEEN = frozenset(
-    [
-        "a",
-        "an",
-        "any",
-        "api",
-        "are",
-        "arg",
-        "argument",
-        "arguments",
-        "args",
-        "be",
-        "been",
-        "body",
-        "both",
-        "by",
-        "can",
-        "chat",
-        "completion",
-        "completions",
-        "currently",
-        "do",
-        "does",
-        "either",
-        "feature",
-        "field",
-        "fields",
-        "following",
-        "for",
-        "found",
-        "function",
-        "has",
-        "in",
-        "input",
-        "inputs",
-        "invalid",
-        "is",
-        "it",
-        "json",
-        "key",
-        "keys",
-        "keyword",
-        "kwargs",
-        "model",
-        "models",
-        "must",
-        "may",
-        "name",
-        "names",
-        "nor",
-        "of",
-        "on",
-        "one",
-        "openai",
-        "option",
-        "options",
-        "or",
-        "and",
-        "param",
-        "parameter",
-        "parameters",
-        "params",
-        "payload",
-        "properties",
-        "property",
-        "provided",
-        "received",
-        "request",
-        "requested",
-        "should",
-        "specified",
-        "specifying",
-        "supplied",
-        "support",
-        "such",
-        "that",
-        "the",
-        "these",
-        "this",
-        "those",
-        "to",
-        "type",
-        "types",
-        "use",
-        "used",
-        "value",
-        "values",
-        "was",
-        "were",
-        "when",
-        "with",
-        "yet",
-        "you",
-        "your",
-        "and/or",
-    ]
-)
-_PUNCTUATION = frozenset(":,-()[]{}'\"`=<>|*")
-_QUOTES = frozenset("'\"`")
-_OPENING = frozenset("'\"`[({")
-_PATH_HEADS = frozenset({"body", "parameter", "parameters", "params", "$", "request"})
-_EVERYDAY_EXCEPTIONS = frozenset({"logprobs", "dimensions"})
-"""Names without an underscore that are no words of everyday language; `dimensions` is one that no other sentence speaks of."""
-_FURTHER_SPELLINGS = {
-    # vLLM, of models with Mistral's tokenizer and of embedding models.
-    "chat_template": "chat_template_kwargs",
-    "matryoshka": "dimensions",
-}
-_NOT_PARAMETERS = frozenset({"model", "messages", "input", "prompt", "suffix"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +65,7 @@ class RefusalText:
     def of(cls, status: int, text: str, param: str | None) -> RefusalText:
         """Make one of an error's parts."""
         path = (param or "")[:200]
-        words = [word for word in _PLAIN_WORD.findall(path) if word != "body"]
+        words = [word for word in PLAIN_WORD.findall(path) if word != "body"]
         name = snake_case(words[0]) if words else ""
         # OpenAI hides the beginning of a path: `***.effort`.
         return cls(status, text[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path)
@@ -309,7 +123,7 @@ def located(text: str) -> list[Located]:
     found: list[Located] = []
     for entry in text.split("{"):
         if match := _LOCATION.search(entry):
-            path = tuple(word for word in _PLAIN_WORD.findall(match[1]) if word != "body")
+            path = tuple(word for word in PLAIN_WORD.findall(match[1]) if word != "body")
             # What follows `input` quotes the value, which may be anything.
             found.append(Located(path, _INPUT.split(entry, maxsplit=1)[0].lower()))
     return found
@@ -319,13 +133,13 @@ def refused_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refu
     """The parameters of `sent` that a text says to be unknown, unsupported or not permitted."""
     if refusal.param in sent and says_refused(refusal.text):
         return [Refused(refusal.param, "", _speaks_of_tools(refusal.text))]
-    if refusal.param in _NOT_PARAMETERS:
+    if refusal.param in NOT_PARAMETERS:
         return []
     if entries := located(refusal.text):
         places = {entry.path[0]: entry for entry in entries if len(entry.path) == 1 and _is_extra(entry.what)}
         return [Refused(name, places[name].what, False) for name in sent if name in places]
     found: dict[str, Refused] = {}
-    for sentence in sentences(_plain(refusal.text)):
+    for sentence in sentences(plain(refusal.text)):
         for name, evidence, beside in _refused_in(sentence, sent):
             found.setdefault(name, Refused(name, evidence, beside))
     return list(found.values())
@@ -333,7 +147,7 @@ def refused_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refu
 
 def says_refused(text: str) -> bool:
     """Whether a text contains words that refuse something."""
-    return any(_refusing(_words(sentence)) for sentence in sentences(_plain(text)))
+    return any(_refusing(_words(sentence)) for sentence in sentences(plain(text)))
 
 
 def refused_message_fields(text: str) -> list[tuple[str, str]]:
@@ -341,37 +155,11 @@ def refused_message_fields(text: str) -> list[tuple[str, str]]:
     found = [
         (entry.path[-1], entry.what) for entry in located(text) if entry.path[:1] == ("messages",) and _is_extra(entry.what)
     ]
-    for sentence in sentences(_plain(text)):
+    for sentence in sentences(plain(text)):
         words = _words(sentence)
         if _refusing(words):
             found += [(parts[-1], sentence) for word in words if (parts := _message_path(word.text))]
     return found
-
-
-def normalised(text: str) -> str:
-    """The words of a text in lower case, each with a space around it."""
-    return " ".join(["", *_PLAIN_WORD.findall(_plain(text.lower())), ""])
-
-
-def strings_in(value: Any) -> Iterator[str]:
-    """All texts within a JSON value, without images and the like, which are long and hold no words."""
-    todo = [value]
-    while todo:
-        match todo.pop():
-            case str(text) if not text.startswith("data:"):
-                yield text
-            case list(items):
-                todo += items
-            case dict(entries):
-                todo += entries.values()
-
-
-def is_quoted(
-    evidence: str, parameters: Mapping[str, Any], fields: Iterable[str] = ("messages", "prompt", "input", "tools")
-) -> bool:
-    """Whether the client's own text contains what a refusal is read from."""
-    words = normalised(evidence)
-    return any(words in normalised(text) for field in fields for text in strings_in(parameters.get(field)))
 
 
 def _refused_in(sentence: str, sent: Collection[str]) -> Iterator[tuple[str, str, bool]]:
@@ -385,7 +173,7 @@ def _refused_in(sentence: str, sent: Collection[str]) -> Iterator[tuple[str, str
     for number in range(len(words) + 1):
         name = None
         if number < len(words) and number not in refusing:
-            name = _parameter_named(words, number, sentence, sent, technical=technical)
+            name = _parameter_named(words, number, sent, technical=technical)
             ends = name is None and not _stands_between(words, number)
         else:
             ends = number == len(words)
@@ -404,7 +192,7 @@ def _refused_in(sentence: str, sent: Collection[str]) -> Iterator[tuple[str, str
         segment, begin, refuses = [], number + 1, False
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text with one spelling of "not", and with `[0]` in paths as `.0`."""
     return _SUBSCRIPT.sub(r".\1", text.replace("n't", " not").replace("annot", "an not"))
 
@@ -418,44 +206,42 @@ def _refusing(words: Sequence[_Word]) -> set[int]:
     lower = [word.text.lower() for word in words]
     found: set[int] = set()
     for number, word in enumerate(lower):
-        if word in _REFUSING:
+        if word in REFUSING:
             found.add(number)
         elif word in ("not", "no"):
             end = number + 1
-            while end < len(lower) and end - number <= 3 and lower[end] in _BETWEEN_NOT:
+            while end < len(lower) and end - number <= 3 and lower[end] in BETWEEN_NOT:
                 end += 1
             if end == len(lower):
                 continue
-            modal = number > 0 and lower[number - 1] in _MODAL
+            modal = number > 0 and lower[number - 1] in MODAL
             one_of = lower[end] == "of" and lower[end - 1] == "one"
-            if lower[end] in _NEGATED or one_of or (modal and lower[end] in _NEGATED_AFTER_MODAL):
+            if lower[end] in NEGATED or one_of or (modal and lower[end] in NEGATED_AFTER_MODAL):
                 found |= set(range(number, end + 1))
             elif word == "no" and lower[number + 1 : number + 4] == ["endpoints", "found", "that"]:
                 found |= set(range(number, min(number + 5, len(lower))))
         elif word == "only":
             reach = lower[number + 1 : number + 4]
-            hits = [place for place, candidate in enumerate(reach) if candidate in _ONLY]
+            hits = [place for place, candidate in enumerate(reach) if candidate in ONLY]
             if hits:
                 found |= set(range(number, number + 2 + hits[0]))
         elif word == "must" and lower[number + 1 : number + 3] == ["be", "unset"]:
             found |= {number, number + 1, number + 2}
-        elif word == "invalid" and any(_singular(after) in _PARAMETER_WORDS for after in lower[number + 1 : number + 4]):
+        elif word == "invalid" and any(_singular(after) in PARAMETER_WORDS for after in lower[number + 1 : number + 4]):
             found.add(number)
     return found
 
 
-def _parameter_named(
-    words: Sequence[_Word], number: int, sentence: str, sent: Collection[str], *, technical: bool
-) -> str | None:
+def _parameter_named(words: Sequence[_Word], number: int, sent: Collection[str], *, technical: bool) -> str | None:
     word = words[number].text
     first, *below = [part for part in word.split(".") if part] or [word]
-    while first.lower() in _PATH_HEADS and below:
+    while first.lower() in PATH_HEADS and below:
         first, *below = below
     name = snake_case(first)
-    name = _FURTHER_SPELLINGS.get(name, name)
-    if name not in sent or name in _NOT_PARAMETERS or "/" in word or name in ("stream", "tools"):
+    name = FURTHER_SPELLINGS.get(name, name)
+    if name not in sent or name in NOT_PARAMETERS or "/" in word or name in ("stream", "tools"):
         return None
-    if technical or "_" in name or name in _EVERYDAY_EXCEPTIONS or _is_quoted_word(words, number):
+    if technical or "_" in name or name in EVERYDAY_EXCEPTIONS or _is_quoted_word(words, number):
         return name
     return None
 
@@ -463,12 +249,12 @@ def _parameter_named(
 def _is_quoted_word(words: Sequence[_Word], number: int) -> bool:
     before = words[number - 1].text if number else ""
     after = words[number + 1].text if number + 1 < len(words) else ""
-    return before in _QUOTES and after in _QUOTES
+    return before in QUOTES and after in QUOTES
 
 
 def _stands_between(words: Sequence[_Word], number: int) -> bool:
     word = words[number].text.lower()
-    if word in _BETWEEN or word in _PUNCTUATION or word in ("tools", "tool", "tool_use", "functions", "calling"):
+    if word in BETWEEN or word in PUNCTUATION or word in ("tools", "tool", "tool_use", "functions", "calling"):
         return True
     if word.split(".")[0] in ("messages", "input", "prompt"):
         return False
@@ -479,7 +265,7 @@ def _stands_between(words: Sequence[_Word], number: int) -> bool:
 def _is_technical(sentence: str, words: Sequence[_Word]) -> bool:
     """Whether a sentence speaks of parameters, so that a word like "stop" is the name of one."""
     lower = [_singular(word.text.lower()) for word in words]
-    if not _PARAMETER_WORDS.isdisjoint(lower):
+    if not PARAMETER_WORDS.isdisjoint(lower):
         return True
     text = sentence.lower()
     return ("invalid" in lower and ": only" in text) or "extra input" in text or "extra field" in text
@@ -490,7 +276,7 @@ def _singular(word: str) -> str:
 
 
 def _speaks_of_tools(text: str) -> bool:
-    words = set(_PLAIN_WORD.findall(text.lower()))
+    words = set(PLAIN_WORD.findall(text.lower()))
     return not words.isdisjoint(("tools", "tool", "functions", "tool_calls")) or {"function", "calling"} <= words
 
 

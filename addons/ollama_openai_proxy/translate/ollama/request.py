@@ -12,6 +12,7 @@ from ...schemas.ollama.requests import ChatRequest, Message
 from ..chat_completion import ChatCall, chat_completion, streamed
 from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
 from ..server_profiles import sampling_parameters
+from ..thinking_levels import nearest_level
 from ..token_estimate import text_tokens
 from ..tool_names import ToolNames
 from .chat_messages import turns
@@ -156,7 +157,7 @@ def _conversation(
         turns(messages),
         ToolNames(tool.function.name for tool in tools),
         options=request.options,
-        think=request.think,
+        think=nearest_level(request.think),
         response_format=response_format(request.format),
         tools=[tool.function.model_dump(exclude_unset=True) for tool in tools],
         further=further,

@@ -27,6 +27,9 @@ _ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system", "develo
 _CALLS = frozenset({"function_call", "custom_tool_call", "mcp_call", "local_shell_call"})
 """Calls also where they have no `call_id`, without which another item is the record of something done on a server."""
 
+_MESSAGES = frozenset({"message", "agent_message"})
+"""An agent's message is what another agent says to this one; it has an author and no role, so it counts as the user's."""
+
 _UNREADABLE = frozenset({"item_reference", "compaction", "context_compaction"})
 
 
@@ -65,8 +68,10 @@ class _Reader:
         elif _is_call(item):
             self._add_call(number, item)
         elif _is_output(item):
-            self.turns.append(Turn("tool", user_content(item.output, f"{_place(number)}.output"), call_id=_call_id(item)))
-        elif item.type == "message" or (item.role and item.type != "additional_tools"):
+            content = user_content(item.output, f"{_place(number)}.output")
+            name = function_name(item.name, item.namespace) if item.name else ""
+            self.turns.append(Turn("tool", content, call_id=_call_id(item), name=name))
+        elif item.type in _MESSAGES or (item.role and item.type != "additional_tools"):
             self._add_message(number, item)
 
     def _add_message(self, number: int, item: Item) -> None:

@@ -7,26 +7,17 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InvalidRequest
 from ..chat_completion import ChatCall, chat_completion
 from ..conversation import Turn
+from ..thinking_levels import nearest_level
 from ..tool_names import ToolNames
 from .input_items import turns
 from .tools import chosen_tools, offered_tools
 
 if TYPE_CHECKING:
-    from ...schemas.ollama.requests import Think
-    from ...schemas.openai_responses import Effort, ResponsesRequest, TextFormat
+    from ...schemas.openai_responses import ResponsesRequest, TextFormat
     from ..chat_completion import Parameters
     from ..model_descriptions import Model
     from ..server_profiles import Profile
 
-_THINK: dict[Effort, Think] = {
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
-    "max": "max",
-}
 _KNOW_VERBOSITY = frozenset({"openai", "azure", "openrouter"})
 
 
@@ -49,15 +40,17 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
             further["top_logprobs"] = asked.top_logprobs
     if asked.text.verbosity and profile.name in _KNOW_VERBOSITY:
         further["verbosity"] = asked.text.verbosity
+    conversation = _turns(asked, model)
     call = ChatCall(
-        _turns(asked, model),
+        conversation,
         names,
         options={name: value for name, value in given.items() if value is not None},
-        think=_THINK[asked.reasoning.effort] if asked.reasoning.effort else None,
+        think=nearest_level(asked.thinking),
         response_format=_response_format(asked.text.format),
         tools=chosen.functions,
         further=further,
-        by_id_only=True,
+        # An output may name its tool instead of the call's id.
+        by_id_only=all(turn.call_id for turn in conversation if turn.role == "tool"),
     )
     return chat_completion(call, model, profile)
 

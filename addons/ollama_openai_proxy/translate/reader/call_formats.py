@@ -11,7 +11,7 @@ from .lenient_json import literal_value, parse_python, read_first_value, read_le
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .tool_names import ToolNames
+    from .offered_tools import OfferedTools
 
 type WrittenCall = tuple[str, dict[str, Any]]
 """The name of an offered tool, and its arguments."""
@@ -35,38 +35,38 @@ _KEY_VALUE = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)(?:</arg_va
 _TAGS = re.compile(r"<[^<>]*>|\[/?TOOL_CALLS\]")
 
 
-def find_calls(text: str, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> list[WrittenCall]:
+def find_calls(text: str, tools: OfferedTools, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> list[WrittenCall]:
     """The calls in a block of text, all of them of offered tools; empty where the text is something else.
 
     Args:
         text: the block, with its marks.
-        names: the tools that were offered.
+        tools: that were offered.
         schemas: the JSON schemas of their parameters, by name.
         whole: whether the block is not cut, so that its last call is whole even if its closing mark is missing.
     """
     formats: tuple[Callable[[], Iterator[WrittenCall]], ...] = (
-        lambda: _tagged(text, names, schemas, whole=whole),
-        lambda: _keyed(text, names, schemas, whole=whole),
+        lambda: _tagged(text, tools, schemas, whole=whole),
+        lambda: _keyed(text, tools, schemas, whole=whole),
         lambda: _listed(text),
-        lambda: _named(text, names),
+        lambda: _named(text, tools),
         lambda: _pythonic(text),
-        lambda: _alone(text, names),
+        lambda: _alone(text, tools),
     )
     for calls_of in formats:
         try:
-            calls = [(names.clean(name), arguments) for name, arguments in calls_of()]
+            calls = [(tools.clean(name), arguments) for name, arguments in calls_of()]
         except ValueError:
             continue
-        if calls and all(names.offers(name) for name, _ in calls):
+        if calls and all(tools.offers(name) for name, _ in calls):
             return calls
     return []
 
 
-def _tagged(text: str, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Iterator[WrittenCall]:
+def _tagged(text: str, tools: OfferedTools, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Iterator[WrittenCall]:
     for name, body, closing in _FUNCTION.findall(_DSML.sub("", text)):
         if not (closing or whole):
             continue
-        schema = schemas.get(names.clean(name), {})
+        schema = schemas.get(tools.clean(name), {})
         if body.lstrip().startswith("{"):
             yield name, _object(read_lenient(body))
         else:
@@ -76,7 +76,7 @@ def _tagged(text: str, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]
             )
 
 
-def _keyed(text: str, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Iterator[WrittenCall]:
+def _keyed(text: str, tools: OfferedTools, schemas: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Iterator[WrittenCall]:
     if "<arg_key>" not in text:
         return
     blocks = re.split(r"</tool_call>\s*", text)
@@ -84,7 +84,7 @@ def _keyed(text: str, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]]
         name = _TAGS.sub("", block.partition("<arg_key>")[0]).strip()
         if not name or (number == len(blocks) - 1 and not whole):
             continue
-        schema = schemas.get(names.clean(name), {})
+        schema = schemas.get(tools.clean(name), {})
         yield name, {key.strip(): _value(value, schema, key.strip()) for key, value in _KEY_VALUE.findall(block)}
 
 
@@ -124,11 +124,11 @@ def _calls_in(value: Any) -> Iterator[WrittenCall]:
     yield name, _object(arguments or {})
 
 
-def _named(text: str, names: ToolNames) -> Iterator[WrittenCall]:
+def _named(text: str, tools: OfferedTools) -> Iterator[WrittenCall]:
     """Names, each before an object of arguments."""
     at = 0
     while (brace := text.find("{", at)) >= 0:
-        words = [word for word in _WORD.findall(text, at, brace) if names.offers(word)]
+        words = [word for word in _WORD.findall(text, at, brace) if tools.offers(word)]
         if not words:
             return
         value, at = read_first_value(text, brace)
@@ -143,10 +143,10 @@ def _pythonic(text: str) -> Iterator[WrittenCall]:
         yield ast.unparse(call.func), {str(each.arg): literal_value(each.value) for each in call.keywords}
 
 
-def _alone(text: str, names: ToolNames) -> Iterator[WrittenCall]:
+def _alone(text: str, tools: OfferedTools) -> Iterator[WrittenCall]:
     """A name without arguments between marks."""
     name = _TAGS.sub("", text).strip()
-    if name != text.strip() and names.offers(name):
+    if name != text.strip() and tools.offers(name):
         yield name, {}
 
 

@@ -15,6 +15,7 @@ _REASONING_KEYS = (
     *("reasoning_content", "reasoning", "reasoning_text", "thinking", "thinking_content", "thought"),
     *("reasoning_details", "thinking_blocks"),
 )
+_REASONING = frozenset(_REASONING_KEYS)
 _TEXT_KEYS = ("text", "content", "value", "output_text")
 _THINKING_KEYS = ("thinking", "text", "summary", "reasoning", "reasoning_content", "content")
 _THINKING_TYPES = ("thinking", "reasoning", "thought", "reasoning_text", "reasoning_content")
@@ -22,6 +23,8 @@ _THINKING_TYPES = ("thinking", "reasoning", "thought", "reasoning_text", "reason
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """The thinking beside the content."""
+    if _REASONING.isdisjoint(message):
+        return ""
     for key in _REASONING_KEYS:
         if (value := message.get(key)) and (text := _thinking(value)):
             return text

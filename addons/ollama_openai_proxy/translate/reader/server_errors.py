@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendError
 from ..error_text import error_text, is_markup, page_title
+from ..not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,6 +118,9 @@ def server_error(error: Any, names: ModelNames, *, status: int = 0, headers: Map
     places = list(_objects(error))
     code, kind, param = (_first(places, keys) for keys in (_CODE_KEYS[:-1], ("type", "status"), ("param",)))
     status = status if 400 <= status <= 599 else _status(places, text, f"{code} {kind}")
+    if status in MISSING and (status != 404 or names_missing_route(error)):
+        # A client of Ollama takes a 404 for a model that is not there.
+        status, text = 501, f"the back end has no such call: it answered {status}" + (f" ({text})" if text else "")
     text = text or "the back end reported an error"
     if (told := _overflow(places, text, code, kind)) is not None:
         return BackendError(

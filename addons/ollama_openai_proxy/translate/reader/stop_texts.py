@@ -12,10 +12,12 @@ def begun_mark(text: str, marks: Sequence[str]) -> int:
     """How many characters at the end of a text may be the beginning of a mark."""
     longest = 0
     for mark in marks:
-        for length in range(min(len(mark) - 1, len(text)), longest, -1):
-            if text.endswith(mark[:length]):
-                longest = length
+        at = text.find(mark[0], max(len(text) - len(mark) + 1, 0))
+        while at >= 0:
+            if mark.startswith(text[at:]):
+                longest = max(longest, len(text) - at)
                 break
+            at = text.find(mark[0], at + 1)
     return longest
 
 

@@ -21,6 +21,7 @@ from ..surrogate_pairs import HalfJoiner
 from .finish_reasons import ending_of, read_finish_reason
 from .logprobs import read_logprobs
 from .message_text import content_of, is_thought, reasoning_of
+from .offered_tools import OfferedTools
 from .reasoning_state import ReasoningDetails
 from .server_errors import ModelNames, error_in_chunk, not_understood, server_error
 from .sse import SseReader, parse_json
@@ -29,7 +30,6 @@ from .think_tags import ThinkTags
 from .token_counts import TokenCounts
 from .tool_call_text import ToolCallText
 from .tool_calls import ToolCallAssembly
-from .tool_names import ToolNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_PAGE = 65536
+# What it comes to, wherever in a chunk there is something else than should be.
+_WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
 _BROKE_OFF = "the back end broke off its answer"
 
 
@@ -66,9 +68,31 @@ class StreamReader:
     """
 
     __slots__ = (
-        *("_assembly", "_begun", "_buffer", "_called", "_choices", "_content_halves", "_counts", "_details", "_drop_thinking"),
-        *("_ended", "_fast", "_filter_fails", "_kind", "_last_space", "_lead", "_names", "_pieces", "_prompt_tokens"),
-        *("_reason", "_said", "_sse", "_stop_sequence", "_stops", "_tags", "_thinking_begun", "_thinking_halves", "_thought"),
+        *(
+            "_assembly",
+            "_begun",
+            "_behind",
+            "_buffer",
+            "_called",
+            "_choices",
+            "_content_halves",
+            "_counts",
+            "_details",
+            "_drop_thinking",
+        ),
+        *("_ended", "_fast", "_filter_fails", "_idle", "_kind", "_last_space", "_lead", "_names", "_pieces", "_prompt_tokens"),
+        *(
+            "_reason",
+            "_said",
+            "_sse",
+            "_stop_sequence",
+            "_stops",
+            "_tags",
+            "_text_came",
+            "_thinking_begun",
+            "_thinking_halves",
+            "_thought",
+        ),
         *("_tool_text", "_trims", "unknown_finish_reason"),
     )
 
@@ -87,10 +111,10 @@ class StreamReader:
         content_filter_fails: bool = False,
     ) -> None:
         self.unknown_finish_reason = ""
-        names = ToolNames(frozenset(tools))
+        offered = OfferedTools(frozenset(tools))
         schemas = tools if isinstance(tools, Mapping) else {}
-        self._assembly = ToolCallAssembly(names, original_tool_name)
-        self._tool_text = ToolCallText(names, schemas) if tools else None
+        self._assembly = ToolCallAssembly(offered, original_tool_name)
+        self._tool_text = ToolCallText(offered, schemas) if tools else None
         self._tags = ThinkTags(opened=thinking_opened) if split_thinking else None
         self._stops = StopTexts(stop_texts) if stop_texts else None
         self._names = ModelNames(model, server_model)
@@ -101,6 +125,9 @@ class StreamReader:
         self._kind: Literal["", "sse", "json", "page"] = ""
         self._buffer = b""
         self._sse = SseReader()
+        # Whether nothing of an event is held back, so that a read may hold one chunk.
+        self._idle = False
+        # Whether a piece of text may be given out as it is.
         self._fast = False
         self._ended = False
 
@@ -116,7 +143,10 @@ class StreamReader:
         self._trims = split_thinking
         self._begun = not split_thinking
         self._lead = ""
+        # Text that came while a call was open.
+        self._behind: list[Event] = []
         self._said = False
+        self._text_came = False
         self._called = False
         self._thought = False
         self._thinking_begun = False
@@ -129,37 +159,17 @@ class StreamReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are certain now; the last may be `Finish` or `Failure`, after which nothing is read."""
-        if self._fast and data.endswith(b"\n\n") and data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
-            # One chunk in one read, as of a stream whose tokens come one by one: nearly always a piece of text.
+        if self._idle and data.endswith(b"\n\n") and data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
+            # One chunk in one read, as of a stream whose tokens come one by one.
             try:
                 chunk = from_json(data[6:-2])
             except ValueError:
                 return self._feed(data)
+            if self._fast and (text := _plain_text(chunk)):
+                self._pieces += 1
+                return [Text(text)]
             events: list[Event] = []
-            try:
-                (choice,) = chunk["choices"]
-                delta = choice["delta"]
-                text = delta["content"]
-                if (
-                    text.__class__ is str
-                    and text
-                    and "<" not in text
-                    and "[" not in text
-                    and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))
-                    and choice.get("finish_reason") is None
-                    and choice.get("logprobs") is None
-                    and chunk.get("usage") is None
-                    and not choice.get("index")
-                    and "error" not in chunk
-                    and "error" not in choice
-                ):
-                    self._pieces += 1
-                    return [Text(text)]
-            except (KeyError, TypeError, ValueError, AttributeError):
-                pass
-            if isinstance(chunk, dict):
-                self._read_chunk(chunk, events)
-                self._fast = self._is_fast()
+            self._read_chunks((chunk,), events)
             return events
         if self._ended:
             return []
@@ -174,7 +184,7 @@ class StreamReader:
         events: list[Event] = []
         if self._ended:
             return events
-        self._fast = False
+        self._idle = self._fast = False
         match self._kind:
             case "json":
                 self._read_json(events, last=True)
@@ -256,17 +266,22 @@ class StreamReader:
         if end and line.startswith(b"{") and isinstance(chunk := parse_json(line), dict) and "choices" in chunk:
             self._become_lines(events)
 
-    def _read_chunks(self, chunks: list[dict[str, Any]], events: list[Event]) -> None:
+    def _read_chunks(self, chunks: Sequence[dict[str, Any]], events: list[Event]) -> None:
         for chunk in chunks:
+            if self._fast and (text := _plain_text(chunk)):
+                self._pieces += 1
+                events.append(Text(text))
+                continue
             self._read_chunk(chunk, events)
             if self._ended:
                 return
+            self._fast = self._begun and self._is_fast()
         if self._sse.broken:
             self._fail(not_understood("", self._names), events)
         elif self._sse.done:
             self._complete(events, said_complete=True)
         else:
-            self._fast = self._is_fast()
+            self._idle = self._sse.idle
 
     def _end_stream(self, events: list[Event], *, framed: bool) -> None:
         """End a stream that stopped without `[DONE]`."""
@@ -281,14 +296,12 @@ class StreamReader:
 
     def _is_fast(self) -> bool:
         return (
-            self._begun
-            and self._said
-            and not self._ended
-            and self._sse.idle
+            self._said
             and self._stops is None
             and (self._tags is None or self._tags.free)
             and (self._tool_text is None or self._tool_text.free)
             and self._content_halves.empty
+            and not self._assembly.open
         )
 
     # -- chunks to events
@@ -343,9 +356,12 @@ class StreamReader:
         if reasoning or parts or calls:
             self._pieces += 1
         if reasoning:
+            self._text_came = True
             if self._tags is not None:
                 self._tags.not_opened()
             self._think(self._thinking_halves.feed(reasoning), events)
+        if parts:
+            self._text_came = True
         for is_thinking, text in parts or ():
             if is_thinking and self._tags is not None and self._tags.state_is_start:
                 text = text.removeprefix("<thought>").removesuffix("</thought>")
@@ -359,7 +375,8 @@ class StreamReader:
             self._add_logprobs(read_logprobs(logprobs), events, before)
 
     def _read_calls(self, calls: object, events: list[Event]) -> None:
-        self._flush_text(events, cut=False)
+        if self._text_came:
+            self._flush_text(events, cut=False)
         made: list[Event] = []
         self._assembly.feed(calls, made)
         self._add_calls(made, events)
@@ -369,6 +386,9 @@ class StreamReader:
         if made and not self._called and (state := self._details.take()):
             events.append(ReasoningState(state))
         events += made
+        if self._behind and not self._assembly.open:
+            events += self._behind
+            self._behind.clear()
         if self._assembly.started:
             self._note_call(sent=bool(made))
 
@@ -386,7 +406,7 @@ class StreamReader:
             if isinstance(event, Text | Thinking):
                 event.logprobs = logprobs
                 return
-        events.append(Text("", logprobs))
+        self._add(Text("", logprobs), events)
 
     def _read_content(self, text: str, events: list[Event]) -> None:
         if self._tags is None:
@@ -437,7 +457,7 @@ class StreamReader:
             self._begun = False
             self._fast = False
         if not self._drop_thinking:
-            events.append(Thinking(kept))
+            self._add(Thinking(kept), events)
 
     def _say(self, text: str, events: list[Event]) -> None:
         """Add content; white space between thinking or calls and content belongs to neither."""
@@ -455,12 +475,17 @@ class StreamReader:
             self._lead = self._last_space = ""
             self._thinking_begun = False
         self._said = True
-        events.append(Text(text))
+        self._add(Text(text), events)
+
+    def _add(self, event: Event, events: list[Event]) -> None:
+        """Add a piece of text; a call that has begun comes first."""
+        (self._behind if self._assembly.open else events).append(event)
 
     # -- the end
 
     def _flush_text(self, events: list[Event], *, cut: bool) -> None:
         """Add text that was held back because it might have become something else."""
+        self._text_came = False
         if half := self._thinking_halves.finish():
             self._think(half, events)
         if half := self._content_halves.finish():
@@ -510,7 +535,7 @@ class StreamReader:
         if state := self._details.take():
             events.append(ReasoningState(state))
         self._ended = True
-        self._fast = False
+        self._idle = self._fast = False
         usage = self._counts.usage(self._prompt_tokens, self._pieces)
         events.append(Finish(self._finish_reason(ending), usage, self._met_stop(ending)))
 
@@ -535,9 +560,34 @@ class StreamReader:
         """End an answer that is not complete, with what was said before."""
         self._flush_text(events, cut=True)
         self._assembly.abandon(events)
+        events += self._behind
         self._ended = True
-        self._fast = False
+        self._idle = self._fast = False
         events.append(Failure(error))
+
+
+def _plain_text(chunk: dict[str, Any]) -> str:
+    """The text of a chunk that adds a piece of content and nothing else, and cannot be part of a mark; "" of any other."""
+    try:
+        (choice,) = chunk["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+        if (
+            text.__class__ is str
+            and "<" not in text
+            and "[" not in text
+            and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))
+            and choice.get("finish_reason") is None
+            and choice.get("logprobs") is None
+            and chunk.get("usage") is None
+            and not choice.get("index")
+            and "error" not in chunk
+            and "error" not in choice
+        ):
+            return text
+    except _WRONG_TYPES:
+        pass
+    return ""
 
 
 def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:

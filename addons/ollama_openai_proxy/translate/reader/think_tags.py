@@ -113,6 +113,8 @@ class ThinkTags:
 
     def _watch(self, text: str) -> list[Part]:
         """Take a closing tag alone out of the content. Only a tag that nobody quotes is one."""
+        if "<" not in text and "[" not in text:
+            return [(False, text)]
         at, tag = _find(text, _ALONE)
         before = text[:at] if at >= 0 else text
         self._mentioned = self._mentioned or any(opening[:-1] in before for opening in _TAGS)

@@ -8,7 +8,7 @@ tools that were offered are calls, everything else stays text. The formats, each
 * `<invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke>` within a tag: MiniMax, DeepSeek's DSML;
 * `[TOOL_CALLS]` before a list, or before `NAME[ARGS]{…}`: Mistral;
 * `<|python_tag|>` before `{"name":…,"parameters":{…}}`, or that alone at the beginning, perhaps in a fence: Llama;
-* names and arguments between tokens of their own: DeepSeek, Kimi, gpt-oss, Command A, Phi-4;
+* tools and arguments between tokens of their own: DeepSeek, Kimi, gpt-oss, Command A, Phi-4;
 * `[NAME(KEY=VALUE)]`: Llama 4, LFM2.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .call_formats import WrittenCall
-    from .tool_names import ToolNames
+    from .offered_tools import OfferedTools
 
 
 _BAR = "\uff5c"
@@ -79,18 +79,18 @@ class ToolCallText:
     """Reads the content of one answer.
 
     Args:
-        names: the tools that were offered.
+        tools: that were offered.
         schemas: the JSON schemas of their parameters, by name, where they are known: they tell a text from a number.
 
     Attributes:
         incomplete: a call was cut within the text.
     """
 
-    __slots__ = ("_bare", "_held", "_mark", "_names", "_schemas", "_searched", "_state", "incomplete")
+    __slots__ = ("_bare", "_held", "_mark", "_schemas", "_searched", "_state", "_tools", "incomplete")
 
-    def __init__(self, names: ToolNames, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, tools: OfferedTools, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self.incomplete = False
-        self._names = names
+        self._tools = tools
         self._schemas = schemas
         self._state: Literal["start", "bare", "text", "block"] = "start"
         self._held = ""
@@ -106,6 +106,8 @@ class ToolCallText:
     def feed(self, text: str) -> list[str | list[WrittenCall]]:
         """What is certain now."""
         made: list[str | list[WrittenCall]] = []
+        if self.free and "<" not in text and "[" not in text:
+            return [text]
         if self._state == "bare":
             self._held += text
             if self._bare is not None:
@@ -131,7 +133,7 @@ class ToolCallText:
         state, self._state = self._state, "text"
         if state == "text" or (state == "start" and not cut):
             return [held]
-        calls = find_calls(held, self._names, self._schemas, whole=not cut)
+        calls = find_calls(held, self._tools, self._schemas, whole=not cut)
         if cut:
             self.incomplete = True
             return [calls] if calls else []
@@ -161,7 +163,7 @@ class ToolCallText:
             return ""
         end = at + len(closing)
         block = text[:end]
-        made.append(find_calls(block, self._names, self._schemas, whole=True) or block)
+        made.append(find_calls(block, self._tools, self._schemas, whole=True) or block)
         self._state, self._searched = "text", 0
         return text[end:]
 
@@ -180,9 +182,9 @@ class ToolCallText:
         if key := _FIRST_KEY.match(lead):
             known = key[1] in _KEYS if key[2] else any(each.startswith(key[1]) for each in _KEYS)
             name = _FIRST_NAME.match(lead)
-            if known and (name is None or self._names.offers(name[1])):
+            if known and (name is None or self._tools.offers(name[1])):
                 return self._begin_bare(lead) if key[2] else False
-        elif (call := _PYTHONIC.match(lead)) and (not call[2] or self._names.offers(call[1])):
+        elif (call := _PYTHONIC.match(lead)) and (not call[2] or self._tools.offers(call[1])):
             return self._begin_bare(lead) if call[2] else call.end() != len(lead) and self._begin_text()
         return self._begin_text()
 
@@ -206,7 +208,7 @@ class ToolCallText:
     def _end_bare(self) -> list[str | list[WrittenCall]]:
         held, self._held = self._held, ""
         self._state = "text"
-        calls = find_calls(held, self._names, self._schemas, whole=True)
+        calls = find_calls(held, self._tools, self._schemas, whole=True)
         if calls:
             return [calls]
         return self.feed(held)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..events import Event
-    from .tool_names import ToolNames
+    from .offered_tools import OfferedTools
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 
@@ -86,7 +86,7 @@ class ToolCallAssembly:
     """The calls of one answer.
 
     Args:
-        names: the tools that were offered.
+        tools: that were offered.
         original_name: maps a name that was shortened for the server back to that of the client.
 
     Attributes:
@@ -95,10 +95,10 @@ class ToolCallAssembly:
         started: whether any call has begun.
     """
 
-    def __init__(self, names: ToolNames, original_name: Callable[[str], str]) -> None:
+    def __init__(self, tools: OfferedTools, original_name: Callable[[str], str]) -> None:
         self.whole = 0
         self.incomplete = False
-        self._names = names
+        self._tools = tools
         self._original_name = original_name
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -110,6 +110,11 @@ class ToolCallAssembly:
     def started(self) -> bool:
         """Whether any call has begun."""
         return bool(self._calls)
+
+    @property
+    def open(self) -> bool:
+        """Whether a call has begun whose end has not been given out."""
+        return self._sending < len(self._calls) and self._calls[self._sending].begun
 
     def feed(self, fragments: object, events: list[Event]) -> None:
         """Take the fragments of one delta, and add what is certain now to the events."""
@@ -150,7 +155,7 @@ class ToolCallAssembly:
                 continue
             if piece := call.arguments.finish(said_complete=said_complete):
                 call.pieces.append(piece)
-            if call.begun or (call.arguments.complete and (call.name or self._names.only)):
+            if call.begun or (call.arguments.complete and (call.name or self._tools.only)):
                 self._send_pieces(call, events)
                 self._end(call, events)
             elif call.name or not call.arguments.blank:
@@ -159,7 +164,7 @@ class ToolCallAssembly:
 
     def abandon(self, events: list[Event]) -> None:
         """End the call that has begun, when the answer has failed."""
-        if self._sending < len(self._calls) and self._calls[self._sending].begun:
+        if self.open:
             events.append(ToolCallEnd(None))
         self._sending = len(self._calls)
 
@@ -182,7 +187,7 @@ class ToolCallAssembly:
             if ended and arguments.empty_object and call.name:
                 call.pieces.append(arguments.finish(said_complete=True))
             settled = arguments.complete or arguments.broken
-            if call.pieces and (call.name or (ended and self._names.only)):
+            if call.pieces and (call.name or (ended and self._tools.only)):
                 self._send_pieces(call, events)
             if not (settled and (call.begun or ended)):
                 return
@@ -195,7 +200,7 @@ class ToolCallAssembly:
     def _send_pieces(self, call: _Call, events: list[Event]) -> None:
         if not call.begun:
             call.begun = True
-            name = self._original_name(self._names.clean(call.name) or self._names.only)
+            name = self._original_name(self._tools.clean(call.name) or self._tools.only)
             events.append(ToolCallBegin(self._begun, self._own_id(call), name, call.state))
             self._begun += 1
         events.extend([ToolCallArguments(piece) for piece in call.pieces])
@@ -231,17 +236,17 @@ class ToolCallAssembly:
             return self._after_complete(call, fragment)
         differs = bool(fragment.id and call.ids and fragment.id not in call.ids)
         if call.arguments.blank:
-            if differs and (fragment.index is None or fragment.name != call.name):
+            if differs and fragment.name != call.name and not self._tools.offers(call.name + fragment.name):
                 return self._new(fragment)
-            if (joined := self._names.join(call.name, fragment.name)) is None:
+            if (joined := self._tools.join(call.name, fragment.name)) is None:
                 return self._new(fragment)
             call.name = joined
             return call
         # In the midst of its arguments.
         call.name = call.name or fragment.name
         if (
-            (differs and not fragment.arguments.strip())
-            or self._names.clean(fragment.name) != self._names.clean(call.name)
+            (differs and not fragment.arguments)
+            or self._tools.clean(fragment.name) != self._tools.clean(call.name)
             or not self._goes_on(call, fragment)
         ):
             return self._new(fragment)
@@ -277,11 +282,10 @@ class ToolCallAssembly:
         if not call.name:
             call.name = fragment.name
             return call
-        if self._names.clean(fragment.name) != self._names.clean(call.name):
+        if self._tools.clean(fragment.name) != self._tools.clean(call.name):
             return self._new(fragment)
-        known = not fragment.id or not call.ids or fragment.id in call.ids
-        if known and not fragment.arguments.strip():
-            return call
+        # Where the ids of one call differ, a new one means nothing.
+        known = not fragment.id or fragment.id in call.ids or len(call.ids) != 1
         new = self._new(fragment)
         new.twin = call if known else None
         return new

@@ -14,10 +14,12 @@ from ollama_openai_proxy.translate.anthropic.request import (
     IMAGE_TOKENS,
     chat_parameters,
     count_tokens,
+    tool_names,
     turns,
     wanted_thinking,
 )
 from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.opaque_state import encode_state
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 from tests.standins._openai_params import complaint
@@ -477,3 +479,25 @@ def test_any_conversation_is_one_that_openai_takes(messages: list[Any]) -> None:
             due = [call["id"] for call in message.get("tool_calls", ())]
         previous = role
     assert not due
+
+
+def test_a_name_that_servers_refuse_is_mapped_in_tools_choice_and_history() -> None:
+    asked = asking(
+        user("Hi"),
+        assistant(use("A") | {"name": "files.read"}),
+        user(result("A")),
+        tools=[{"name": "files.read", "input_schema": {}}],
+        tool_choice={"type": "tool", "name": "files.read"},
+    )
+    parameters = sent(asked)
+    assert parameters["tools"][0]["function"]["name"] == "files_read"
+    assert parameters["tool_choice"] == {"type": "function", "function": {"name": "files_read"}}
+    assert parameters["messages"][1]["tool_calls"][0]["function"]["name"] == "files_read"
+    assert tool_names(asked).original("files_read") == "files.read"
+
+
+def test_the_state_in_a_signature_goes_back_with_its_message() -> None:
+    details = [{"type": "reasoning.encrypted", "data": "x"}]
+    thinking = {"type": "thinking", "thinking": "hm", "signature": encode_state({"reasoning_details": details})}
+    _, called, _ = sent(asking(user("Hi"), assistant(thinking, use("A")), user(result("A"))), "openrouter")["messages"]
+    assert called["reasoning_details"] == details

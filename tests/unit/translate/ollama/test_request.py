@@ -12,12 +12,14 @@ from ollama_openai_proxy.translate.ollama.generate_context import write_context
 from ollama_openai_proxy.translate.ollama.request import (
     chat_parameters,
     check_raw,
+    completion_defaults,
     completion_parameters,
     default_parameters,
     embedding_parameters,
     generate_messages,
     generate_parameters,
     response_format,
+    tool_names,
 )
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
@@ -358,3 +360,33 @@ def test_an_option_of_a_wrong_type_in_the_models_file_is_told() -> None:
 )
 def test_a_limit_is_the_clients_whichever_of_its_names_is_used(call: dict[str, Any], profile: ProfileName) -> None:
     assert default_parameters(call, replace(MODEL, options={"num_predict": 9}), PROFILES[profile]) == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "profile", "known", "added"),
+    [
+        ({"prompt": "a"}, "generic", 0, {"max_tokens": 2048}),
+        ({"prompt": "a", "max_tokens": None}, "generic", 0, {"max_tokens": 2048}),
+        ({"prompt": "a" * 400}, "vllm", 4096, {"max_tokens": 3985}),
+        ({"prompt": ["a", "b"]}, "vllm", 4096, {"max_tokens": 4095}),
+        ({"prompt": "a", "max_tokens": 5}, "generic", 0, {}),
+        ({"prompt": "a"}, "llamacpp", 4096, {}),
+    ],
+)
+def test_a_forwarded_completion_gets_a_limit_where_the_client_sets_none(
+    call: dict[str, Any], profile: ProfileName, known: int, added: dict[str, Any]
+) -> None:
+    assert completion_defaults(call, replace(MODEL, known_context_length=known), PROFILES[profile]) == added
+
+
+def test_a_completions_limit_is_lowered_to_what_the_context_leaves() -> None:
+    model = replace(MODEL, known_context_length=100)
+    request = GenerateRequest(prompt="a" * 40, raw=True, options={"num_predict": 500})
+    assert completion_parameters(request, model, GENERIC)["max_tokens"] == 88
+
+
+def test_the_tools_of_a_request_have_names_for_the_server() -> None:
+    request = ChatRequest.model_validate({"tools": [{"function": {"name": "a.b"}}]})
+    assert tool_names(request).sent("a.b") == "a_b"
+    (tool,) = chat_parameters(request, MODEL, GENERIC)["tools"]
+    assert tool["function"]["name"] == "a_b"

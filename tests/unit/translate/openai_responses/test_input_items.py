@@ -65,6 +65,17 @@ def answered(call_id: str, content: str = "done") -> dict[str, Any]:
         (said("critic", "a"), said("user", "a")),
         ({"content": "a"}, said("user", "a")),
         ({"type": "agent_message", **said("assistant", "a")}, said("assistant", "a")),
+        (
+            {
+                "type": "agent_message",
+                "author": "/root/a",
+                "recipient": "/root",
+                "content": [{"type": "input_text", "text": "a"}, {"type": "encrypted_content", "encrypted_content": "x"}],
+            },
+            said("user", "a"),
+        ),
+        (said("user", [IMAGE, {"type": "encrypted_content", "encrypted_content": "x"}]), said("user", [CHAT_IMAGE])),
+        (said("assistant", [{"type": "output_text", "text": "a"}, {"type": "encrypted_content"}]), said("assistant", "a")),
         (said("user", [IMAGE]), said("user", [CHAT_IMAGE])),
     ],
 )

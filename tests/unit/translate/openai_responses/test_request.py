@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.ollama.frames import encode_json
-from ollama_openai_proxy.schemas.openai_responses import parse_responses_request
+from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest, parse_responses_request
 from ollama_openai_proxy.translate.model_descriptions import read_model
-from ollama_openai_proxy.translate.openai_responses.request import chat_parameters
+from ollama_openai_proxy.translate.openai_responses.request import chat_parameters, tool_names
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 from tests.standins._openai_params import complaint
@@ -62,6 +62,10 @@ def test_the_least_request_sends_the_models_own_name_and_is_streamed() -> None:
         ({"reasoning": {"effort": "minimal"}}, "generic", {"reasoning_effort": "low"}),
         ({"reasoning": {"effort": "medium", "summary": "auto"}}, "generic", {"reasoning_effort": "medium"}),
         ({"reasoning": {"effort": "xhigh"}}, "ollama", {"reasoning_effort": "max"}),
+        ({"reasoning": {"effort": "secret"}}, "generic", {}),
+        ({"reasoning": {"effort": "ultra"}}, "ollama", {"reasoning_effort": "max"}),
+        ({"think": False, "reasoning": {"effort": "high"}}, "generic", {"reasoning_effort": "none"}),
+        ({"think": "low"}, "generic", {"reasoning_effort": "low"}),
         ({"reasoning": {"effort": "high"}}, "openrouter", {"reasoning": {"effort": "high"}}),
         ({"reasoning": {"summary": "auto"}}, "openai", {}),
         ({"text": {"format": {"type": "text"}}}, "generic", {}),
@@ -234,3 +238,17 @@ def test_everything_at_once_is_a_valid_chat_completion() -> None:
     assert [message["role"] for message in parameters["messages"]] == [
         *("system", "user", "assistant", "tool", "tool", "user", "assistant", "tool")
     ]
+
+
+def test_a_name_that_servers_refuse_is_mapped_in_tools_choice_and_history() -> None:
+    fields: dict[str, Any] = {
+        "input": [HELLO, {"type": "function_call", "call_id": "1", "name": "now", "namespace": "my clock", "arguments": "{}"}],
+        "tools": [{"type": "namespace", "name": "my clock", "tools": [{"type": "function", "name": "now"}]}],
+        "tool_choice": {"type": "function", "name": "now"},
+    }
+    parameters = sent("openai", **fields)
+    assert parameters["tools"][0]["function"]["name"] == "my_clock__now"
+    assert parameters["tool_choice"] == {"type": "function", "function": {"name": "my_clock__now"}}
+    assert parameters["messages"][1]["tool_calls"][0]["function"]["name"] == "my_clock__now"
+    asked = ResponsesRequest.model_validate({"model": "m", **fields})
+    assert tool_names(asked).original("my_clock__now") == "my clock__now"

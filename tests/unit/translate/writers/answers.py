@@ -7,9 +7,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
+from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.schemas.usage import Usage
 from ollama_openai_proxy.translate.events import (
     Event,
+    Failure,
     Finish,
     ReasoningState,
     Text,
@@ -128,3 +130,7 @@ def batches(events: list[Event], sizes: list[int]) -> Iterator[list[Event]]:
 def written(writer: Writer, *reads: list[Event]) -> bytes:
     """All that a writer writes of the events of several reads."""
     return writer.begin() + b"".join(writer.write(read) for read in reads)
+
+
+FAILURE: Event = Failure(ApiError(502, ""))
+"""An event that a writer must not get."""

@@ -17,7 +17,21 @@ from ollama_openai_proxy.translate.writers.ollama_chat import ChatAnswerWriter, 
 from ollama_openai_proxy.translate.writers.ollama_frames import idle_answer
 from ollama_openai_proxy.translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
 
-from .answers import LOGPROB, STATE, STOP, USAGE, Clock, StoppedClock, answers, batches, call, texts, timing, written
+from .answers import (
+    FAILURE,
+    LOGPROB,
+    STATE,
+    STOP,
+    USAGE,
+    Clock,
+    StoppedClock,
+    answers,
+    batches,
+    call,
+    texts,
+    timing,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,6 +282,11 @@ def test_a_stream_that_fails_ends_with_an_error(make: Any) -> None:
 def test_an_answer_that_is_not_streamed_has_nothing_but_its_end(make: Any) -> None:
     writer = make()
     assert (writer.begin(), writer.write([Text("a")]), writer.keep_alive(), writer.fail(ApiError(502, ""))) == (b"",) * 4
+
+
+@ALL
+def test_a_failure_adds_nothing_by_itself(make: Any) -> None:
+    assert make().write([FAILURE]) == b""
 
 
 # ── any answer

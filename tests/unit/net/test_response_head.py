@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
-from ollama_openai_proxy.mitm.flow_messages import comes_in_chunks, keeps_connection, reply_fields
 from ollama_openai_proxy.net.messages import Reply
+from ollama_openai_proxy.net.response_head import comes_in_chunks, keeps_connection, reply_fields
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+from tests.bodies import PushedBody
 
 
-async def parts() -> AsyncGenerator[bytes, None]:
-    yield b"x"
+def parts() -> PushedBody:
+    return PushedBody()
 
 
 def framing(reply: Reply, version: str = "HTTP/1.1", connection: str = "") -> dict[str, str]:

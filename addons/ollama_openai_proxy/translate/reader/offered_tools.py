@@ -1,4 +1,4 @@
-"""Cleans the names of tools that servers send: with marks of a model's format, repeated, spread over several deltas."""
+"""Tells which offered tool a server's name means: with marks of a format, repeated, or spread over several deltas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBERED = re.compile(r"[:#]\d+$")
 _PREFIX = re.compile(r"^(?:functions|function|tools|tool|default_api|to=functions)[.:]", re.IGNORECASE)
 
 
-class ToolNames:
+class OfferedTools:
     """The tools that were offered.
 
     Args:

@@ -1,41 +1,11 @@
-"""HTTP/1 requests out of bytes, however they are cut; what could be read differently is refused."""
+"""Heads of requests that two servers could read differently are refused."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import h11
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from ollama_openai_proxy.net.http1_parser import Head, Malformed, RequestReader, read_head
-
-
-class Read(NamedTuple):
-    """A request as it was read."""
-
-    head: Head
-    body: bytes
-
-
-def read_all(pieces: list[bytes]) -> list[Read]:
-    """All whole requests in bytes that come in pieces."""
-    reader = RequestReader()
-    requests: list[Read] = []
-    head: Head | None = None
-    body = b""
-    for piece in pieces:
-        reader.feed(piece)
-        while True:
-            if head is None and (head := reader.head()) is None:
-                break
-            part = reader.body()
-            if part is None:
-                break
-            body += part
-            if not part:
-                requests.append(Read(head, body))
-                head, body = None, b""
-    return requests
+from h11._receivebuffer import ReceiveBuffer
+from ollama_openai_proxy.mitm.http1_head import MOST_FRAMING, Head, Malformed, WithoutTrailers, drop_line_breaks, read_head
 
 
 def read_lines(*lines: str) -> Head:
@@ -149,52 +119,38 @@ def test_http_1_0_knows_no_chunks() -> None:
         read_lines("POST / HTTP/1.0", "Transfer-Encoding: chunked")
 
 
-ONE = b"POST /one HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
-CHUNKS = b"POST /chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: dropped\r\n\r\n"
-NO_BODY = b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKS = b"3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: dropped\r\n\r\n"
 
 
-@given(st.data())
-def test_requests_are_the_same_however_their_bytes_are_cut(data: st.DataObject) -> None:
-    parts = data.draw(st.lists(st.sampled_from([ONE, CHUNKS, NO_BODY, b"\r\n"]), min_size=1, max_size=6))
-    whole = b"".join(parts)
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=12)))
-    pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    requests = read_all(pieces)
-    expected = {ONE: ("/one", b"hello"), CHUNKS: ("/chunks", b"hello"), NO_BODY: ("/none", b"")}
-    assert [(read.head.target, read.body) for read in requests] == [expected[part] for part in parts if part in expected]
+def buffer_of(data: bytes) -> ReceiveBuffer:
+    buffer = ReceiveBuffer()
+    buffer += data
+    return buffer
 
 
-def test_what_follows_a_request_is_not_read_with_it() -> None:
-    reader = RequestReader()
-    reader.feed(ONE + NO_BODY)
-    head = reader.head()
-    assert head is not None
-    assert len(reader) == len(b"hello" + NO_BODY)
-    assert (reader.body(), reader.body()) == (b"hello", b"")
-    assert len(reader) == len(NO_BODY)
+def test_trailers_are_dropped() -> None:
+    reader, buffer = WithoutTrailers(), buffer_of(CHUNKS)
+    read = [reader(buffer) for _ in range(3)]
+    assert [event.data if isinstance(event, h11.Data) else event for event in read] == [b"hel", b"lo", h11.EndOfMessage()]
 
 
-@pytest.mark.parametrize("chunk", [b"x\r\n", b"-1\r\n", b"5\r\nhello, world\r\n", b"1;\nx\r\n"])
-def test_a_malformed_chunk_is_refused(chunk: bytes) -> None:
-    with pytest.raises(Malformed):
-        read_all([CHUNKS.partition(b"3;")[0] + chunk])
+@pytest.mark.parametrize("begin", [b"1;", b"1" + b"0" * 10, b"0\r\nX: "])
+def test_the_framing_of_a_body_in_chunks_is_bounded(begin: bytes) -> None:
+    reader, buffer = WithoutTrailers(), buffer_of(begin)
+    assert reader(buffer) is None
+    buffer += b"x" * MOST_FRAMING
+    with pytest.raises(h11.RemoteProtocolError):
+        reader(buffer)
 
 
 @pytest.mark.parametrize("beginning", [b"\x16\x03\x01", b"\0", b" GET", b"\r\n\x01"])
 def test_what_is_no_http_is_refused_at_its_first_byte(beginning: bytes) -> None:
-    reader = RequestReader()
-    reader.feed(beginning)
     with pytest.raises(Malformed):
-        reader.head()
+        drop_line_breaks(buffer_of(beginning))
 
 
-def test_line_breaks_before_a_head_are_dropped() -> None:
-    reader = RequestReader()
-    for piece in (b"\r\n", b"\n", b"\r"):
-        reader.feed(piece)
-        assert reader.head() is None
-    reader.feed(b"\n" + NO_BODY)
-    head = reader.head()
-    assert head is not None
-    assert head.target == "/none"
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\n\r\n", b"\r"])
+def test_line_breaks_before_a_head_are_dropped(before: bytes) -> None:
+    buffer = buffer_of(before + b"GET")
+    drop_line_breaks(buffer)
+    assert bytes(buffer) == b"GET"
