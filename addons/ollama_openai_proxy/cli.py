@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "ollama-openai-proxy"
 
+SDK_DELAY = 0.5
+"""Seconds from the start until the OpenAI SDK is imported, so that its import delays neither the start nor the first call."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -97,6 +100,7 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     """Serve on sockets that are bound, until SIGINT or SIGTERM; a second signal ends running responses."""
     from .api.error_shapes import error_response
     from .asgi import Application
+    from .backend.lazy_sdk import load as load_sdk
     from .net.server import Server
 
     application = Application(settings)
@@ -117,5 +121,7 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
             settings.proxy_mode,
             settings.upstream_url,
         )
+    if settings.proxy_mode == "translate":
+        loop.call_later(SDK_DELAY, loop.run_in_executor, None, load_sdk)
     await server.serve(list(sockets))
     await application.close()

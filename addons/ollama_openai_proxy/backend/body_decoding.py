@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..net.body import Body
 
 
+BODY = "ollama_openai_proxy.body"
+"""The extension of a response that holds its body, a `ServerBody` that is not started."""
+
+
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes:
         """What can be said of the content now."""

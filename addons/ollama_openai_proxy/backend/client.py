@@ -7,11 +7,10 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
-import httpx2
-import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
@@ -27,9 +26,9 @@ from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.server_profiles import PROFILES, detect_profile
-from .body_decoding import decoded
+from .body_decoding import BODY, decoded
+from .lazy_sdk import httpx2, openai
 from .sdk_errors import ContextTooLong, Refusal, backend_error
-from .sdk_transport import BODY, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -105,15 +104,7 @@ class Backend:
         self.missing = Missing(time.monotonic)
         self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
-        connections = Connections(base_url, environment=True)
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url,
-            # The SDK insists on a key; where there is none, the header is left out of each request.
-            api_key=key.get_secret_value() if key else "none",
-            http_client=httpx2.AsyncClient(transport=Transport(connections), timeout=None, follow_redirects=True),
-            # The client decides whether to try again: only it knows whether it can wait.
-            max_retries=0,
-        )
+        self._connections = Connections(base_url, environment=True)
         self.opens_thinking: set[str] = set()
         self._finish_reasons: set[str] = set()
         self._key = key
@@ -122,11 +113,26 @@ class Backend:
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=connections, watched=True)
+        self._relay = Relay(base_url, "the back end", timeouts, connections=self._connections, watched=True)
+
+    @cached_property
+    def _client(self) -> openai.AsyncOpenAI:
+        """The SDK's client, made with the first call."""
+        from .sdk_transport import Transport
+
+        return openai.AsyncOpenAI(
+            base_url=self._base_url,
+            # The SDK insists on a key; where there is none, the header is left out of each request.
+            api_key=self._key.get_secret_value() if self._key else "none",
+            http_client=httpx2.AsyncClient(transport=Transport(self._connections), timeout=None, follow_redirects=True),
+            # The client decides whether to try again: only it knows whether it can wait.
+            max_retries=0,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        if "_client" in vars(self):
+            await self._client.close()
         await self._relay.close()
 
     async def forward(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import httpx2
-import openai
-
 from ..errors import BackendError
 from ..translate.error_text import error_text
+from .lazy_sdk import httpx2, openai
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,15 +18,12 @@ from yarl import URL
 from ..net.body import BodyReader
 from ..net.connection_pool import why_unreachable
 from ..net.server_body import ServerBody
+from .body_decoding import BODY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from ..net.connection_pool import Connections
-
-
-BODY = "ollama_openai_proxy.body"
-"""The extension of a response that holds its body, a `ServerBody` that is not started."""
 
 
 class Transport(httpx2.AsyncBaseTransport):

@@ -68,7 +68,8 @@ class ProxyAddon:
         self._observers = Observers(settings)
         self._front = self._make_front(settings)
         self._retiring: dict[Front, asyncio.Task[None]] = {}
-        self._patience = Patience(settings.client_timeout)
+        self._patience = Patience(settings.bounds)
+        self._watching: asyncio.Task[None] | None = None
 
     def _make_front(self, settings: Settings) -> Front:
         return Front(settings, self._observers.all, self._observers.metrics_of_the_main_port)
@@ -76,6 +77,7 @@ class ProxyAddon:
     def running(self) -> None:
         """Open the port for metrics, if they have one, and warn of what was perhaps not meant."""
         self._observers.open()
+        self._watching = asyncio.get_running_loop().create_task(self._patience.watch())
         self._front.warn_if_open(self._settings.proxy_host)
 
     def change(self, settings: Settings) -> None:
@@ -108,6 +110,8 @@ class ProxyAddon:
                 loop.add_signal_handler(number, _hurry_all, fronts)
         await stop_listening()
         await asyncio.gather(*(front.drain(self._settings.drain_seconds, self._patience.is_busy) for front in fronts))
+        if self._watching is not None:
+            self._watching.cancel()
         self._patience.send_away(HTTPStatus.SERVICE_UNAVAILABLE, goodbye().message)
         await asyncio.gather(*(front.close() for front in fronts))
         self._observers.close()

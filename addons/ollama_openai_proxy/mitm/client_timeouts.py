@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from mitmproxy import ctx
 
 from ..api.error_shapes import error_response
+from ..net.bounds import FLOOD_SECONDS, TOO_MANY_CONNECTIONS
 from .response_delivery import handler_of
 
 if TYPE_CHECKING:
@@ -26,15 +27,17 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client
     from mitmproxy.http import HTTPFlow
 
+    from ..net.bounds import Bounds
+
 type Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 type Phase = Literal["idle", "head", "body", "answer"]
 
-MOST_HEAD = 1 << 16
-"""Bytes of a request's head."""
 MOST_AHEAD = 1 << 20
 """Bytes that a client may send before it has read the answer to its last request."""
 LEAST_RATE = 1024
-"""Bytes a second that a body must come with, beside the time that a client has anyway."""
+"""Bytes that count as progress of a body, for each second of the time-out."""
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at what clients have not read."""
 FIRST_WORD = 1.0
 """Seconds in which a client that has connected is expected to ask something."""
 TURNS_TO_CONNECT = 10
@@ -83,15 +86,23 @@ async def _let_in(connection: socket.socket, handle: Handle) -> None:
 
 
 class Patience:
-    """Watches what clients send.
+    """Watches what clients send, and whether they read.
 
     Args:
-        seconds: how long a head may take, and a body beyond what its size allows; 0 is for ever.
+        bounds: of requests, waits and connections.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._readers: dict[str, Reader] = {}
+        self._quiet_until = 0.0
+
+    async def watch(self) -> None:
+        """Close connections whose clients do not read, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            for reader in list(self._readers.values()):
+                reader.check_writing()
 
     def connected(self, client: Client) -> Reader | None:
         """Watch a client; to be called in the `client_connected` hook. Returns None where there is no TCP connection."""
@@ -99,9 +110,20 @@ class Patience:
         transport = handler.transports.get(client) if handler else None
         if transport is None or not isinstance(transport.reader, asyncio.StreamReader):
             return None
-        reader = Reader(client, transport.reader, transport.writer, self._seconds)  # type: ignore[arg-type]
+        if len(self._readers) >= self._bounds.max_connections:
+            self._close_one()
+        reader = Reader(client, transport.reader, transport.writer, self._bounds)  # type: ignore[arg-type]
         self._readers[client.id] = transport.reader = reader
         return reader
+
+    def _close_one(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now > self._quiet_until:
+            logger.warning(TOO_MANY_CONNECTIONS, self._bounds.max_connections)
+        self._quiet_until = now + FLOOD_SECONDS
+        waiting = next((client for client, reader in self._readers.items() if reader.is_waiting()), None)
+        if waiting is not None:
+            self._readers.pop(waiting).abort()
 
     def disconnected(self, client: Client) -> None:
         """Forget a client; to be called in the `client_disconnected` hook."""
@@ -143,16 +165,18 @@ class Patience:
 class Reader(asyncio.StreamReader):
     """Stands between mitmproxy and a client's stream."""
 
-    def __init__(self, client: Client, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+    def __init__(self, client: Client, stream: asyncio.StreamReader, writer: asyncio.StreamWriter, bounds: Bounds) -> None:
         # Not a stream of its own: it only answers `read`.
         self._client = client
         self._stream = stream
         self._writer = writer
-        self._seconds = seconds
+        self._bounds = bounds
         self._phase: Phase = "idle"
-        self._first_word_by = asyncio.get_running_loop().time() + FIRST_WORD
-        self._since = 0.0
+        self._since = self._last_progress = asyncio.get_running_loop().time()
+        self._first_word_by = self._since + FIRST_WORD
         self._received = 0
+        self._goal = 0
+        self._unsent = 0
         self._answered_early = False
         self._path = ""
         self._resumed = asyncio.Event()
@@ -162,6 +186,7 @@ class Reader(asyncio.StreamReader):
         self._phase = phase
         self._since = asyncio.get_running_loop().time()
         self._received = received
+        self._goal = received + int(self._bounds.body_timeout * LEAST_RATE)
         self._first_word_by = 0.0
         self._resumed.set()
 
@@ -179,9 +204,14 @@ class Reader(asyncio.StreamReader):
         """The answer is complete; the request may not be, where it was refused."""
         if self._phase == "body":
             self._answered_early = True
+            self.enter("body")
         elif self._phase == "answer":
             self._path = ""
             self.enter("head" if self._received else "idle", self._received)
+
+    def is_waiting(self) -> bool:
+        """Whether nobody answers the client at present, since there is no complete head."""
+        return self._phase in ("idle", "head")
 
     def is_sending(self) -> bool:
         """Whether the client is in the middle of a request, as far as that can be seen."""
@@ -216,16 +246,42 @@ class Reader(asyncio.StreamReader):
             elif self._phase == "head" and _ends_head(data):
                 self.enter("body")
             self._received += len(data)
-            if self._phase == "head" and self._received > MOST_HEAD:
+            if self._phase == "body" and self._answered_early:
+                if self._received > self._bounds.max_linger_size:
+                    return b""
+            elif self._phase == "body" and self._received >= self._goal:
+                self.enter("body", self._received)
+            if self._phase == "head" and self._received > self._bounds.max_head_size:
                 return self.send_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large")
             return data
 
     def _deadline(self) -> float | None:
         """When, on the loop's clock, a client has had enough time."""
-        if not self._seconds or self._phase in ("idle", "answer"):
-            return None
-        extra = self._received / LEAST_RATE if self._phase == "body" else 0
-        return self._since + self._seconds + extra
+        bounds = self._bounds
+        match self._phase:
+            case "idle":
+                seconds = bounds.keep_alive_timeout
+            case "head":
+                seconds = bounds.head_timeout
+            case "body" if self._answered_early:
+                seconds = min(bounds.linger_timeout, bounds.body_timeout or bounds.linger_timeout)
+            case "body":
+                seconds = bounds.body_timeout
+            case _:
+                seconds = 0
+        return self._since + seconds if seconds else None
+
+    def check_writing(self) -> None:
+        """Close the connection if the client has not read for too long."""
+        now, unsent = asyncio.get_running_loop().time(), self._writer.transport.get_write_buffer_size()
+        if not unsent or unsent != self._unsent:
+            self._unsent, self._last_progress = unsent, now
+        elif self._bounds.write_timeout and now - self._last_progress > self._bounds.write_timeout:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the connection without sending what is left."""
+        self._writer.transport.abort()
 
     def close(self) -> None:
         """Close the connection, which mitmproxy forgets where two of its layers want that at a time, as for TLS."""
@@ -233,7 +289,7 @@ class Reader(asyncio.StreamReader):
 
     def send_away(self, status: HTTPStatus, message: str) -> bytes:
         """Tell the client why its connection is about to be closed; gives the end of its stream."""
-        if not (self._answered_early or self._client.tls or self._writer.is_closing()):
+        if self._phase != "idle" and not (self._answered_early or self._client.tls or self._writer.is_closing()):
             self._writer.write(error_response(status, message, self._path))
         return b""
 

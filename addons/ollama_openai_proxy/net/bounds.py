@@ -6,6 +6,9 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
+FLOOD_SECONDS = 60.0
+"""How long a flood of connections counts as one, and is logged once."""
+TOO_MANY_CONNECTIONS = "MAX_CONNECTIONS, which is %d, has been reached: connections without a request are closed for new ones."
 OTHER_FILES = 32
 """Open files that are no connections."""
 MOST_CONNECTIONS = 10_000

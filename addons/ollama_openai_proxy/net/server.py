@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import uvicorn
 from uvicorn.server import Server as UvicornServer
 
+from .bounds import FLOOD_SECONDS, TOO_MANY_CONNECTIONS
 from .http1_protocol import BoundedProtocol
 from .shutdown import goodbye
 
@@ -31,8 +32,6 @@ TICKS_PER_SECOND = 10
 """How often uvicorn calls `on_tick`."""
 FLUSH_SECONDS = 1.0
 """How long the last bytes of closed connections may take when the server ends."""
-FLOOD_SECONDS = 60.0
-"""How long a flood of connections counts as one."""
 BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
@@ -104,10 +103,7 @@ class Server(UvicornServer):
     def _close_one(self) -> None:
         now = asyncio.get_running_loop().time()
         if now > self._quiet_until:
-            logger.warning(
-                "MAX_CONNECTIONS, which is %d, has been reached: connections without a request are closed for new ones.",
-                self.bounds.max_connections,
-            )
+            logger.warning(TOO_MANY_CONNECTIONS, self.bounds.max_connections)
         self._quiet_until = now + FLOOD_SECONDS
         connection = next(iter(self._waiting))
         del self._waiting[connection]
