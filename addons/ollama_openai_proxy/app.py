@@ -7,9 +7,9 @@ the shape of the API that was called. Nothing of what a client brings is logged 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
-from contextlib import aclosing
 from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
@@ -26,16 +26,18 @@ from .fix.request_repair import Mender
 from .guard.admission import Gate
 from .guard.keys import brought_key
 from .guard.origins import Access
+from .net.body import WrappedBody
 from .net.messages import REQUEST_ID, Reply
 from .net.request_context import Record, begin_record
-from .net.shutdown import Running, goodbye, last_words
+from .net.shutdown import Running, goodbye
 from .observe.health import Health
 from .observe.token_counts import read_counts
-from .settings import SettingsError
+from .settings import SettingsError, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from .net.body import Body
     from .net.messages import Request
     from .observe.metrics import Metrics
     from .settings import Settings
@@ -44,6 +46,8 @@ COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
+logger = logging.getLogger(__name__)
+
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -101,11 +105,6 @@ class Front:
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether everyone may call."""
-        return not self._gate.needs_key
-
     async def model_names(self) -> list[str]:
         """The names of the models.
 
@@ -128,19 +127,37 @@ class Front:
         await self._server.close()
         await self._gate.close()
 
+    def warn_if_open(self, host: str) -> None:
+        """Log a warning if the proxy is reachable from outside without a key."""
+        if not self._gate.needs_key and not is_loopback(host):
+            logger.warning(
+                "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.", host
+            )
+
+    def mend_head(self, request: Request) -> Request:
+        """Repair what the head of a request alone shows: its path, and its method."""
+        return self._mender.mend_head(request)
+
     def mend(self, request: Request) -> Request:
-        """The request as its client meant it."""
-        return self._mender.mend(request)
+        """Repair a request whose body has arrived, unless it is refused: nothing of its query is parsed then."""
+        request = self._mender.mend_head(request)
+        return request if self._is_refused(request) else self._mender.mend_content(request)
 
     def takes_parts(self, request: Request) -> bool:
-        """Whether a request, of which only the head is there, is answered without waiting for its body.
+        """Return whether a request, of which only the head has arrived, is answered without waiting for its body.
 
-        So is one that is refused, one whose size is not known, and the upload of a blob, which may be larger than memory.
+        This holds for a request that is refused, a request of unknown size, and the upload of a blob, which may be larger than
+        memory.
         """
         return is_upload(request) or not self._gate.knows_size(request) or self._is_refused(request)
 
     async def respond(self, request: Request) -> Reply:
-        """Answer a mended request. Every reply carries the id of its request, which is also in the log."""
+        """Answer a request as it arrived, or as `mend` has repaired it.
+
+        Origin, key, size and rate are checked before the body is read, and before the query is parsed. Every reply carries the
+        id of its request, which is also in the log.
+        """
+        request = self._mender.mend_head(request)
         request_id = request.headers.get("x-request-id", "")
         if not _USABLE_ID.fullmatch(request_id):
             request_id = token_hex(16)
@@ -166,19 +183,17 @@ class Front:
             record.error = "crash"
             self._ended(record)
             raise
-        if record.method == "HEAD" and record.arrived_as != "HEAD" and isinstance(reply.body, bytes):
-            # Whoever sent another method waits for the body that a reply to HEAD announces and does not have.
-            reply = replace(reply, body=b"", length=None)
+        if "HEAD" in (record.method, record.arrived_as):
+            reply = _without_body(reply, announced=record.arrived_as == "HEAD")
         record.status = reply.status
         reply = self._signed(reply, record)
         if isinstance(reply.body, bytes):
-            record.bytes = 0 if request.method == "HEAD" else len(reply.body)
+            record.bytes = len(reply.body)
             read_counts(record, reply.body)
             self._ended(record)
             return reply
-        body = self._observed(reply, record)
-        # Only once it has begun does closing it tell that the client has left.
-        await anext(body)
+        body = _Observed(reply.body, record, self._ended)
+        self._running.answering(body)
         return replace(reply, body=body)
 
     def _signed(self, reply: Reply, record: Record) -> Reply:
@@ -188,7 +203,7 @@ class Front:
             headers[ANTHROPIC_REQUEST_ID] = record.request_id
         if self._health.draining:
             headers["Connection"] = "close"
-        return Reply(reply.status, headers, reply.body, reply.length, reply.head_first)
+        return Reply(reply.status, headers, reply.body, reply.length)
 
     async def _admitted(self, request: Request, record: Record) -> Reply:
         reply = await self._health.answer(request.path) or self._access.refuse(request, self._server.allowed_methods(request))
@@ -204,14 +219,14 @@ class Front:
 
     async def _answer(self, request: Request, record: Record) -> Reply:
         record.caller = self._gate.check(request, any_size=is_upload(request))
-        if request.parts is not None and not is_upload(request):
-            request = self._mender.mend(await self._gate.received(request))
-            record.method, record.path = request.method, request.path
         if self._metrics is not None and request.path == METRICS:
             return self._metrics.reply()
+        await self._gate.count(record.caller)
+        if not is_upload(request):
+            request = self._mender.mend_content(await self._gate.received(request))
+            record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
         if lost := self._mender.lost_body(request):
             raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
-        await self._gate.count(record.caller)
         return await self._gate.in_turn(request, self._server.respond)
 
     def _is_refused(self, request: Request) -> bool:
@@ -224,42 +239,68 @@ class Front:
             return True
         return False
 
-    async def _observed(self, reply: Reply, record: Record) -> AsyncGenerator[bytes, None]:
-        parts: AsyncGenerator[bytes, None] = reply.body  # type: ignore[assignment]  # it is no bytes here
-        record.gone = True  # unless the end is reached
-        before = last = b""  # the end of what was sent
-        try:
-            async with aclosing(parts):
-                yield b""
-                async for part in parts:
-                    if record.first_part is None:
-                        record.first_part = time.perf_counter() - record.started
-                    record.bytes += len(part)
-                    record.frames += part.count(b"\n")
-                    if record.watcher is not None and part:
-                        record.watcher.told(part)
-                    yield part
-                    before, last = last, part
-            record.gone = False
-            read_counts(record, before + last)
-        except asyncio.CancelledError:
-            words = last_words(reply, record.path)
-            if not (words and self._running.is_dismissed()):
-                raise
-            record.gone, record.error = False, goodbye().kind
-            yield words
-        except Exception:
-            record.gone, record.error = False, record.error or "broken_off"
-            raise
-        finally:
-            self._ended(record)
-
     def _ended(self, record: Record) -> None:
         record.duration = time.perf_counter() - record.started
         for observer in self._observers:
             observer.ended(record)
         if record.watcher is not None:
             record.watcher.ended(record)
+
+
+class _Observed(WrappedBody):
+    """Counts what a client gets, and tells when the answer has ended or its client has left."""
+
+    __slots__ = ("_before", "_ended", "_last", "_record")
+
+    def __init__(self, inner: Body, record: Record, ended: Callable[[Record], None]) -> None:
+        super().__init__(inner)
+        self._record: Record = record
+        self._ended: Callable[[Record], None] | None = ended
+        self._before = self._last = b""  # the end of what was sent
+
+    def write(self, part: bytes) -> None:
+        """Count a part."""
+        record = self._record
+        if record.first_part is None:
+            record.first_part = time.perf_counter() - record.started
+        record.bytes += len(part)
+        record.frames += part.count(b"\n")
+        if record.watcher is not None:
+            record.watcher.told(part)
+        self._before, self._last = self._last, part
+        self._sink.write(part)
+
+    def end(self, error: Exception | None) -> None:
+        """Note the end."""
+        record = self._record
+        if error is None:
+            read_counts(record, self._before + self._last)
+        else:
+            record.error = record.error or "broken_off"
+        self._tell()
+        self._sink.end(error)
+
+    def close(self) -> None:
+        """Note that the client has left before the end."""
+        self._inner.close()
+        if self._ended is not None:
+            self._record.gone = True
+            self._tell()
+
+    def _tell(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self._record)
+
+
+def _without_body(reply: Reply, *, announced: bool) -> Reply:
+    """The reply to a HEAD request. Whoever sent another method would wait for the body that `Content-Length` announces."""
+    if isinstance(reply.body, bytes):
+        length = reply.length if reply.length is not None or reply.status in (204, 304) else len(reply.body)
+    else:
+        reply.body.close()
+        length = reply.length
+    return replace(reply, body=b"", length=length if announced else None)
 
 
 def is_upload(request: Request) -> bool:
@@ -272,7 +313,7 @@ def _error_reply(request: Request, error: ApiError, record: Record) -> Reply:
     status = error.status
     if status == 401 and request.headers.get("user-agent", "").startswith(COMMAND_LINE):
         status = 502
-    content_type, body = error_reply(surface_of(request.path), status, error.message, record.request_id)
+    content_type, body = error_reply(surface_of(request.path), error, record.request_id)
     return Reply(status, {"Content-Type": content_type} | error.headers, body)
 
 

@@ -1,4 +1,4 @@
-"""The console command `ollama-openai-proxy`: the addon on a mitmproxy `Master` that has only what serving needs."""
+"""The console command `ollama-openai-proxy`: the proxy on an HTTP server of its own, without mitmproxy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .observe.log import set_up_logging
-from .settings import Settings, SettingsError, check_address, help_text, load_settings
+from .settings import Settings, SettingsError, check_loop, help_text, listening_errors, load_settings
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
 PROGRAM = "ollama-openai-proxy"
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,9 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
         if args.action == "check":
             return _check(settings)
-        check_address(settings)
         _set_up_logging(settings)
-        return asyncio.run(_serve(settings))
+        return _run(settings)
     except SettingsError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -72,24 +74,48 @@ def _variables() -> str:
 
 def _set_up_logging(settings: Settings) -> None:
     set_up_logging(settings.log_level, settings.log_format)
-    # mitmproxy tells of each connection.
-    for chatty in ("mitmproxy", "asyncio"):
-        level = settings.log_level if settings.log_level in ("debug", "error") else "warning"
-        logging.getLogger(chatty).setLevel(level.upper())
+    # uvicorn tells of each start and stop, and of tasks that are cancelled when the event loop ends.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    level = settings.log_level if settings.log_level in ("debug", "error") else "warning"
+    logging.getLogger("asyncio").setLevel(level.upper())
 
 
-async def _serve(settings: Settings) -> int:
-    # Imported late: a wrong setting and --help need no proxy, which takes half a second to load.
-    from mitmproxy.options import Options
+def _run(settings: Settings) -> int:
+    # Imported late: a wrong setting and --help need no proxy.
+    from .net.event_loop import new_event_loop
+    from .net.listening import open_sockets
 
-    from .mitm.console_master import LeanMaster
+    check_loop(settings)
+    with listening_errors(settings):
+        sockets = open_sockets(settings.proxy_host, settings.proxy_port)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(settings, sockets))
+    return 0
 
-    master = LeanMaster(Options(), settings)
+
+async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
+    """Serve on sockets that are bound, until SIGINT or SIGTERM; a second signal ends running responses."""
+    from .api.error_shapes import error_response
+    from .asgi import Application
+    from .net.server import Server
+
+    application = Application(settings)
+    server = Server(application, settings.bounds, error_response)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            loop.add_signal_handler(number, master.shutdown)
+            loop.add_signal_handler(number, server.stop)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: master.shutdown())  # type: ignore[no-untyped-call]
-    await master.run()
-    return 0
+            signal.signal(number, lambda *_: server.stop())
+    application.open()
+    for each in sockets:
+        host, port, *_ = each.getsockname()
+        logger.info(
+            "Ollama API on http://%s:%d (%s mode, in front of %s)",
+            f"[{host}]" if ":" in host else host,
+            port,
+            settings.proxy_mode,
+            settings.upstream_url,
+        )
+    await server.serve(list(sockets))
+    await application.close()

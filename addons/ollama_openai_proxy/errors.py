@@ -81,3 +81,12 @@ class BackendError(ApiError):
     ) -> None:
         kind = kind or ("backend_timeout" if status == 504 else "backend_failed")
         super().__init__(status, message, headers, kind=kind, code=code, error_type=error_type, param=param)
+
+
+def describe(error: BaseException) -> str:
+    """Return the kind and place of an error, without its message, which may quote the request's body."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    at = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{at}"

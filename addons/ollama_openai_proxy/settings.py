@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,11 +19,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .net.bounds import Bounds, most_connections
 from .net.messages import Timeouts
 from .translate.server_profiles import ProfileName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 type Mode = Literal["translate", "fix"]
 
@@ -207,6 +209,15 @@ class Settings(BaseSettings):
         default_text="found out from the server",
         see="[How the kinds differ](translate-mode.md#profiles).",
     )
+    adapt: bool = setting(
+        True,
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "model, for an hour. false hands every refusal on to the client.",
+        group=Group.BACKEND,
+        must_be=_TRUE_OR_FALSE,
+        example="false",
+        see="[What is learned](translate-mode.md#what-is-learned-from-refusals).",
+    )
     models_file: Path | None = setting(
         None,
         "A TOML file with further servers, other names for models, and more about them, like examples/models.toml.",
@@ -216,11 +227,11 @@ class Settings(BaseSettings):
         see="[What the file may contain](translate-mode.md#the-models-file).",
     )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
-        "0.24.0",
+        "0.40.12",
         "The Ollama version that clients are told. Several clients refuse a version older than 0.13.4.",
         group=Group.BACKEND,
-        must_be="a version like 0.24.0: three numbers and nothing else",
-        example="0.24.0",
+        must_be="a version like 0.40.12: three numbers and nothing else",
+        example="0.40.12",
         see="Change it only for a client that demands a newer version.",
     )
 
@@ -260,13 +271,15 @@ class Settings(BaseSettings):
         example="methods.toml",
         see="[The map, and examples](fix-mode.md#changing-the-map).",
     )
-    heartbeat_seconds: Seconds = setting(
-        0,
-        "After this many seconds without a first frame, a streamed chat or generate call gets empty frames, so that a proxy "
-        "in between does not give up; 0 is never. Behind Runpod's proxy, which waits for 100 seconds, use 20.",
+    heartbeat_seconds: Seconds | None = setting(
+        None,
+        "After this many seconds of silence, also before its first piece, a streamed answer gets a sign of life that says "
+        "nothing, so that clients and proxies in between do not give up; 0 is never. Behind Runpod's proxy, which waits for "
+        "100 seconds, use 20.",
         group=Group.REPAIR,
         must_be="a number of seconds, or 0 for never",
         example="20",
+        default_text="`10` for `/v1/messages` and `/v1/responses`; elsewhere `15`, and never before the first piece",
         see="[What clients see](fix-mode.md#heartbeat).",
     )
 
@@ -346,10 +359,88 @@ class Settings(BaseSettings):
     )
     client_timeout: Seconds = setting(
         60,
-        "How many seconds a client may take to send a request's head, and its body beyond 1 kB a second; 0 is for ever.",
+        "How many seconds a client may take to send the head of a request, and between two parts of its body; 0 is for ever. A "
+        "part has a kilobyte for each of these seconds, except for the last part.",
         group=Group.LIMITS,
         must_be=_SECONDS_OR_FOR_EVER,
         example="30",
+        read_once=True,
+    )
+    head_timeout: Seconds | None = setting(
+        None,
+        "How many seconds a client may take to send the head of a request, from its first byte; 0 is for ever.",
+        group=Group.LIMITS,
+        must_be=_SECONDS_OR_FOR_EVER,
+        example="10",
+        default_text="`CLIENT_TIMEOUT`",
+        read_once=True,
+    )
+    body_timeout: Seconds | None = setting(
+        None,
+        "How many seconds may pass between two parts of a request's body; 0 is for ever.",
+        group=Group.LIMITS,
+        must_be=_SECONDS_OR_FOR_EVER,
+        example="30",
+        default_text="`CLIENT_TIMEOUT`",
+        read_once=True,
+    )
+    keep_alive_timeout: Seconds = setting(
+        75,
+        "How many seconds a connection without a request stays open, be it new or kept alive; 0 is for ever.",
+        group=Group.LIMITS,
+        must_be=_SECONDS_OR_FOR_EVER,
+        example="20",
+        read_once=True,
+    )
+    write_timeout: Seconds = setting(
+        60,
+        "How many seconds a client may leave its response unread before the connection is closed; 0 is for ever.",
+        group=Group.LIMITS,
+        must_be=_SECONDS_OR_FOR_EVER,
+        example="30",
+        read_once=True,
+    )
+    linger_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = setting(
+        5,
+        "How many seconds the rest of a refused request is read, so that its client gets to see the response.",
+        group=Group.LIMITS,
+        must_be="a number of seconds above 0",
+        example="2",
+        read_once=True,
+    )
+    max_linger_size: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(4 << 20),
+        "How many bytes of the rest of a refused request are read, so that its client gets to see the response.",
+        group=Group.LIMITS,
+        must_be="a size like 4MiB",
+        example="1MiB",
+        default_text="`4MiB`",
+        read_once=True,
+    )
+    max_head_size: Annotated[ByteSize, Field(ge=1024)] = setting(
+        ByteSize(1 << 16),
+        "The largest head of a request, and the most bytes of trailers and of the framing of chunks.",
+        group=Group.LIMITS,
+        must_be="a size of 1KiB or more, like 64KiB",
+        example="16KiB",
+        default_text="`64KiB`",
+        read_once=True,
+    )
+    max_header_count: Annotated[int, Field(ge=1)] = setting(
+        200,
+        "How many headers a request may have.",
+        group=Group.LIMITS,
+        must_be="a number above 0",
+        example="100",
+        read_once=True,
+    )
+    max_connections: Count = setting(
+        0,
+        "How many clients may be connected. When there are more, connections without a request are closed. 0 is what half of "
+        "the limit of open files allows, and 10,000 at most; a larger number counts as 0.",
+        group=Group.LIMITS,
+        must_be="a number, or 0 for as many as possible",
+        example="500",
         read_once=True,
     )
     request_timeout: Seconds | None = setting(
@@ -416,6 +507,10 @@ class Settings(BaseSettings):
     def _pick_defaults(self) -> Self:
         if self.proxy_port == 0:
             self.proxy_port = DEFAULT_PORTS[self.proxy_mode]
+        if self.head_timeout is None:
+            self.head_timeout = self.client_timeout
+        if self.body_timeout is None:
+            self.body_timeout = self.client_timeout
         if self.request_timeout is None:
             self.request_timeout = DEFAULT_TIMEOUTS[self.proxy_mode]
         if self.stream_idle_timeout is None:
@@ -426,6 +521,21 @@ class Settings(BaseSettings):
     def timeouts(self) -> Timeouts:
         """How long what stands behind the proxy may take."""
         return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What clients may send, how long the server waits for clients, and how many there may be."""
+        return Bounds(
+            self.max_head_size,
+            self.max_header_count,
+            self.head_timeout or 0,
+            self.keep_alive_timeout,
+            self.body_timeout or 0,
+            self.write_timeout,
+            self.linger_timeout,
+            self.max_linger_size,
+            most_connections(self.max_connections),
+        )
 
     @property
     def upstream_url(self) -> str:
@@ -460,20 +570,43 @@ def check_address(settings: Settings) -> None:
         SettingsError: the port is taken or forbidden, the host is not of this machine, or the URL behind the proxy is
             the proxy's own.
     """
-    host, port, url = settings.proxy_host, settings.proxy_port, settings.upstream_url
-    name = "OPENAI_API_BASE_URL" if settings.proxy_mode == "translate" else "OLLAMA_UPSTREAM_URL"
-    if _reaches(url, host, port):
-        raise SettingsError(
-            f"{name} is {url}, which is this proxy itself: "
-            f"set it to the server behind the proxy, or set PROXY_PORT to another port."
-        )
-    try:
-        info = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    check_loop(settings)
+    with listening_errors(settings):
+        info = socket.getaddrinfo(
+            settings.proxy_host or None, settings.proxy_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         with socket.socket(info[0], info[1]) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(info[4])
             # On Linux two sockets may be bound to one address as long as neither listens.
             probe.listen(1)
+
+
+def check_loop(settings: Settings) -> None:
+    """Make sure that the proxy does not stand in front of itself.
+
+    Raises:
+        SettingsError: the URL behind the proxy is the proxy's own.
+    """
+    url = settings.upstream_url
+    name = "OPENAI_API_BASE_URL" if settings.proxy_mode == "translate" else "OLLAMA_UPSTREAM_URL"
+    if _reaches(url, settings.proxy_host, settings.proxy_port):
+        raise SettingsError(
+            f"{name} is {url}, which is this proxy itself: "
+            f"set it to the server behind the proxy, or set PROXY_PORT to another port."
+        )
+
+
+@contextmanager
+def listening_errors(settings: Settings) -> Iterator[None]:
+    """Turn the errors of opening the port into errors of the settings.
+
+    Raises:
+        SettingsError: the port is taken or forbidden, or the host is not of this machine.
+    """
+    host, port = settings.proxy_host, settings.proxy_port
+    try:
+        yield
     except socket.gaierror:
         raise SettingsError(f"PROXY_HOST is {host!r}, which is no address: set it to one like 127.0.0.1.") from None
     except PermissionError:

@@ -63,6 +63,7 @@ class ProxyProcess:
         own = settings.setdefault("PROXY_PORT", str(free_port()))
         self.url = url or f"http://127.0.0.1:{own}"
         self.port = int(self.url.rpartition(":")[2]) if url or own.isdigit() else 0
+        self.door = door
         self._command = (command or DOORS[door]) + (arguments or [])
         self._wait = wait
         self._cwd = cwd

@@ -773,7 +773,8 @@ def test_n8n_finds_what_it_reads(url: str, backend: ScriptedBackend) -> None:
     [call] = answer["message"]["tool_calls"]
     assert (call["function"]["name"], call["function"]["arguments"]) == ("weather", ARGUMENTS)
     assert (answer["prompt_eval_count"], answer["eval_count"]) == (7, 2)
-    assert set(asked(backend)) <= set(PLAIN) | {"tools", "temperature", "top_p", "frequency_penalty", "presence_penalty"}
+    taken = {"tools", "temperature", "top_p", "frequency_penalty", "presence_penalty", "reasoning_effort"}
+    assert set(asked(backend)) <= set(PLAIN) | taken
     result = [{"role": "assistant", "content": "", "tool_calls": [call]}]
     result += [{"role": "tool", "tool_name": "weather", "content": "sunny"}]
     answer = send(url, "POST", "/api/chat", body | {"messages": [*HELLO, *result], "tools": []}, empty).json

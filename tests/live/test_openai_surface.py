@@ -491,7 +491,8 @@ def way(request: pytest.FixtureRequest) -> Way:
 def test_an_unknown_model_is_told_in_ollamas_words(client: openai.OpenAI, pair: Pair, name: str) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         (WAYS | OTHERS)[name].call(client, "nope")
-    told = {"message": "model 'nope' not found", "type": "not_found_error", "param": None, "code": None}
+    shown = "nope:latest" if name == "model" else "nope"
+    told = {"message": f"model '{shown}' not found", "type": "not_found_error", "param": None, "code": None}
     assert caught.value.body == told
     assert not any(side.posts() for side in pair.sides.values())
 

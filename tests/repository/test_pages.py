@@ -14,6 +14,7 @@ import tomllib
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from mitmproxy.options import Options
@@ -175,12 +176,12 @@ def is_curl(command: Command) -> None:
 
 
 def is_pip(command: Command) -> None:
-    """An installation of this package, with extras that it has."""
+    """An installation from a checkout, with extras that it has: the package index knows the name as another project's."""
     assert command.words[1] == "install"
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for wanted in command.words[2:]:
         name, _, extra = wanted.rstrip("]").partition("[")
-        assert name in (".", "ollama-openai-proxy")
+        assert name == "."
         assert not extra or extra in extras
 
 
@@ -427,6 +428,15 @@ def test_a_text_that_the_product_does_not_have_would_be_found() -> None:
     assert not any(fits("the back end is … in a bad mood", text) for text in TEXTS)
 
 
+def test_nothing_says_to_install_another_project_of_the_same_name() -> None:
+    """The package index knows the distribution's name as another project's."""
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    install = re.compile(rf"\binstall\b[^\n`]*[ '\"]{re.escape(name)}\b(?![/-])")
+    texts = {path: path.read_text(encoding="utf-8") for path in [*SOURCES.rglob("*.py"), *(ROOT / name for name in PAGES)]}
+    assert install.search(f"pip install '{name}[redis]'")
+    assert [str(path.relative_to(ROOT)) for path, text in texts.items() if install.search(text)] == []
+
+
 # -- Architecture ------------------------------------------------------------------------------------------------------
 
 ARCHITECTURE = page("docs/architecture.md")
@@ -440,7 +450,7 @@ def test_every_file_that_the_tour_names_exists() -> None:
 
 def test_the_layers_are_those_of_the_contract() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers" and "containers" not in contract]
     told = [
         {name.strip("`") for name in line.strip("|").split(" | ")[0].strip().split(", ")}
         for line in marked(ARCHITECTURE, "layers").splitlines()
@@ -492,8 +502,10 @@ def test_the_site_is_rendered_without_a_warning_and_loads_nothing_from_elsewhere
             assert not url.startswith("//")
 
 
-def test_the_drawing_of_the_modes_is_readable_on_light_and_dark_pages() -> None:
-    drawing = (ROOT / "docs/drawings/modes.svg").read_text("utf-8")
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/drawings").glob("*.svg")), ids=lambda path: path.name)
+def test_a_drawing_is_readable_on_light_and_dark_pages(path: Path) -> None:
+    drawing = path.read_text("utf-8")
+    ElementTree.fromstring(drawing)
     assert "prefers-color-scheme: dark" in drawing
     assert "<title" in drawing
     assert "http" not in drawing.replace("http://www.w3.org/2000/svg", "")

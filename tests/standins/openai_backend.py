@@ -259,8 +259,8 @@ class ScriptedBackend(ThreadedServer):
     """An OpenAI-compatible server under `/v1`.
 
     With `api_key`, whoever does not send it as a bearer token gets a 401. A body that the OpenAI SDK's own types do not
-    allow gets a 400 and is remembered in `violations`; it does not use up a script. Without `strict`, parameters that
-    OpenAI does not have are taken, as other families of servers take them.
+    allow gets a 400 and is remembered in `violations`; it does not use up a script. Reasoning that comes back with tool
+    calls is taken. Without `strict`, parameters that OpenAI does not have are taken, as other families of servers take them.
 
     By itself it has models, chat completions, completions and embeddings. With `everything` it also has `/v1/responses`,
     `/v1/messages`, `/v1/messages/count_tokens` and `/v1/audio/transcriptions`, whose bodies are not checked.
@@ -329,8 +329,10 @@ class ScriptedBackend(ThreadedServer):
         if not isinstance(data, dict):
             return self._refuse(operation, "", "We could not parse the JSON body of your request.")
         call = _Call(request, operation, data)
-        if self.strict and not _is_further(operation) and (found := complaint(operation, body, stream=call.stream)):
-            return self._refuse(operation, *found)
+        if self.strict and not _is_further(operation):
+            checked = body if "messages" not in data else _without_reasoning(data)
+            if found := complaint(operation, checked, stream=call.stream):
+                return self._refuse(operation, *found)
         script = self._scripts.popleft() if self._scripts else _default(call)
         if isinstance(script, Cut):
             await self.cut(request)
@@ -407,6 +409,19 @@ def _json(status: int, data: object, headers: Mapping[str, str] | None = None) -
 def _plain(status: int, body: bytes, kind: str | None, headers: Mapping[str, str]) -> web.Response:
     own = {} if kind is None else {"Content-Type": kind}
     return web.Response(status=status, body=body, headers={**own, **headers})
+
+
+def _without_reasoning(data: Mapping[str, Any]) -> bytes:
+    """The body without the one field that OpenAI does not have: servers that send reasoning take it back with tool calls."""
+    messages = data["messages"]
+    if isinstance(messages, list):
+        messages = [
+            {name: value for name, value in message.items() if name != "reasoning_content"}
+            if isinstance(message, dict) and message.get("tool_calls")
+            else message
+            for message in messages
+        ]
+    return json.dumps({**data, "messages": messages}).encode()
 
 
 def _is_further(operation: Operation | FurtherOperation) -> TypeIs[FurtherOperation]:

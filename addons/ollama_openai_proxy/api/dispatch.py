@@ -26,7 +26,7 @@ class TranslateServer:
         self._catalogue = Catalogue(settings)
         self._models = Models(self._catalogue)
         self._ollama = OllamaServer(settings, self._catalogue, self._models)
-        self._openai = OpenAIServer(self._models, self._catalogue)
+        self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 
     async def close(self) -> None:
         """Close the connections to the back ends."""

@@ -1,51 +1,61 @@
-"""One OpenAI-compatible server behind one pooled `AsyncOpenAI`: streams of chunks, embeddings, the list of models."""
+"""One OpenAI-compatible server behind one pooled `AsyncOpenAI`: answers, embeddings, the list of models."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import httpx2
 import openai
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
-from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, below_base
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
+from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
-from ..net.messages import REQUEST_ID, within
+from ..net.messages import REQUEST_ID
 from ..net.request_context import current_record
-from ..translate.adaptation import Adaptations
+from ..translate.adaptation.embedding_changes import CutInputs
+from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.model_descriptions import read_models
+from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.server_profiles import PROFILES, detect_profile
-from .sdk_errors import Refusal, backend_error
-from .sdk_transport import Transport
-from .sse import SseReader
+from .body_decoding import decoded
+from .sdk_errors import ContextTooLong, Refusal, backend_error
+from .sdk_transport import BODY, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
+    from ..net.answer_driver import AnswerDriver, Machine
+    from ..net.body import Body
+    from ..net.forwarding import MakeMachine
     from ..net.messages import Reply, Request, Timeouts
-    from ..net.request_context import Watcher
+    from ..translate.adaptation.changes import Call, Change
     from ..translate.model_descriptions import Model
     from ..translate.server_profiles import Profile, ProfileName
-    from .sse import Chunk
 
 type Headers = Mapping[str, str | openai.Omit]
 type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+MOST_NOTED = 100
+"""Unknown words for the end of an answer that are logged."""
+REFUSED = frozenset({"backend_refused", "context_overflow"})
+"""Kinds of errors that tell a refusal, see `server_error`."""
+CHAT = below_base(OPENAI_CHAT)
+COMPLETIONS = below_base(OPENAI_COMPLETIONS)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
-DRAIN_TIMEOUT = 0.2
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
     *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
@@ -53,8 +63,6 @@ NOT_FORWARDED = (
 """Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
-MOST_ATTEMPTS = 6
-"""How often a call is made again without a parameter that was refused; each refusal names another one."""
 
 
 class Backend:
@@ -67,11 +75,15 @@ class Backend:
         profile: its kind; None finds out.
         timeouts: how long it may take.
         passthrough: whether the key that a client brings takes the place of the proxy's own.
+        adapt: whether to learn from refusals, and to make a refused call again in another way.
 
     Attributes:
         name: what the models file calls it.
         lists_models: whether it has a list of models; where it has none, any name may be asked for.
-        missing: paths that it turned out not to have.
+        missing: paths that it turned out not to have; each is tried again after an hour.
+        learned: what its refusals have taught of each model.
+        timeouts: how long it may take.
+        opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
     """
 
     def __init__(
@@ -83,13 +95,15 @@ class Backend:
         timeouts: Timeouts,
         *,
         passthrough: bool = False,
+        adapt: bool = True,
     ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
             logging.getLogger(chatty).setLevel(logging.WARNING)
         self.name = name
         self.lists_models = True
-        self.missing: set[str] = set()
+        self.missing = Missing(time.monotonic)
+        self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
         connections = Connections(base_url, environment=True)
         self._client = openai.AsyncOpenAI(
@@ -100,27 +114,38 @@ class Backend:
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
+        self.opens_thinking: set[str] = set()
+        self._finish_reasons: set[str] = set()
         self._key = key
         self._passthrough = passthrough
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
-        self._adaptations: dict[str, Adaptations] = {}
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=connections)
+        self._relay = Relay(base_url, "the back end", timeouts, connections=connections, watched=True)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
         await self._relay.close()
 
-    async def forward(self, request: Request, target: str, body: bytes | None = None) -> Reply:
+    async def forward(
+        self,
+        request: Request,
+        target: str,
+        body: bytes | None = None,
+        *,
+        make_machine: MakeMachine | None = None,
+        keep_alive: float = 0,
+    ) -> Reply:
         """Hand an OpenAI call on as it is, with the proxy's key instead of the client's.
 
         Args:
             request: the call.
             target: path and query below the server's base URL.
             body: instead of the request's.
+            make_machine: see `Relay.send`.
+            keep_alive: see `Relay.send`.
 
         Raises:
             BackendError: the server cannot be reached, or broke off before its reply.
@@ -131,10 +156,9 @@ class Backend:
                 self.name, self._base_url + target, request.body if body is None else body, with_key=self._brings_key()
             )
         coding = [] if body is None else [("Content-Encoding", "")]
-        reply = await self._relay.send(request, target, body, [*self._replaced_headers(), *coding])
+        replaced = [*self._replaced_headers(), *coding]
+        reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
         _note_id(reply.headers)
-        if watcher is not None:
-            reply = _watched(reply, watcher)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -146,7 +170,7 @@ class Backend:
         """
         try:
             with self.errors():
-                async with asyncio.timeout(self._timeouts.begin):
+                async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
                 listing = _listing(from_json(reply.http_response.content))
         except BackendError as error:
@@ -156,64 +180,123 @@ class Backend:
             raise
         self.lists_models = True
         if self._detect:
-            self.profile = detect_profile(self._base_url, listing)
+            self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
         return read_models(listing, time.time(), self.name)
 
-    def chat(self, parameters: Parameters) -> ChunkStream:
-        """A streamed chat completion; the call is made when its chunks are asked for."""
-        return self._stream(below_base(OPENAI_CHAT), parameters)
+    async def answer(
+        self, path: str, parameters: Parameters, driver: AnswerDriver, make_machine: Callable[[Call], Machine], *, whole: bool
+    ) -> None:
+        """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
-    def complete(self, parameters: Parameters) -> ChunkStream:
-        """A streamed text completion; the call is made when its chunks are asked for."""
-        return self._stream(below_base(OPENAI_COMPLETIONS), parameters)
-
-    async def embed(self, parameters: Parameters) -> dict[str, Any]:
-        """The reply to an embeddings call.
+        Args:
+            path: `CHAT` or `COMPLETIONS`.
+            parameters: of the call.
+            driver: takes the answer.
+            make_machine: makes a machine for each attempt.
+            whole: whether to wait for the end.
 
         Raises:
+            BackendError: the server cannot be reached, refuses, or failed before that.
+        """
+
+        async def attempt(call: Call) -> None:
+            try:
+                with self.errors():
+                    await driver.open(lambda: self._stream(path, call.parameters), make_machine(call), whole=whole)
+            except BackendError as error:
+                if error.kind in REFUSED and not isinstance(error, Refusal):
+                    # Some servers refuse within an answer of status 200.
+                    raise Refusal(error.status, error.message, error.headers, error.param, _told(error)) from error
+                raise
+
+        await self.adapted(parameters, attempt)
+
+    def explain(self, error: Exception) -> BackendError:
+        """The error for the client of what ended the body of a stream."""
+        if isinstance(error, TimeoutError):
+            return BackendError(504, f"the back end at {self._base_url} did not answer in time")
+        if isinstance(error, aiohttp.ClientError):
+            return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
+        return BackendError(502, "the back end sent an answer that cannot be understood")
+
+    def note_finish_reason(self, word: str) -> None:
+        """Log a word for the end of an answer that is not known, once."""
+        if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
+            self._finish_reasons.add(word)
+            logger.info("back end %s ends answers with the unknown reason %.50r, which counts as done", self.name, word)
+
+    async def embed(self, parameters: Parameters, *, truncate: bool = True) -> dict[str, Any]:
+        """The reply to one embeddings call; `truncate` says whether texts that are too long may be cut.
+
+        Raises:
+            ContextTooLong: a text is longer than the model's context.
             BackendError: the server cannot be reached or refuses.
         """
-        call = self._client.embeddings.with_raw_response.create
 
-        async def attempt(adapted: Parameters) -> dict[str, Any]:
+        async def attempt(call: Call) -> dict[str, Any]:
             with self.errors():
-                async with asyncio.timeout(self._timeouts.begin):
-                    reply = await call(**_arguments(adapted), extra_headers=self._headers())
-                _note_id(reply.headers)
-                body = reply.http_response.json()
+                async with asyncio.timeout(self.timeouts.begin):
+                    # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
+                    response = await self._client.post(
+                        below_base(OPENAI_EMBEDDINGS),
+                        cast_to=httpx2.Response,
+                        body=call.parameters,
+                        options={"headers": self._headers()},
+                    )
+                _note_id(response.headers)
+                body = from_json(response.content)
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
+            if call.parameters.get("encoding_format") == "base64" and is_without_vectors(body):
+                raise Refusal(400, "base64 is not supported: the back end sent no vectors", {}, None)
             return body
 
-        return await self.adapted(parameters, attempt)
+        return await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
 
-    async def adapted[T](self, parameters: Parameters, attempt: Callable[[Parameters], Awaitable[T]]) -> T:
-        """Make a call, and make it again without what the server refuses of it; what it refuses is remembered.
+    async def adapted[T](
+        self, parameters: Parameters, attempt: Callable[[Call], Awaitable[T]], *, excluding: tuple[type[Change], ...] = ()
+    ) -> T:
+        """Make a call, and make it again in the way that the server's refusal asks for; what it refuses is remembered.
+
+        Args:
+            parameters: the call as it is made where nothing is known.
+            attempt: makes the call once.
+            excluding: the changes that may not be made.
 
         Raises:
+            ContextTooLong: the prompt alone is longer than the model's context.
             BackendError: the server cannot be reached, or refuses the call as such.
         """
-        model = parameters["model"]
-        adaptations = self._adaptations.get(model) or Adaptations()
-        watcher = current_record().watcher
-        for _ in range(MOST_ATTEMPTS - 1):
-            sent = adaptations.apply(parameters)
-            if watcher is not None:
-                watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
+        attempts = self.learned.attempts(parameters, excluding)
+        record = current_record()
+        while True:
+            if record.watcher is not None:
+                record.watcher.sent(self.name, self._base_url, attempts.call.parameters, with_key=self._brings_key())
             try:
-                return await attempt(sent)
+                result = await attempt(attempts.call)
             except Refusal as refusal:
-                if watcher is not None:
-                    watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
-                if not adaptations.learn(sent, refusal.status, refusal.message, refusal.param):
+                if record.watcher is not None:
+                    record.watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
+                lesson = attempts.learn(refusal.status, refusal.message, refusal.param)
+                self._tell(parameters, lesson.changes)
+                if not lesson.again:
+                    if lesson.too_long is not None:
+                        raise ContextTooLong(refusal, lesson.too_long) from refusal
                     raise
-                current_record().retries += 1
-                logger.info("back end %s refuses part of a call to %s; it is left out from now on", self.name, model)
-                self._adaptations[model] = adaptations
-        sent = adaptations.apply(parameters)
-        if watcher is not None:
-            watcher.sent(self.name, self._base_url, sent, with_key=self._brings_key())
-        return await attempt(sent)
+            else:
+                attempts.confirm()
+                return result
+
+    def _tell(self, parameters: Parameters, changes: Sequence[Change]) -> None:
+        """Say in the log, in the user interface and in the metrics what was learned from a refusal."""
+        record = current_record()
+        for change in changes:
+            logger.info("back end %s, model %s: from now on %s", self.name, parameters["model"], change.describe())
+            if record.watcher is not None:
+                record.watcher.note(f"asked again: {change.describe()}")
+        for kind in {change.kind for change in changes}:
+            record.extra_calls.append(kind)
+        record.retries += bool(changes)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -250,98 +333,27 @@ class Backend:
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
         return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
 
-    def _stream(self, path: str, parameters: Parameters) -> ChunkStream:
-        async def call(adapted: Parameters) -> httpx2.Response:
-            # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
-            # which costs more than all of the translation, and here everything was checked.
-            response = await self._client.post(
-                path,
-                cast_to=httpx2.Response,
-                body=adapted,
-                options={"headers": self._headers()},
-                stream=True,
-                stream_cls=openai.AsyncStream[Any],
-            )
-            # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
-            return cast("httpx2.Response", response)
+    async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
+        # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
+        # which costs more than all of the translation, and here everything was checked.
+        answer = await self._client.post(
+            path,
+            cast_to=httpx2.Response,
+            body=parameters,
+            options={"headers": {"Accept-Encoding": "identity", **self._headers()}},
+            stream=True,
+            stream_cls=openai.AsyncStream[Any],
+        )
+        # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
+        response = cast("httpx2.Response", answer)
+        _note_id(response.headers)
+        body: Body = decoded(response.extensions[BODY], response.headers.get("content-encoding", ""))
+        framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+        return ServerAnswer(response.status_code, body, framed)
 
-        return ChunkStream(self, call, parameters, self._timeouts)
 
-
-class ChunkStream:
-    """A streamed answer.
-
-    Attributes:
-        complete: whether the server marked the end of the stream, by `[DONE]` or by HTTP's framing. Where it did not, a cut
-            connection looks like an end.
-    """
-
-    def __init__(
-        self,
-        backend: Backend,
-        call: Callable[[Parameters], Awaitable[httpx2.Response]],
-        parameters: Parameters,
-        timeouts: Timeouts,
-    ) -> None:
-        self.complete = False
-        self._timeouts = timeouts
-        self._backend = backend
-        self._call = call
-        self._parameters = parameters
-
-    async def batches(self) -> AsyncGenerator[list[Chunk], None]:
-        """Make the call and yield its chunks, those of one network read together.
-
-        The SDK's own stream makes typed objects of each chunk, which costs ten times as much; so it gives the bytes, and
-        they are read here. Closing the generator, or cancelling what awaits it, frees the server at once.
-
-        Raises:
-            BackendError: the server cannot be reached, refuses, or breaks off.
-        """
-
-        async def open_stream(adapted: Parameters) -> tuple[AsyncGenerator[list[Chunk], None], list[Chunk] | None]:
-            reads = self._read(adapted)
-            with self._backend.errors():
-                return reads, await within(self._timeouts.begin, anext(reads, None))
-
-        reads, chunks = await self._backend.adapted(self._parameters, open_stream)
-        async with aclosing(reads):
-            with self._backend.errors():
-                while chunks is not None:
-                    yield chunks
-                    chunks = await within(self._timeouts.idle, anext(reads, None))
-
-    async def _read(self, parameters: Parameters) -> AsyncGenerator[list[Chunk], None]:
-        with self._backend.errors():
-            response = await self._call(parameters)
-            async with aclosing(response):
-                _note_id(response.headers)
-                if "json" in response.headers.get("content-type", ""):
-                    # It does not stream: the answer is one chunk.
-                    yield [_object(await response.aread())]
-                    self.complete = True
-                    return
-                reader = SseReader()
-                begun = False
-                reads = response.aiter_bytes()
-                watcher = current_record().watcher
-                async for data in reads:
-                    if watcher is not None:
-                        watcher.received(response.status_code, data)
-                    if chunks := reader.feed(data):
-                        begun = True
-                        yield chunks
-                    if reader.done:
-                        await _drain(reads)
-                    if reader.done or reader.broken:
-                        break
-                else:
-                    if chunks := reader.finish():
-                        begun = True
-                        yield chunks
-                if reader.broken or not (begun or reader.done):
-                    raise ValueError("no stream of chunks")
-                self.complete = reader.done or _framed(response)
+def _told(error: BackendError) -> dict[str, Any]:
+    return {"error": {"message": error.message, "type": error.error_type, "param": error.param, "code": error.code}}
 
 
 def _note_id(headers: Mapping[str, str]) -> None:
@@ -350,43 +362,9 @@ def _note_id(headers: Mapping[str, str]) -> None:
         current_record().backend_ids.append(own)
 
 
-def _watched(reply: Reply, watcher: Watcher) -> Reply:
-    if isinstance(reply.body, bytes):
-        watcher.received(reply.status, reply.body)
-        return reply
-    return replace(reply, body=_watched_parts(reply.status, reply.body, watcher))
-
-
-async def _watched_parts(status: int, parts: AsyncGenerator[bytes, None], watcher: Watcher) -> AsyncGenerator[bytes, None]:
-    async with aclosing(parts):
-        async for part in parts:
-            watcher.received(status, part)
-            yield part
-
-
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
-
-
-async def _drain(reads: AsyncIterator[bytes]) -> None:
-    """Read on to the end of the body, without which the connection could not be used again; but do not wait for it long."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_TIMEOUT):
-            async for _ in reads:
-                pass
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    value = from_json(data)
-    if not isinstance(value, dict):
-        raise ValueError("no object")  # noqa: TRY004  # one error for all that is wrong with it
-    return value
-
-
-def _framed(response: httpx2.Response) -> bool:
-    headers = response.headers
-    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _listing(answer: Any) -> list[dict[str, Any]]:
@@ -401,13 +379,3 @@ def _listing(answer: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
     return [entry for entry in entries if isinstance(entry, dict)]
-
-
-_EMBEDDING = frozenset(inspect.signature(openai.resources.AsyncEmbeddings.create).parameters)
-
-
-def _arguments(parameters: Parameters) -> Parameters:
-    """The parameters of an embeddings call as the SDK takes them: what it does not know goes beside what it knows."""
-    named = {name: value for name, value in parameters.items() if name in _EMBEDDING}
-    further = {name: value for name, value in parameters.items() if name not in _EMBEDDING}
-    return named | {"extra_body": further} if further else named

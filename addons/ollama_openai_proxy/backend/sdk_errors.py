@@ -14,6 +14,8 @@ from ..translate.error_text import error_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..translate.adaptation.limit_rules import TooLong
+
 _KEPT_HEADERS = ("retry-after",)
 
 
@@ -22,11 +24,26 @@ class Refusal(BackendError):
 
     Attributes:
         param: the parameter that the back end names as the reason.
+        told: the whole of what the back end said, in whatever shape.
     """
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None) -> None:
-        super().__init__(status, message, headers, kind="backend_refused")
-        self.param = param
+    def __init__(self, status: int, message: str, headers: Mapping[str, str], param: str | None, told: object = None) -> None:
+        super().__init__(status, message, headers, kind="backend_refused", param=param)
+        self.told = message if told is None else told
+
+
+class ContextTooLong(Refusal):
+    """The prompt alone is longer than the model's context, so that only a shorter conversation can be answered.
+
+    Attributes:
+        limit: tokens that the model takes; 0 where the server does not say.
+        prompt_tokens: tokens that the prompt has; 0 where the server does not say.
+    """
+
+    def __init__(self, refusal: Refusal, length: TooLong) -> None:
+        super().__init__(refusal.status, refusal.message, refusal.headers, refusal.param, refusal.told)
+        self.limit = length.limit
+        self.prompt_tokens = length.prompt_tokens
 
 
 def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -> BackendError:
@@ -56,7 +73,7 @@ def _refusal(error: openai.APIStatusError) -> Refusal:
             phrase = "an unknown status"
         text = f"the back end answered {status} {phrase}"
     headers = {name.title(): error.response.headers[name] for name in _KEPT_HEADERS if name in error.response.headers}
-    return Refusal(status if 400 <= status <= 599 else 502, text, headers, error.param)
+    return Refusal(status if 400 <= status <= 599 else 502, text, headers, error.param, error.body or text)
 
 
 def _reason(error: BaseException) -> str:

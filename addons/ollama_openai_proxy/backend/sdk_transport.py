@@ -1,8 +1,8 @@
-"""The SDK's way to the server: its HTTP library asks, aiohttp does.
+"""Makes the SDK's requests over aiohttp's connections.
 
-aiohttp reads HTTP in C, and gives all that has arrived at once; httpx2's own transport reads it in Python, and gives each
-HTTP chunk by itself, which is one token. The SDK comes with such a transport, too, but that one takes every lost connection
-for a time-out.
+The SDK opens each call, with its headers, its errors and its redirects. The body of a stream does not pass the SDK: whoever
+made the call takes the body, as it comes from the connection, out of the response's extension `BODY`. httpx2's own transport
+reads HTTP in Python and gives each HTTP chunk by itself, which costs several times what the translation of a frame costs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ import httpx2
 from multidict import CIMultiDict
 from yarl import URL
 
+from ..net.body import BodyReader
 from ..net.connection_pool import why_unreachable
+from ..net.server_body import ServerBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from ..net.connection_pool import Connections
+
+
+BODY = "ollama_openai_proxy.body"
+"""The extension of a response that holds its body, a `ServerBody` that is not started."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -44,24 +50,28 @@ class Transport(httpx2.AsyncBaseTransport):
                 data=content or None,
                 allow_redirects=False,
             )
-        extensions = {"reason_phrase": response.reason.encode()} if response.reason else {}
+        body = ServerBody(response)
+        extensions: dict[str, object] = {BODY: body}
+        if response.reason:
+            extensions["reason_phrase"] = response.reason.encode()
         return httpx2.Response(
-            response.status, headers=response.raw_headers, stream=_Body(response), request=request, extensions=extensions
+            response.status, headers=response.raw_headers, stream=_Stream(body), request=request, extensions=extensions
         )
 
 
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+class _Stream(httpx2.AsyncByteStream):
+    """The body for httpx2, which reads it where the SDK wants an answer whole."""
+
+    def __init__(self, body: ServerBody) -> None:
+        self._body = body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _errors():
-            async for data in self._response.content.iter_any():
+            async for data in BodyReader(self._body):
                 yield data
 
     async def aclose(self) -> None:
-        # Of a body that was read to its end the connection is kept; otherwise the server must notice.
-        self._response.close()
+        self._body.close()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.paths import LIVE
 from ..errors import ApiError
+from ..net.body import read_whole
 from ..net.forwarding import Relay
 from ..net.messages import Request, Timeouts
 
@@ -42,15 +43,7 @@ async def read_body(reply: Reply) -> bytes:
     Raises:
         ApiError: the server broke off.
     """
-    if isinstance(reply.body, bytes):
-        return reply.body
-    body = b""
-    async for part in reply.body:
-        body += part
-        if len(body) > MOST_READ:
-            break
-    await reply.body.aclose()
-    return body
+    return await read_whole(reply.body, MOST_READ)
 
 
 def as_json(body: bytes) -> Any:

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from ..api.keep_alive import with_heartbeat
-from ..api.paths import CHAT, GENERATE, TAGS, VERSION, surface_of
-from ..api.stream_errors import explained
+from ..api.keep_alive import WriterFiller, kept_waiting, silence_limits
+from ..api.passed_answers import make_early_machine, make_passed_machine, stream_headers
+from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
+from ..net.body import read_whole
 from ..net.forwarding import Relay
-from ..net.messages import Request, content_of
+from ..net.messages import Request
 from ..net.request_context import current_record
-from ..schemas.ollama.frames import ChatFrames, GenerateFrames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..net.messages import Reply
-    from ..schemas.ollama.frames import Frames
     from ..settings import Settings
     from .request_repair import Mender
 
@@ -59,12 +58,18 @@ class FixServer:
         if self._mender.answers_as_head(request):
             # Whoever sent a GET waits for the body that a reply to HEAD announces and does not have.
             return replace(await self._ask(replace(request, method="HEAD")), length=None)
-        asked = _asked(request)
-        current_record().model = _model_of(asked)
-        frames = _frames_of(request.path, asked) if self._heartbeat else None
-        if frames is None:
-            return await self._ask(request)
-        return await with_heartbeat(self._ask(request), frames, self._heartbeat)
+        params = _params(request)
+        current_record().model = model = _model_of(params)
+        path = request.path
+        silence = silence_limits(path, self._heartbeat)
+        if not (silence.before and model and _streams(path, params)):
+            return await self._ask(request, model, silence.between)
+        return await kept_waiting(
+            lambda _: self._ask(request, model, silence.between),
+            WriterFiller(make_early_machine(path, model)),
+            stream_headers(path),
+            silence.before,
+        )
 
     async def reach(self) -> None:
         """Return when Ollama answers.
@@ -82,36 +87,41 @@ class FixServer:
         """
         reply = await self._relay.send(Request("GET", TAGS), TAGS)
         try:
-            return [model["name"] for model in from_json(await content_of(reply))["models"]]
+            return [model["name"] for model in from_json(await read_whole(reply.body))["models"]]
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(502, "Ollama sent a list of models that cannot be understood") from error
 
-    async def _ask(self, request: Request) -> Reply:
+    async def _ask(self, request: Request, model: str = "", keep_alive: float = 0) -> Reply:
         current_record().backend = "ollama"
-        reply = await self._relay.send(request, request.target, replaced=_DECIDED_HERE)
-        return explained(reply, surface_of(request.path))
+        return await self._relay.send(
+            request,
+            request.target,
+            replaced=_DECIDED_HERE,
+            make_machine=lambda headers: make_passed_machine(request.path, headers, model),
+            keep_alive=keep_alive,
+        )
 
 
-def _asked(request: Request) -> Mapping[str, Any]:
-    """What a call says in its body, as far as it is JSON; Ollama itself decides what to make of it."""
+def _params(request: Request) -> Mapping[str, Any]:
+    """The parameters in the body of a call, if the body is JSON; Ollama itself decides what to make of them."""
     if not request.body:
         return {}
     try:
-        asked = from_json(request.body)
+        params = from_json(request.body)
     except ValueError:
         return {}
-    return asked if isinstance(asked, dict) else {}
+    return params if isinstance(params, dict) else {}
 
 
-def _model_of(asked: Mapping[str, Any]) -> str:
-    name = asked.get("model") or asked.get("name")
+def _model_of(params: Mapping[str, Any]) -> str:
+    name = params.get("model") or params.get("name")
     return name if isinstance(name, str) else ""
 
 
-def _frames_of(path: str, asked: Mapping[str, Any]) -> Frames | None:
-    """Writes the frames of a streamed chat or generate call; None for any other call."""
-    if asked.get("stream") is False or not isinstance(asked.get("model"), str):
-        return None
-    if path == CHAT:
-        return ChatFrames(asked["model"])
-    return GenerateFrames(asked["model"], None) if path == GENERATE else None
+def _streams(path: str, params: Mapping[str, Any]) -> bool:
+    """Whether the answer to a call will be a stream: in Ollama's own API unless the call says otherwise."""
+    stream = params.get("stream")
+    if path in (CHAT, GENERATE):
+        return stream is not False
+    route = find_route(path)
+    return route is not None and route.streams and route.surface != "ollama" and stream is True

@@ -39,17 +39,34 @@ class Mender:
         self._bodiless = bodiless
 
     def mend(self, request: Request) -> Request:
-        """The request as its client meant it; a body that still arrives is left alone."""
+        """Return the request as its client meant it; a body that still arrives is left alone."""
+        return self.mend_content(self.mend_head(request))
+
+    def mend_head(self, request: Request) -> Request:
+        """Repair what the head shows: doubled slashes in the path, a preflight, and the method of a request with a body."""
         target = mend_slashes(request.target)
         if target != request.target:
             request = replace(request, target=target)
-        path = target.partition("?")[0]
-        if self._restore:
-            request = self._restored(request, path)
+        if not self._restore:
+            return request
+        if _is_mangled_preflight(request):
+            return replace(request, method="OPTIONS", body=b"", arrived_as=request.method)
+        return self._with_method(request, target.partition("?")[0])
+
+    def mend_content(self, request: Request) -> Request:
+        """Repair the rest of a request with a mended head: a body that is in the query, and names that no Ollama server has.
+
+        A request that has been repaired stays as it is.
+        """
+        if request.repaired:
+            return request
+        path = request.target.partition("?")[0]
+        if self._restore and self._lost_body(request, path) and request.method not in KEPT:
+            request = self._with_method(_filled_from_query(request), path)
         endpoint = self._methods.find(path) if self._pseudo_endpoints else None
         if endpoint is not None:
             request = _renamed(request, endpoint)
-        return request
+        return replace(request, repaired=True)
 
     def lost_body(self, request: Request) -> Endpoint | None:
         """The endpoint of a request that cannot be mended since its body is lost, else None."""
@@ -64,13 +81,11 @@ class Mender:
         endpoint = self._methods.find(request.path)
         return endpoint is not None and endpoint.bodiless == "HEAD"
 
-    def _restored(self, request: Request, path: str) -> Request:
-        if _is_mangled_preflight(request):
-            return replace(request, method="OPTIONS", body=b"", arrived_as=request.method)
+    def _lost_body(self, request: Request, path: str) -> bool:
         endpoint = self._methods.find(path)
-        lost = endpoint is not None and endpoint.takes_body and endpoint.bodiless is None and not _has_body(request)
-        if lost and request.method not in KEPT:
-            request = _filled_from_query(request)
+        return endpoint is not None and endpoint.takes_body and endpoint.bodiless is None and not _has_body(request)
+
+    def _with_method(self, request: Request, path: str) -> Request:
         has_body = _has_body(request)
         override = request.headers.get("x-http-method-override", "")
         method = self._methods.restore(request.method, path, has_body=has_body, override=override)
@@ -82,7 +97,7 @@ class Mender:
             and _is_of_another_site(request)
         ):
             return request
-        return replace(request, method=method, arrived_as=request.method)
+        return replace(request, method=method, arrived_as=request.arrived_as or request.method)
 
 
 def mend_slashes(target: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
 from ..api.paths import calls_model
 from ..errors import ApiError, InvalidRequest
+from ..net.body import ReleasingBody
+from ..net.messages import NO_TUNNEL
 from ..settings import SettingsError
 from .addresses import Addresses
 from .concurrency import Crowd
@@ -16,13 +17,12 @@ from .keys import Keys, read_keys
 from .rate_limits import Rates
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from ..net.messages import Reply, Request
     from ..settings import Settings
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings
-NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 MOST_DIGITS = 20
 """Digits of a size that are looked at: more than any size has, fewer than Python minds."""
 
@@ -89,12 +89,16 @@ class Gate:
         Raises:
             ApiError: the body is too large; the rest of it is not read.
         """
+        if request.parts is None:
+            # A body whose head does not tell its size.
+            if self._most and len(request.body) > self._most:
+                raise self._too_large()
+            return request
         content = bytearray()
-        if request.parts is not None:
-            async for part in request.parts:
-                content += part
-                if self._most and len(content) > self._most:
-                    raise self._too_large()
+        async for part in request.parts:
+            content += part
+            if self._most and len(content) > self._most:
+                raise self._too_large()
         return replace(request, body=bytes(content), parts=None)
 
     async def count(self, caller: str) -> None:
@@ -124,19 +128,7 @@ class Gate:
         if isinstance(reply.body, bytes):
             self._crowd.leave()
             return reply
-        body = self._until_the_end(reply.body)
-        # Only once it has begun does closing it give the place back.
-        await anext(body)
-        return replace(reply, body=body)
-
-    async def _until_the_end(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        try:
-            async with aclosing(parts):
-                yield b""
-                async for part in parts:
-                    yield part
-        finally:
-            self._crowd.leave()
+        return replace(reply, body=ReleasingBody(reply.body, self._crowd.leave))
 
     def _too_large(self) -> ApiError:
         return ApiError(413, f"the request is larger than {self._most} bytes, which MAX_BODY_SIZE allows")

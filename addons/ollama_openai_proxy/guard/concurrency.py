@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 from math import inf
-from typing import TYPE_CHECKING
 
 from ..errors import ApiError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own text, with its two spaces."""
@@ -36,19 +31,8 @@ class Crowd:
         """Whether there is a limit at all."""
         return self._free != inf
 
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
-        """A place to hold within a block of code; raises what `enter` raises."""
-        await self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
-
     async def enter(self) -> None:
-        """Take a place, or wait for one; for whoever keeps it longer than a block of code lasts.
-
-        Who is cancelled while waiting has no place.
+        """Take a place, or wait for one; a caller that is cancelled while waiting has no place.
 
         Raises:
             ApiError: too many are waiting.

@@ -136,7 +136,7 @@ def _redis_pool(url: str) -> ConnectionPool:
         from redis.backoff import NoBackoff
     except ImportError:
         raise ValueError(
-            "RATE_LIMIT_STORAGE needs packages that are missing: install them with pip install 'ollama-openai-proxy[redis]'."
+            "RATE_LIMIT_STORAGE needs packages that are missing: install them with pip install '.[redis]' in a checkout."
         ) from None
     try:
         # A kept connection may be one that Redis has closed: therefore a second attempt, at once.

@@ -14,19 +14,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .. import __version__
 from ..app import Front
 from ..net.shutdown import goodbye
-from ..observe.log import AccessLog
-from ..observe.metrics import Metrics
-from ..observe.tracing import tracer
-from ..settings import is_loopback
+from ..observe.observers import Observers
 from .client_timeouts import Patience, stop_listening
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mitmproxy.connection import Client
 
-    from ..app import Observer
     from ..settings import Settings
 
 # mitmproxy closes a connection after ten minutes of silence, which a long unstreamed answer may well take.
@@ -68,28 +65,18 @@ class ProxyAddon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._metrics = Metrics(settings.proxy_mode, __version__)
-        self._tracing = tracer()
-        self._observers: list[Observer] = [AccessLog(), self._metrics, *([self._tracing] if self._tracing else [])]
+        self._observers = Observers(settings)
         self._front = self._make_front(settings)
-        self._leaving: asyncio.Task[None] | None = None
+        self._retiring: dict[Front, asyncio.Task[None]] = {}
         self._patience = Patience(settings.client_timeout)
 
     def _make_front(self, settings: Settings) -> Front:
-        return Front(settings, self._observers, None if settings.metrics_port else self._metrics)
+        return Front(settings, self._observers.all, self._observers.metrics_of_the_main_port)
 
     def running(self) -> None:
         """Open the port for metrics, if they have one, and warn of what was perhaps not meant."""
-        if port := self._settings.metrics_port:
-            try:
-                self._metrics.listen(self._settings.proxy_host, port)
-            except OSError as error:
-                logger.error("METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", port, error.strerror)
-        if self._front.is_open and not is_loopback(self._settings.proxy_host):
-            logger.warning(
-                "Everyone who can reach %s may use this proxy: set PROXY_API_KEYS to let in only those with a key.",
-                self._settings.proxy_host,
-            )
+        self._observers.open()
+        self._front.warn_if_open(self._settings.proxy_host)
 
     def change(self, settings: Settings) -> None:
         """Answer further requests by other settings; those being answered end as they began.
@@ -100,7 +87,7 @@ class ProxyAddon:
         front = self._make_front(settings)
         former, self._front = self._front, front
         self._settings = settings
-        self._leaving = asyncio.get_running_loop().create_task(_retire(former))
+        self._retiring[former] = asyncio.get_running_loop().create_task(self._retire(former))
 
     async def model_names(self) -> list[str]:
         """The names of the models.
@@ -113,16 +100,17 @@ class ProxyAddon:
     async def done(self) -> None:
         """Take no more requests, let running answers end, and close the connections to what is behind the proxy."""
         loop = asyncio.get_running_loop()
+        fronts = [self._front, *self._retiring]
+        for task in self._retiring.values():
+            task.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-                loop.add_signal_handler(number, self._front.hurry)
+                loop.add_signal_handler(number, _hurry_all, fronts)
         await stop_listening()
-        await self._front.drain(self._settings.drain_seconds, self._patience.is_busy)
+        await asyncio.gather(*(front.drain(self._settings.drain_seconds, self._patience.is_busy) for front in fronts))
         self._patience.send_away(HTTPStatus.SERVICE_UNAVAILABLE, goodbye().message)
-        await self._front.close()
-        self._metrics.close()
-        if self._tracing is not None:
-            self._tracing.close()
+        await asyncio.gather(*(front.close() for front in fronts))
+        self._observers.close()
 
     def client_connected(self, client: Client) -> None:
         """Watch what a client sends."""
@@ -132,7 +120,13 @@ class ProxyAddon:
         """Forget a client that has gone."""
         self._patience.disconnected(client)
 
+    async def _retire(self, front: Front) -> None:
+        """Close the connections of a front that gets no more requests, once its answers have ended."""
+        await front.drain(CONNECTION_TIMEOUT_SECONDS)
+        await front.close()
+        del self._retiring[front]
 
-async def _retire(front: Front) -> None:
-    await front.drain(CONNECTION_TIMEOUT_SECONDS)
-    await front.close()
+
+def _hurry_all(fronts: Iterable[Front]) -> None:
+    for front in fronts:
+        front.hurry()

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from mitmproxy import ctx
 
-from ..api.error_shapes import error_reply
-from ..api.paths import surface_of
-from ..guard.admission import NO_TUNNEL
+from ..api.error_shapes import error_response
 from .response_delivery import handler_of
 
 if TYPE_CHECKING:
@@ -243,26 +240,3 @@ class Reader(asyncio.StreamReader):
 
 def _ends_head(data: bytes) -> bool:
     return b"\r\n\r\n" in data or b"\n\n" in data
-
-
-def error_response(status: int, message: str = "", path: str = "") -> bytes:
-    """The whole reply to a client that could not be understood, after which its connection is closed.
-
-    Args:
-        status: HTTP status code.
-        message: for the client.
-        path: what was asked for, as far as that is known: the error has the shape of that API.
-    """
-    if status == HTTPStatus.BAD_REQUEST:
-        # mitmproxy's own messages quote what was sent.
-        tunnel = "HTTP CONNECT request" in message
-        status, message = (HTTPStatus.FORBIDDEN, NO_TUNNEL) if tunnel else (status, "malformed HTTP request")
-    request_id = uuid.uuid4().hex
-    logger.info("a client was sent away with status %d: %s request_id=%s", status, message, request_id)
-    content_type, body = error_reply(surface_of(path.partition("?")[0]), status, message, request_id)
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
 
 from ..app import is_upload
-from ..guard.admission import NO_TUNNEL
-from ..net.messages import STILL_TO_COME
+from ..net.messages import NO_TUNNEL, STILL_TO_COME
 from .addon import ProxyAddon
-from .flow_messages import ARRIVED_AS, flow_request
+from .flow_messages import ARRIVED_AS, REPAIRED, flow_request
 from .http1_patches import teach_manners
 from .in_process_upstream import InProcessUpstream
 
@@ -58,7 +58,7 @@ class FlowAddon(ProxyAddon):
         if flow.response is not None or not _announces_body(flow.request) or _replays():
             return
         asked = flow_request(flow, parts=STILL_TO_COME)
-        mended = self._front.mend(asked)
+        mended = self._front.mend_head(asked)
         if self._front.takes_parts(mended):
             if is_upload(mended):
                 _apply(mended, asked, flow)
@@ -71,7 +71,8 @@ class FlowAddon(ProxyAddon):
         request = flow.request
         if flow.response is not None or request.stream:
             return None
-        asked = flow_request(flow, request.raw_content or b"")
+        # A flow that is replayed may have been edited since its request was repaired.
+        asked = replace(flow_request(flow, request.raw_content or b""), repaired=False)
         _apply(self._front.mend(asked), asked, flow)
         return None if self._upstream.attach(flow) else self._upstream.answer(flow)
 
@@ -93,6 +94,7 @@ class FlowAddon(ProxyAddon):
 def _apply(mended: Request, arrived: Request, flow: http.HTTPFlow) -> None:
     """Show in the flow what was mended."""
     request = flow.request
+    flow.metadata[REPAIRED] = mended.repaired
     if mended.arrived_as:
         flow.metadata[ARRIVED_AS] = mended.arrived_as
     request.method = mended.method

@@ -17,8 +17,9 @@ from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
-from ..net.http1_parser import Malformed, WithoutTrailers, drop_line_breaks, read_head
-from .client_timeouts import error_response
+from ..api.error_shapes import error_response
+from ..net.messages import MALFORMED, NO_TUNNEL
+from .http1_head import Malformed, WithoutTrailers, drop_line_breaks, read_head
 
 if TYPE_CHECKING:
     from mitmproxy.http import Request
@@ -66,6 +67,13 @@ def _body_reader(expected_size: int | None) -> object:
     return WithoutTrailers() if expected_size is None else _make_body_reader(expected_size)
 
 
+def _error_response(status: int, message: str = "") -> bytes:
+    """Make the response to what mitmproxy does not understand; its own messages quote what was sent."""
+    if status == HTTPStatus.BAD_REQUEST:
+        status, message = (HTTPStatus.FORBIDDEN, NO_TUNNEL) if "HTTP CONNECT request" in message else (status, MALFORMED)
+    return error_response(status, message)
+
+
 class _Discreet(logging.Filter):
     """Holds back what mitmproxy quotes of a request that it did not understand, which may have a key in it."""
 
@@ -84,7 +92,7 @@ _read_on = _http1.Http1Connection.read_body
 
 def teach_manners() -> None:
     """Let mitmproxy answer in JSON, survive trailers, and keep heads to itself. Calling it again changes nothing."""
-    _http1.make_error_response = error_response  # type: ignore[assignment]
+    _http1.make_error_response = _error_response  # type: ignore[assignment]
     _http1.make_body_reader = _body_reader  # type: ignore[assignment]
     http1.read_request_head = _read_request_head
     _http1.Http1Server.read_headers = _read_headers  # type: ignore[method-assign, assignment]

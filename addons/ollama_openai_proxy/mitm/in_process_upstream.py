@@ -33,7 +33,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from ..net.messages import Reply, content_of
+from ..net.body import read_whole
+from ..net.messages import Reply
 from .flow_messages import flow_request, flow_response
 from .response_delivery import Answering, End, Killed, Output, handler_of
 
@@ -108,7 +109,7 @@ class InProcessUpstream:
         """Answer a flow that has no live client, whole: set its response."""
         request = flow_request(flow, flow.request.raw_content or b"")
         reply = await self._respond(replace(request, watcher=self._watch(flow) if self._watch else None))
-        content = await content_of(reply)
+        content = await read_whole(reply.body)
         flow.response = flow_response(flow.request, Reply(reply.status, reply.headers, content))
         flow.response.raw_content = content
 

@@ -1,14 +1,14 @@
-"""What a coroutine answers, piece by piece, to whoever writes it to the client.
+"""Takes what a coroutine answers, piece by piece, to whoever writes it to the client.
 
 The contract with the coroutine (`Respond`):
 
 * It is called once for each request and returns a `Reply` or raises: when the body has arrived or, where it is begun with an
   `Upload`, at once, with the body in parts; a coroutine that reads slowly slows the client.
-* Of a streamed reply each part is written as soon as it is yielded, the first together with the head unless the reply says
-  `head_first`; the next is asked for when the client's socket has room, so a slow client slows the generator.
-* It is cancelled as soon as the client leaves, the stream is reset, or the flow is killed.
-* An exception before the reply becomes an empty status 500; one after it cuts the connection, so that the client sees an
-  incomplete body.
+* Each part of a streamed body is written as soon as the body pushes the part, the first together with the head if the part is
+  there by then. While the client's socket has no room, the body is paused (backpressure).
+* It is cancelled, or its body closed, as soon as the client leaves, the stream is reset, or the flow is killed.
+* An exception before the reply becomes an empty status 500; a body that ends with an error cuts the connection, so that the
+  client sees an incomplete body.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ from mitmproxy import connection, ctx
 from mitmproxy.proxy import events
 from mitmproxy.proxy.server import ConnectionIO
 
+from ..errors import describe
+from ..net.body import HIGH_WATER, Body
 from ..net.messages import Reply, Request
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class End(Enum):
 type Respond = Callable[[Request], Awaitable[Reply]]
 type Piece = Reply | bytes | End
 """Of an answer: its head, with the status and headers of a `Reply`; a part of its body; its end."""
-type Emit = Callable[[int, tuple[Piece, ...]], Awaitable[None]]
+type Emit = Callable[[int, tuple[Piece, ...]], Coroutine[None, None, None]]
 """Takes pieces of the answer to one request to whoever writes them; raises `Killed` where nobody does any more."""
 
 UPLOAD_BUFFER = 1 << 18
@@ -122,41 +124,131 @@ class Answering:
             except Exception as error:  # whatever it is, the client is owed a reply
                 logger.error("%s %s failed: %s", request.method, request.path, describe(error))
                 reply = Reply(500)
-            head_only = (request.arrived_as or request.method) == "HEAD"
-            if isinstance(reply.body, bytes):
-                await self._emit(number, (reply, b"" if head_only else reply.body, End.WHOLE))
-                return
-            # Where the first part is about to come, the head goes out together with it.
-            pending: tuple[Piece, ...] = (reply,)
-            async with aclosing(reply.body) as parts:
-                if reply.head_first:
-                    await self._emit(number, pending)
-                    pending = ()
-                async for part in parts:
-                    if head_only:
-                        break
-                    if part:
-                        await self._emit(number, (*pending, part))
-                        await self._room()
-                        pending = ()
-            await self._emit(number, (*pending, End.WHOLE))
-        except Killed:
-            pass
-        except Exception as error:
-            logger.error("%s %s broke off: %s", request.method, request.path, describe(error))
             with suppress(Killed):
-                await self._emit(number, (End.BROKEN,))
+                if isinstance(reply.body, bytes):
+                    await self._emit(number, (reply, reply.body, End.WHOLE))
+                elif (broken := await self._stream(number, reply, reply.body)) is not None:
+                    logger.error("%s %s broke off: %s", request.method, request.path, describe(broken))
         finally:
             self._tasks.pop(number, None)
             if isinstance(request.parts, Upload):
                 request.parts.abandon()
 
-    async def _room(self) -> None:
+    async def _stream(self, number: int, reply: Reply, body: Body) -> Exception | None:
+        """Send a body in parts. Returns why the body is not complete."""
+        delivery = _Delivery(body, reply, lambda pieces: self._emit(number, pieces), self._is_full, self.room)
+        try:
+            body.start(delivery)
+            delivery.send_head()
+            return await delivery.ended
+        finally:
+            delivery.stop()
+            body.close()
+
+    def _is_full(self) -> bool:
+        transport = self._handler.transports.get(self._handler.client)
+        # mitmproxy has writers of its own kind for UDP only.
+        writer = transport.writer if transport is not None else None
+        return isinstance(writer, asyncio.StreamWriter) and writer.transport.get_write_buffer_size() > HIGH_WATER
+
+    async def room(self) -> None:
         """Wait until the client's socket takes more; it alone, since what the client still sends may be waiting for us."""
         transport = self._handler.transports.get(self._handler.client)
         if transport is not None and transport.writer is not None:
             with suppress(OSError):  # the client has gone, which mitmproxy is about to notice
                 await transport.writer.drain()
+
+
+class _Delivery:
+    """Sends one body to the client, as its sink.
+
+    mitmproxy takes events in a coroutine, which hardly ever waits. So each part is sent in an eager task, which has ended when
+    the part is written; a part for which the task must wait, or after which the client's socket is full, pauses the body.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        head: Reply,
+        emit: Callable[[tuple[Piece, ...]], Coroutine[None, None, None]],
+        is_full: Callable[[], bool],
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._body = body
+        self._head: tuple[Piece, ...] = (head,)
+        self._emit = emit
+        self._is_full = is_full
+        self._room = room
+        self._queue: deque[Piece] = deque()
+        self._catching_up: asyncio.Task[None] | None = None
+        self.ended: asyncio.Future[Exception | None] = self._loop.create_future()
+
+    def send_head(self) -> None:
+        """Send the head, unless the head went with the first part."""
+        if self._head:
+            self._send(())
+
+    def write(self, part: bytes) -> None:
+        """Send a part."""
+        self._send((part,))
+
+    def end(self, error: Exception | None) -> None:
+        """Send the end."""
+        self._send((End.WHOLE if error is None else End.BROKEN,), error, last=True)
+
+    def stop(self) -> None:
+        """Send nothing any more."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+
+    def _send(self, pieces: tuple[Piece, ...], error: Exception | None = None, *, last: bool = False) -> None:
+        pieces = (*self._head, *pieces)
+        self._head = ()
+        if self._catching_up is not None:
+            self._queue.extend(pieces)
+            if last:
+                self._catching_up.add_done_callback(lambda _: self._finish(error))
+            return
+        task = asyncio.Task(self._emit(pieces), loop=self._loop, eager_start=True)
+        if not task.done():
+            self._catch_up(task)
+            if last:
+                task.add_done_callback(lambda _: self._finish(error))
+        elif failed := task.exception():
+            self._failed(failed)
+        elif last:
+            self._finish(error)
+        elif self._is_full():
+            self._catch_up(None)
+
+    def _catch_up(self, task: asyncio.Task[None] | None) -> None:
+        self._body.pause()
+        self._catching_up = self._loop.create_task(self._wait(task))
+
+    async def _wait(self, task: asyncio.Task[None] | None) -> None:
+        try:
+            if task is not None:
+                await task
+            await self._room()
+            while self._queue:
+                pieces = tuple(self._queue)
+                self._queue.clear()
+                await self._emit(pieces)
+                await self._room()
+        except Exception as error:  # told below
+            self._failed(error)
+            return
+        self._catching_up = None
+        self._body.resume()
+
+    def _failed(self, error: BaseException) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
 
 
 class Upload:
@@ -220,12 +312,3 @@ def handler_of(client: connection.Client) -> ProxyConnectionHandler | None:
     """What mitmproxy handles the connection of a client with; None for a client that is not connected."""
     proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
     return proxyserver.connections.get(client.id)
-
-
-def describe(error: BaseException) -> str:
-    """The kind and place of an error, without its message, which may quote the request's body."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    at = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-    return f"{type(error).__name__}{at}"

@@ -50,10 +50,11 @@ class Catalogue:
                 settings.backend_profile,
                 settings.timeouts,
                 passthrough=self._passthrough,
+                adapt=settings.adapt,
             )
         }
         for name, entry in self._file.backends.items():
-            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts)
+            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts, adapt=settings.adapt)
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 
@@ -189,6 +190,7 @@ def _named(name: str, entry: ModelEntry, listed: Sequence[Model]) -> Model:
     model = found or read_model({"id": target}, time.time(), entry.backend)
     told = {
         "context_length": entry.context_length,
+        "known_context_length": entry.context_length,
         "embedding_length": entry.embedding_length,
         "family": entry.family,
         "parameter_size": entry.parameter_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -11,6 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
+
+from .server_body import PushingProtocol
 
 CONNECT_TIMEOUT = 10.0
 READ_BUFFER = 1 << 16
@@ -29,6 +32,14 @@ class _PlainRequest(aiohttp.ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
         """Add nothing."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections whose network reads are told to the body of the response."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial(PushingProtocol, loop=self._loop)  # type: ignore[assignment]  # a subclass
 
 
 class Connections:
@@ -54,7 +65,7 @@ class Connections:
         """Where to make requests; it keeps no cookies, and knows no time limit but for connecting."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=_tls() if self._encrypted else True),
+                connector=_Connector(limit=0, ssl=_tls() if self._encrypted else True),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=_HEAD_LIMIT,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,13 +15,18 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..errors import ApiError, BackendError, InvalidRequest
+from ..translate.pass_through import RawMachine
+from .answer_driver import AnswerDriver, ServerAnswer
+from .body import read_whole
 from .connection_pool import Connections, why_unreachable
-from .messages import REQUEST_ID, Reply, within
+from .messages import REQUEST_ID, Reply
 from .request_context import current_record
+from .server_body import ServerBody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from .answer_driver import Machine
     from .messages import Request, Timeouts
 
 HOP_BY_HOP = frozenset(
@@ -39,6 +43,9 @@ RETRY_DELAY = 0.25
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
 
+type MakeMachine = Callable[[Mapping[str, str]], Machine | None]
+"""Chooses the machine for a streamed body by the headers of its response; None for a body that passes untouched."""
+
 
 class Relay:
     """The way to one server, over a pool of kept-alive connections.
@@ -50,6 +57,7 @@ class Relay:
         hint: what to tell the client besides when the server cannot be reached.
         wait: seconds for which a connection that is refused is tried again.
         connections: the pool to use, which is closed with the relay; one of its own where there is none.
+        watched: whether the watcher of a request is told of what the server sends.
     """
 
     def __init__(
@@ -61,12 +69,14 @@ class Relay:
         hint: str = "",
         wait: float = 0,
         connections: Connections | None = None,
+        watched: bool = False,
     ) -> None:
         self._base_url = base_url
         self._what = what
         self._timeouts = timeouts
         self._hint = f"; {hint}" if hint else ""
         self._wait = wait
+        self._watched = watched
         self._connections = connections or Connections(base_url, environment=False)
 
     async def close(self) -> None:
@@ -74,7 +84,14 @@ class Relay:
         await self._connections.close()
 
     async def send(
-        self, request: Request, target: str, body: bytes | None = None, replaced: Sequence[tuple[str, str]] = ()
+        self,
+        request: Request,
+        target: str,
+        body: bytes | None = None,
+        replaced: Sequence[tuple[str, str]] = (),
+        *,
+        make_machine: MakeMachine | None = None,
+        keep_alive: float = 0,
     ) -> Reply:
         """Send a request on; the reply is there when its head is.
 
@@ -83,6 +100,8 @@ class Relay:
             target: path and query below the base URL.
             body: instead of the request's.
             replaced: headers that take the place of the request's; an empty value only takes one away.
+            make_machine: chooses the machine for a streamed body; by default the body passes untouched.
+            keep_alive: seconds of silence in such a body after which the machine fills it; 0 is never.
 
         Raises:
             BackendError: the server cannot be reached, or broke off.
@@ -93,7 +112,7 @@ class Relay:
         headers = _forwarded(request, replaced)
         data = (request.parts or request.body if body is None else body) or None
         response = await self._open(request.method, target, headers, data)
-        return await self._reply(request.method, response)
+        return await self._reply(request.method, response, make_machine, keep_alive)
 
     async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: object) -> aiohttp.ClientResponse:
         deadline = time.monotonic() + self._wait
@@ -120,39 +139,34 @@ class Relay:
                 raise InvalidRequest("the request cannot be sent on: its method or a header is malformed") from error
             await asyncio.sleep(RETRY_DELAY)
 
-    async def _reply(self, method: str, response: aiohttp.ClientResponse) -> Reply:
+    async def _reply(
+        self, method: str, response: aiohttp.ClientResponse, make_machine: MakeMachine | None, keep_alive: float
+    ) -> Reply:
         headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
+        framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         length = _whole_number(headers.pop("content-length", ""))
         if method == "HEAD" or response.status in (204, 304):
             response.release()
             return Reply(response.status, headers, length=length)
-        parts = self._parts(response)
-        # Once it has begun, closing the generator also closes the connection.
-        await anext(parts)
-        if length is None or length > WHOLE:
-            return Reply(response.status, headers, parts, length, head_first=True)
-        async with aclosing(parts):
-            return Reply(response.status, headers, b"".join([part async for part in parts]))
+        whole = length is not None and length <= WHOLE
+        machine = None if whole or make_machine is None else make_machine(headers)
+        watcher = current_record().watcher if self._watched else None
+        driver = AnswerDriver(machine or RawMachine(), self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
+        driver.read_from(ServerAnswer(response.status, ServerBody(response), framed))
+        if whole:
+            return Reply(response.status, headers, await read_whole(driver))
+        return Reply(response.status, headers, driver, length if machine is None else None)
 
-    async def _parts(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-        try:
-            yield b""
-            content = response.content
-            while part := content.read_nowait() or await within(self._timeouts.idle, content.readany()):
-                yield part
-        except TimeoutError as error:
-            raise BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer") from error
-        except aiohttp.ClientError as error:
-            raise self._broken(error) from error
-        finally:
-            # Of a body that was read to its end the connection is kept; otherwise the server must notice.
-            response.close()
+    def _explain(self, error: Exception) -> ApiError:
+        if isinstance(error, TimeoutError):
+            return BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer")
+        return self._broken(error)
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
         return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
 
-    def _broken(self, error: aiohttp.ClientError) -> ApiError:
+    def _broken(self, error: Exception) -> ApiError:
         return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
 
 

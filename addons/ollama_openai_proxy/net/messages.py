@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
+    from .body import Body
     from .request_context import Watcher
 
+DIRECT = "ollama_openai_proxy"
+"""The ASGI extension in which the console command's server puts its `DirectResponse`."""
+MALFORMED = "malformed HTTP request"
+NO_TUNNEL = "this is no forward proxy: it answers for itself only"
 REQUEST_ID = "X-Request-Id"
 """The header with the id of a request, which the client is told, and the server behind the proxy, too."""
 
@@ -30,6 +33,7 @@ class Request:
         parts: the body as it arrives, where the door does not wait for its end. Who reads slowly slows the client.
         peer: the address of whoever sent it.
         arrived_as: the method with which it came, where that was mended before.
+        repaired: whether its body and its query were repaired already.
         authority: the host that an absolute request target names; empty for the usual one.
         watcher: who looks at it.
     """
@@ -43,6 +47,7 @@ class Request:
     peer: str = ""
     arrived_as: str = ""
     authority: str = ""
+    repaired: bool = field(default=False, compare=False)
     watcher: Watcher | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -68,29 +73,15 @@ class Reply:
     Attributes:
         status: HTTP status code.
         headers: without those of the connection (`Content-Length`, `Transfer-Encoding` …), which the door sets.
-        body: the whole body, or an asynchronous generator of parts. Each part is sent at once; the generator is closed
-            when the client leaves, at the `yield` it waits in or by cancellation of what it awaits.
+        body: the whole body, or one that comes in parts. A body in parts is started with the head, in one write with the first
+            part if there is one by then, and closed when the body has ended or the client has left.
         length: the bytes of a body that comes in parts, or that a reply to HEAD only announces, where they are known.
-        head_first: send the head without waiting for the first part.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | AsyncGenerator[bytes, None] = b""
+    body: bytes | Body = b""
     length: int | None = None
-    head_first: bool = False
-
-
-async def content_of(reply: Reply) -> bytes:
-    """The whole body of a reply.
-
-    Raises:
-        ApiError: it broke off.
-    """
-    if isinstance(reply.body, bytes):
-        return reply.body
-    async with aclosing(reply.body) as parts:
-        return b"".join([part async for part in parts])
 
 
 class Timeouts(NamedTuple):
@@ -103,8 +94,3 @@ class Timeouts(NamedTuple):
 
     begin: float | None
     idle: float | None
-
-
-def within[T](seconds: float | None, awaited: Awaitable[T]) -> Awaitable[T]:
-    """The same, with a limit where there is one; raises `TimeoutError` then."""
-    return awaited if seconds is None else asyncio.wait_for(awaited, seconds)

@@ -60,6 +60,7 @@ class Record:
         prompt_tokens: as the back end counted them; None where it did not.
         completion_tokens: likewise.
         retries: calls to back ends that were made again.
+        extra_calls: for each of these calls, what was changed after the refusal; see `translate.adaptation.changes.Kind`.
         heartbeats: empty frames that kept the client waiting.
         gone: whether the client left before the end.
         watcher: who looks at this request; nobody, except in mitmproxy's own user interfaces.
@@ -87,6 +88,7 @@ class Record:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     retries: int = 0
+    extra_calls: list[str] = field(default_factory=list)
     heartbeats: int = 0
     gone: bool = False
     watcher: Watcher | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""The answers that are being made, so that the proxy can take its leave of them in order."""
+"""Tracks running requests for a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..api.error_shapes import error_event
-from ..api.paths import surface_of
-from ..api.stream_errors import SSE_TYPE
 from ..errors import ApiError
-from ..schemas.ollama.frames import NDJSON_TYPE, error_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .messages import Reply
+    from .body import Body
 
 LOOK_AGAIN = 0.02
 """Seconds."""
 LAST_WORDS = 1.0
-"""Seconds that answers which were ended have to tell their clients."""
+"""Seconds that cancelled tasks have to write their last frame."""
 
 
 class Running:
-    """Knows which tasks answer at present."""
+    """The tasks that answer requests at present."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
+        self._bodies: dict[asyncio.Task[object], Body] = {}
         self._dismissed: set[asyncio.Task[object]] = set()
         self._hurry = asyncio.Event()
 
@@ -36,7 +33,13 @@ class Running:
         task: asyncio.Task[object] | None = asyncio.current_task()
         if task is not None and task not in self._tasks:
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._left)
+
+    def answering(self, body: Body) -> None:
+        """Note that the current task only sends this body by now."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task in self._tasks:
+            self._bodies[task] = body
 
     def is_dismissed(self) -> bool:
         """Whether the current task was cancelled by `drain`, and so has still to tell its client."""
@@ -61,10 +64,16 @@ class Running:
                 await asyncio.wait_for(self._hurry.wait(), min(left, LOOK_AGAIN))
                 break
         if self._tasks:
-            self._dismissed = set(self._tasks)
+            self._dismissed = self._tasks - self._bodies.keys()
+            for body in list(self._bodies.values()):
+                body.fail(goodbye())
             for task in self._dismissed.copy():
                 task.cancel("the proxy stops")
             await asyncio.wait(set(self._tasks), timeout=LAST_WORDS)
+
+    def _left(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        self._bodies.pop(task, None)
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -72,16 +81,5 @@ class Running:
 
 
 def goodbye() -> ApiError:
-    """The error for those whose answers were ended."""
+    """The error for clients whose answers the shutdown ended."""
     return ApiError(503, "the proxy is shutting down: try again", kind="shutdown")
-
-
-def last_words(reply: Reply, path: str) -> bytes:
-    """The same within a stream; nothing where nothing can be said."""
-    error = goodbye()
-    kind = reply.headers.get("Content-Type", "")
-    if kind.startswith(NDJSON_TYPE):
-        return error_body(error.message) + b"\n"
-    if kind.startswith(SSE_TYPE):
-        return b"\n\n" + error_event(surface_of(path), error.status, error.message)
-    return b""

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ..net.messages import Reply
+from ..translate.adaptation.changes import KINDS
 from .endpoint_labels import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS
 
@@ -201,6 +202,12 @@ class _Backends(dict[str, "_Backend"]):
         self.retries = Counter(
             "ollama_proxy_retries_total", "Calls to back ends that were made again.", labels, registry=registry
         )
+        self.extra_calls = Counter(
+            "ollama_proxy_extra_calls_total",
+            "Changes with which refused calls to back ends were made again.",
+            [*labels, "kind"],
+            registry=registry,
+        )
 
     def __missing__(self, backend: str) -> _Backend:
         found = self[backend] = _Backend(self, backend)
@@ -212,9 +219,12 @@ class _Backend:
         self._prompt_tokens = of.prompt_tokens.labels(backend)
         self._completion_tokens = of.completion_tokens.labels(backend)
         self._retries = of.retries.labels(backend)
+        self._extra_calls: dict[str, Counter] = {kind: of.extra_calls.labels(backend, kind) for kind in KINDS}
 
     def count(self, record: Record) -> None:
         # A counter takes nothing negative, and back ends count as they like.
         self._prompt_tokens.inc(max(record.prompt_tokens or 0, 0))
         self._completion_tokens.inc(max(record.completion_tokens or 0, 0))
         self._retries.inc(record.retries)
+        for kind in record.extra_calls:
+            self._extra_calls[kind].inc()

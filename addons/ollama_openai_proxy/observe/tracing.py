@@ -52,7 +52,7 @@ def tracer(environment: Mapping[str, str] = os.environ) -> Tracing | None:
     try:
         import opentelemetry.sdk.trace.export  # noqa: F401
     except ImportError:
-        logger.info("there are no traces: they need pip install 'ollama-openai-proxy[otel]'")
+        logger.info("there are no traces: they need pip install '.[otel]' in a checkout")
         return None
     exporters = list(_exporters(names))
     return Tracing(_provider(exporters)) if exporters else None

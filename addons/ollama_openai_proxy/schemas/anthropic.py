@@ -149,9 +149,10 @@ class SearchResultBlock(_Object):
 
 
 class ThinkingBlock(_Object):
-    """A model's thinking, as it was answered."""
+    """A model's thinking, as it was answered, with the signature that was given with it."""
 
     thinking: str
+    signature: str = ""
 
 
 class ToolUseBlock(_Object):

@@ -17,8 +17,6 @@ from .go_json_decoding import first_value, refuse
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-type Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -114,6 +112,7 @@ class Item(_Body):
     input: Annotated[str, BeforeValidator(_text)] = ""
     output: Annotated[list[Part], FailFast(), BeforeValidator(_output)] = Field(default_factory=list)
     summary: Annotated[list[Part], FailFast()] = Field(default_factory=list)
+    encrypted_content: str = ""
     tools: Annotated[list[Tool], FailFast()] = Field(default_factory=list)
 
 
@@ -137,9 +136,13 @@ class ToolChoice(_Body):
 
 
 class Reasoning(_Body):
-    """How much the model is to think, and what is to be seen of it."""
+    """How much the model is to think, and what is to be seen of it.
 
-    effort: Effort | None = None
+    Attributes:
+        effort: the name of a level; a model may have levels of other names than OpenAI's.
+    """
+
+    effort: str | None = None
     summary: str | None = None
 
 
@@ -167,7 +170,11 @@ class Text(_Body):
 
 
 class ResponsesRequest(_Body):
-    """`POST /v1/responses`."""
+    """`POST /v1/responses`.
+
+    Attributes:
+        think: Ollama's own field, which counts before `reasoning.effort`.
+    """
 
     model: Annotated[str, Field(min_length=1)]
     input: Annotated[list[Item], FailFast(), BeforeValidator(_input)] = Field(default_factory=list)
@@ -184,6 +191,7 @@ class ResponsesRequest(_Body):
     include: list[str] = Field(default_factory=list)
     text: Text = Field(default_factory=Text)
     reasoning: Reasoning = Field(default_factory=Reasoning)
+    think: bool | str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     truncation: Literal["auto", "disabled"] = "disabled"
     user: str | None = None
@@ -193,6 +201,11 @@ class ResponsesRequest(_Body):
     conversation: Any = None
     prompt: Any = None
     background: bool = False
+
+    @property
+    def thinking(self) -> bool | str | None:
+        """Whether, or at which level, the model is to think; None where the request does not say."""
+        return self.reasoning.effort if self.think is None else self.think
 
     @property
     def wants_logprobs(self) -> bool:
@@ -209,6 +222,8 @@ def parse_responses_request(body: bytes) -> ResponsesRequest:
     value = first_value(body)
     if not isinstance(value, dict):
         raise InvalidRequest("The request body should be a JSON object.")
+    if not isinstance(value.get("think"), bool | str | None):
+        raise InvalidRequest("invalid think value")
     try:
         return ResponsesRequest.model_validate(value)
     except ValidationError as error:

@@ -12,11 +12,11 @@ class Usage:
     Attributes:
         input_tokens: tokens of the prompt, those from the cache among them.
         output_tokens: tokens of the answer, those of its reasoning among them.
-        cached_tokens: how many of the prompt's the back end had in its cache.
+        cached_tokens: tokens of the prompt that the back end had in its cache; None where the back end does not tell.
         reasoning_tokens: how many of the answer's were reasoning.
     """
 
     input_tokens: int
     output_tokens: int
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
     reasoning_tokens: int = 0

@@ -15,7 +15,7 @@ raises it, so that the client gets a status; afterwards the bytes already hold t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from .events import Event, Failure, Finish, Text, Thinking, ToolCallBegin
 
@@ -65,7 +65,10 @@ class AnswerMachine:
         failure: the error of an answer that failed.
         ended: whether the answer has ended, either way.
         said: whether a piece of content has come: text, thinking, or a tool call.
+        cut_after_failure: whether the connection is cut after a failure; no client of a translated call needs that.
     """
+
+    cut_after_failure: ClassVar[bool] = False
 
     __slots__ = ("_reader", "_writer", "ended", "failure", "said", "usage")
 

@@ -7,7 +7,7 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
-CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
-"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word."""
+CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
+"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
+
+A model has `decision`, which `/v1/systemone` asks for, only if the models file says so."""
 
 # What `/api/show` gives for the prompt template, which no back end tells. Clients look in it for `.Tools` and `.Suffix`.
 _TEMPLATE = "{{ if .System }}{{ .System }}\n{{ end }}%s%s{{ .Response }}"
@@ -45,6 +47,8 @@ class Model:
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
         entry: what the back end's own list says of it.
+        known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
+            is only what clients are shown.
     """
 
     id: str
@@ -64,6 +68,7 @@ class Model:
     system: str = ""
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    known_context_length: int = 0
 
     @property
     def digest(self) -> str:
@@ -77,6 +82,15 @@ class Model:
         With a fraction of a second, without which some clients cannot read it.
         """
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
+
+
+def without(model: Model, capabilities: frozenset[str]) -> Model:
+    """The model, known not to have some capabilities."""
+    return replace(
+        model,
+        capabilities=tuple(capability for capability in model.capabilities if capability not in capabilities),
+        lacks=model.lacks | capabilities,
+    )
 
 
 def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -> Model:
@@ -98,6 +112,7 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
         capabilities=_shown(known),
         lacks=frozenset(capability for capability, there in known.capabilities.items() if not there),
         entry=entry,
+        known_context_length=known.context_length,
     )
 
 
@@ -128,7 +143,7 @@ class ModelIndex:
 
 
 def plain_name(name: str) -> str:
-    """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
+    """What two names have in common that Ollama takes for the same (docs/wire.md#model-names)."""
     plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
     return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.api.error_shapes import error_event, error_reply
 from ollama_openai_proxy.api.paths import Surface, surface_of
+from ollama_openai_proxy.errors import ApiError
 
 ID = "request-1"
 
 
 def told(surface: Surface, status: int, message: str = "no") -> Any:
-    return json.loads(error_reply(surface, status, message, ID)[1])
+    return json.loads(error_reply(surface, ApiError(status, message), ID)[1])
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_path_belongs_to_one_api(path: str, surface: Surface) -> None:
 
 
 def test_ollama_tells_an_error_in_one_field() -> None:
-    content_type, body = error_reply("ollama", 404, 'model "Grüße" not found', ID)
+    content_type, body = error_reply("ollama", ApiError(404, 'model "Grüße" not found'), ID)
     assert content_type == "application/json; charset=utf-8"
     assert body == b'{"error":"model \\"Gr\\u00fc\\u00dfe\\" not found"}'
 
@@ -40,31 +41,31 @@ def test_ollama_tells_an_error_in_one_field() -> None:
     ],
 )
 def test_openai_tells_an_error_with_its_type(status: int, kind: str) -> None:
-    content_type, body = error_reply("openai", status, "no", ID)
+    content_type, body = error_reply("openai", ApiError(status, "no"), ID)
     assert content_type == "application/json"
     assert json.loads(body) == {"error": {"message": "no", "type": kind, "param": None, "code": None}}
     assert body.endswith(b"}\n")
 
 
 def test_anthropic_tells_an_error_with_its_type_and_the_requests_id() -> None:
-    assert error_reply("anthropic", 503, "no", ID)[0] == "application/json; charset=utf-8"
+    assert error_reply("anthropic", ApiError(503, "no"), ID)[0] == "application/json; charset=utf-8"
     assert told("anthropic", 503) == {"type": "error", "error": {"type": "overloaded_error", "message": "no"}, "request_id": ID}
 
 
 @pytest.mark.parametrize("surface", ["ollama", "openai"])
 def test_the_others_have_no_place_for_the_id(surface: Surface) -> None:
-    assert ID not in error_reply(surface, 500, "no", ID)[1].decode()
+    assert ID not in error_reply(surface, ApiError(500, "no"), ID)[1].decode()
 
 
 @pytest.mark.parametrize("surface", ["ollama", "openai"])
 def test_a_stream_of_events_that_breaks_off_ends_with_an_error_as_the_openai_sdk_expects(surface: Surface) -> None:
-    event = error_event(surface, 502, "broke off\n\n")
+    event = error_event(surface, ApiError(502, "broke off\n\n"))
     data = json.dumps(told("openai", 502, "broke off\n\n"), separators=(",", ":"))
     assert event.decode() == f"data: {data}\n\n"
 
 
 def test_anthropics_last_event_names_itself() -> None:
-    event = error_event("anthropic", 529, "broke off\n\n")
+    event = error_event("anthropic", ApiError(529, "broke off\n\n"))
     assert event == (
         b"event: error\n"
         b'data: {"type":"error","error":{"type":"overloaded_error","message":"broke off\\n\\n"}}\n\n'

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.guard.concurrency import Crowd
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 TEXT = "server busy, please try again.  maximum pending requests exceeded"
 
@@ -19,6 +24,15 @@ async def turn_of_the_loop() -> None:
 
 def enters(crowd: Crowd) -> asyncio.Task[None]:
     return asyncio.create_task(crowd.enter())
+
+
+@asynccontextmanager
+async def place(crowd: Crowd) -> AsyncGenerator[None]:
+    await crowd.enter()
+    try:
+        yield
+    finally:
+        crowd.leave()
 
 
 async def assert_full(crowd: Crowd) -> None:
@@ -47,7 +61,7 @@ async def test_without_a_limit_all_come_in_at_once() -> None:
         await crowd.enter()
     for _ in range(1000):
         crowd.leave()
-    async with crowd.place():
+    async with place(crowd):
         pass
     assert not crowd.limited
 
@@ -111,13 +125,13 @@ async def test_a_place_given_back_is_that_of_who_waits_not_of_who_comes() -> Non
 async def test_a_place_is_given_back_after_an_error_too() -> None:
     crowd = Crowd(1, 1)
     with pytest.raises(RuntimeError):
-        async with crowd.place():
+        async with place(crowd):
             raise RuntimeError
-    async with crowd.place():
+    async with place(crowd):
         waiting = asyncio.create_task(asyncio.wait_for(crowd.enter(), 5))
         await turn_of_the_loop()
         with pytest.raises(ApiError):
-            async with crowd.place():
+            async with place(crowd):
                 raise AssertionError
     await waiting
     crowd.leave()
@@ -175,7 +189,7 @@ async def test_whatever_happens_no_place_is_lost_or_made(seed: int) -> None:
 
     async def call() -> None:
         nonlocal inside, most_inside
-        async with crowd.place():
+        async with place(crowd):
             inside += 1
             most_inside = max(most_inside, inside)
             try:

@@ -26,9 +26,7 @@ LIMITS_WRONG = "RATE_LIMIT is wrong: it must be limits like 60/minute or 60/minu
 LIMIT_UNFIT = "RATE_LIMIT is wrong: each limit must allow at least one call, and its time be ten years at most."
 STORAGE_WRONG = "RATE_LIMIT_STORAGE is wrong: it must be memory:// or a URL like redis://127.0.0.1:6379."
 OPTIONS_WRONG = "RATE_LIMIT_STORAGE is wrong: one of the options in its URL is none of Redis."
-PACKAGE_MISSING = (
-    "RATE_LIMIT_STORAGE needs packages that are missing: install them with pip install 'ollama-openai-proxy[redis]'."
-)
+PACKAGE_MISSING = "RATE_LIMIT_STORAGE needs packages that are missing: install them with pip install '.[redis]' in a checkout."
 
 
 @dataclass

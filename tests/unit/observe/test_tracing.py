@@ -238,7 +238,7 @@ def test_nothing_is_imported_unless_it_is_asked_for() -> None:
 
 
 def test_without_the_packages_there_are_no_traces_and_a_line_says_so() -> None:
-    assert run(MISSING) == ["there are no traces: they need pip install 'ollama-openai-proxy[otel]'", "None"]
+    assert run(MISSING) == ["there are no traces: they need pip install '.[otel]' in a checkout", "None"]
 
 
 def test_spans_are_sent_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

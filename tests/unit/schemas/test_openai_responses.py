@@ -117,9 +117,24 @@ def test_a_wrong_field_is_named_and_its_value_is_not_told(fields: dict[str, Any]
     assert refusal(encode_json({"model": "m"} | fields)) == message
 
 
-def test_an_unknown_effort_is_refused_with_the_known_ones() -> None:
-    message = refusal(encode_json({"model": "m", "reasoning": {"effort": "secret"}}))
-    assert message.startswith("\"reasoning.effort\" should be 'none', 'minimal'")
+@pytest.mark.parametrize(
+    ("fields", "thinking"),
+    [
+        ({}, None),
+        ({"think": None}, None),
+        ({"reasoning": {"effort": "secret"}}, "secret"),
+        ({"think": False, "reasoning": {"effort": "high"}}, False),
+        ({"think": "max", "reasoning": {"effort": "high"}}, "max"),
+        ({"think": ""}, ""),
+    ],
+)
+def test_any_name_of_an_effort_is_taken_and_think_counts_before_it(fields: dict[str, Any], thinking: Any) -> None:
+    assert parse_responses_request(encode_json({"model": "m", **fields})).thinking == thinking
+
+
+@pytest.mark.parametrize("think", [1, 0, 1.5, [], {}])
+def test_think_of_another_type_is_refused(think: object) -> None:
+    assert refusal(encode_json({"model": "m", "think": think})) == "invalid think value"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from ollama_openai_proxy.schemas.ollama.options import KINDS, check_options
+from ollama_openai_proxy.schemas.ollama.options import FORMER, KINDS, check_options
 from ollama_openai_proxy.translate.server_profiles import (
     PROFILES,
     ProfileName,
@@ -55,8 +55,11 @@ def test_there_is_a_profile_for_each_name_that_the_settings_take() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 def test_a_profile_names_options_and_values_that_there_are(profile: Any) -> None:
-    assert profile.options.keys() <= KINDS.keys()
+    assert profile.options.keys() <= {*KINDS, *FORMER}
     assert profile.thinking.keys() <= {True, False, "low", "medium", "high", "max"}
+    assert profile.sources
+    assert all(source.startswith("https://") for source in profile.sources)
+    assert profile.ranges.keys() <= set(profile.options.values())
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,19 @@ def test_a_profile_names_options_and_values_that_there_are(profile: Any) -> None
         ("https://generativelanguage.googleapis.com/v1beta/openai/", "gemini"),
         ("https://api.x.ai/v1", "xai"),
         ("https://ollama.com/v1", "ollama"),
+        ("https://api.moonshot.cn/v1", "moonshot"),
+        ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "dashscope"),
+        ("https://api.z.ai/api/paas/v4", "zai"),
+        ("https://api.minimax.io/v1", "minimax"),
+        ("https://api.fireworks.ai/inference/v1", "fireworks"),
+        ("https://api.cerebras.ai/v1", "cerebras"),
+        ("https://integrate.api.nvidia.com/v1", "nvidia"),
+        ("https://api.perplexity.ai", "perplexity"),
+        ("https://api.sambanova.ai/v1", "sambanova"),
+        ("https://models.github.ai/inference", "github"),
+        ("https://api.cloudflare.com/client/v4/accounts/a/ai/v1", "cloudflare"),
+        ("https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1", "bedrock"),
+        ("https://bedrock-mantle.us-east-1.api.aws/v1", "bedrock"),
         ("https://api.openai.com.example.org/v1", "generic"),
         ("https://notopenrouter.ai/v1", "generic"),
         ("http://127.0.0.1:8000/v1", "generic"),
@@ -97,6 +113,10 @@ def test_a_service_is_known_by_its_host_name(url: str, name: ProfileName) -> Non
         pytest.param([{"id": "m", "owned_by": "sglang", "max_model_len": 1}], "sglang", id="SGLang"),
         pytest.param([{"id": "m", "owned_by": "organization_owner"}], "lmstudio", id="LM Studio"),
         pytest.param([{"id": "m", "owned_by": "me"}, {"id": "n", "owned_by": "library"}], "ollama", id="Ollama"),
+        pytest.param([{"id": "m", "owned_by": "me", "permissions": []}], "llama-cpp-python", id="llama-cpp-python"),
+        pytest.param([{"id": "m", "owned_by": "infinity"}], "infinity", id="Infinity"),
+        pytest.param([{"id": "a/m", "owned_by": "a", "status": {"value": "loaded"}}], "transformers", id="transformers"),
+        pytest.param([{"id": "m", "owned_by": "llamacpp", "status": {"value": "loaded"}}], "llamacpp", id="llama.cpp's router"),
         pytest.param([{"id": "m", "supported_parameters": ["tools"]}], "openrouter", id="OpenRouter behind another name"),
         pytest.param([{"id": "m", "owned_by": "vllm"}, {"id": "n", "owned_by": "llamacpp"}], "generic", id="a gateway"),
         pytest.param([{"id": "m", "owned_by": "openai"}], "generic", id="an owner that says nothing"),
@@ -106,6 +126,12 @@ def test_a_service_is_known_by_its_host_name(url: str, name: ProfileName) -> Non
 )
 def test_a_server_is_known_by_its_list_of_models(entries: list[dict[str, Any]], name: ProfileName) -> None:
     assert detect_profile("http://gpu.example:8000/v1", entries) is PROFILES[name]
+
+
+def test_litellm_is_known_by_its_header() -> None:
+    listing = [{"id": "m", "owned_by": "openai"}]
+    assert detect_profile("http://gateway.example/v1", listing, ["content-type", "x-litellm-version"]).name == "litellm"
+    assert detect_profile("http://gateway.example/v1", listing, ["content-type"]).name == "generic"
 
 
 def test_the_host_name_counts_before_the_list() -> None:
@@ -210,7 +236,22 @@ ENABLED = {"thinking": {"type": "enabled"}}
 @pytest.mark.parametrize(
     ("name", "on", "off", "low", "most"),
     [
-        ("generic", {}, {}, effort("low"), effort("high")),
+        ("generic", {}, effort("none"), effort("low"), effort("high")),
+        ("moonshot", ENABLED, {"thinking": {"type": "disabled"}}, ENABLED, ENABLED),
+        (
+            "dashscope",
+            {"enable_thinking": True},
+            {"enable_thinking": False},
+            {"enable_thinking": True},
+            {"enable_thinking": True},
+        ),
+        ("zai", ENABLED, {"thinking": {"type": "disabled"}}, ENABLED, ENABLED),
+        *(
+            (name, {}, effort("none"), effort("low"), effort("high"))
+            for name in ("llama-cpp-python", "litellm", "fireworks", "cerebras", "nvidia", "bedrock")
+        ),
+        ("transformers", {}, {}, {}, {}),
+        ("github", {}, {}, {}, {}),
         ("openai", effort("medium"), effort("none"), effort("low"), effort("high")),
         ("azure", effort("medium"), effort("none"), effort("low"), effort("high")),
         (
@@ -262,6 +303,11 @@ def test_parameters_can_be_changed_without_changing_the_profile() -> None:
         ("lmstudio", SCHEMA, SCHEMA),
         ("lmstudio", JSON, ANY_OBJECT),
         ("lmstudio", None, None),
+        ("llama-cpp-python", SCHEMA, {"type": "json_object", "schema": {"type": "array"}}),
+        ("llama-cpp-python", JSON, JSON),
+        ("transformers", SCHEMA, None),
+        ("transformers", JSON, None),
+        ("transformers", None, None),
     ],
 )
 def test_a_format_becomes_one_that_the_server_takes(
@@ -280,12 +326,20 @@ def families(answer: str) -> set[str]:
 
 
 def test_peculiarities_are_those_of_their_services() -> None:
-    assert families("json_word") == {"openai", "azure", "openrouter", "groq", "deepseek"}
+    assert families("json_word") == {
+        *("openai", "azure", "openrouter", "groq", "deepseek", "litellm", "dashscope", "github"),
+    }
     assert families("short_call_ids") == {"mistral"}
-    assert families("reasoning_back") == {"deepseek"}
-    assert families("stream_options") == set(PROFILES)
+    assert families("reasoning_back") == {"deepseek", "moonshot", "zai", "minimax"}
+    assert families("stream_options") == set(PROFILES) - {"transformers"}
+    assert families("schema_in_object") == {"llama-cpp-python"}
+    assert families("truncation") == {"vllm", "nvidia"}
+    assert {name: profile.most_inputs for name, profile in PROFILES.items() if profile.most_inputs} == {
+        "dashscope": 10,
+        "infinity": 2048,
+    }
     assert {name: profile.most_stops for name, profile in PROFILES.items() if profile.most_stops is not None} == {
-        **dict.fromkeys(["openai", "azure", "openrouter", "groq", "xai"], 4),
+        **dict.fromkeys(["openai", "azure", "openrouter", "groq", "xai", "cerebras", "github"], 4),
         "gemini": 5,
         "deepseek": 16,
     }
@@ -302,3 +356,18 @@ def test_the_highest_level_is_the_highest_that_the_family_knows(name: ProfileNam
     else:
         assert highest == high
     assert high["reasoning_effort"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sent"),
+    [
+        ("vllm", {"temperature": 3.0, "top_p": 0.0}, {"temperature": 2.0, "top_p": 1e-6}),
+        ("vllm", {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5, "top_p": 0.5}),
+        ("moonshot", {"temperature": 1.5}, {"temperature": 1.0}),
+        ("generic", {"temperature": 3.0}, {"temperature": 3.0}),
+        ("llamacpp", {"mirostat": 2, "mirostat_tau": 5.0}, {"mirostat": 2, "mirostat_tau": 5.0}),
+        ("llama-cpp-python", {"mirostat": 2}, {"mirostat_mode": 2}),
+    ],
+)
+def test_options_come_into_the_ranges_that_are_known(name: ProfileName, options: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert sampling_parameters(check_options(options), PROFILES[name]) == sent

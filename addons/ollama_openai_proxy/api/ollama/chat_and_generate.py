@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+from ...backend.client import CHAT, COMPLETIONS
 from ...errors import InvalidRequest
 from ...models.lookup import require_capabilities
 from ...net.messages import Reply
 from ...net.request_context import current_record
 from ...schemas.go_json_decoding import decode
-from ...schemas.ollama.frames import JSON_TYPE, ChatFrames, GenerateFrames
+from ...schemas.ollama.frames import JSON_TYPE
 from ...schemas.ollama.requests import ChatRequest, GenerateRequest
-from ...translate.answer_reader import AnswerReader
 from ...translate.ollama.generate_context import write_context
 from ...translate.ollama.request import (
     chat_parameters,
@@ -20,18 +21,26 @@ from ...translate.ollama.request import (
     completion_parameters,
     generate_messages,
     generate_parameters,
+    tool_names,
 )
-from ..keep_alive import with_heartbeat
-from .ndjson_stream import Answer
+from ...translate.thinking_levels import check_level, nearest_level
+from ...translate.truncation import ContextSizes
+from ...translate.writers.carried_state import id_of_call
+from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
+from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
+from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
+from ..completion import Completion, complete
+from ..keep_alive import WriterFiller, kept_waiting, silence_limits
+from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
     from ...net.messages import Request
-    from ...schemas.ollama.frames import Frames
     from ...translate.model_descriptions import Model
+    from ...translate.writers.ollama_frames import FrameForm
     from .loaded_models import Residents
 
 MOST_TOP_LOGPROBS = 20
@@ -41,56 +50,99 @@ CHARACTERS_PER_TOKEN = 4
 class Generation:
     """The endpoints that make text."""
 
-    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents, heartbeat: float) -> None:
+    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents, heartbeat: float | None) -> None:
         self._models = models
         self._catalogue = catalogue
         self._residents = residents
         self._heartbeat = heartbeat
+        self._context_sizes = ContextSizes(time.monotonic)
 
     async def chat(self, request: Request) -> Reply:
         """Answer a conversation, or load or unload a model where there is none."""
-        asked = decode(ChatRequest, request.body)
-        _check_top_logprobs(asked)
-        model = await self._models.require(asked.model)
-        wanted = ["completion", *(["tools"] if asked.tools else []), *(["thinking"] if asked.think else [])]
-        if asked.messages or asked.keep_alive != 0:
-            require_capabilities(model, asked.model, wanted)
-        frames = ChatFrames(asked.model)
-        if not asked.messages:
-            return self._idle(model, frames, asked.keep_alive)
-        backend = self._catalogue.backend_of(model)
-        stream = backend.chat(chat_parameters(asked, model, backend.profile))
-        reader = AnswerReader(drop_thinking=asked.think is False)
-        texts = (message.content for message in asked.messages)
-        return await self._answer(asked, model, Answer(stream, reader, frames, estimate_tokens(texts)), frames)
+        chat = decode(ChatRequest, request.body)
+        _check_top_logprobs(chat)
+        return await self._kept_waiting(chat, lambda: self._chat(chat), ChatForm(chat.model), request.path)
 
     async def generate(self, request: Request) -> Reply:
         """Answer a prompt, or load or unload a model where it is empty."""
-        asked = decode(GenerateRequest, request.body)
-        _check_top_logprobs(asked)
-        model = await self._models.require(asked.model, nameless="")
-        check_raw(asked)
-        wanted = ["completion", *(["insert"] if asked.suffix else []), *(["thinking"] if asked.think else [])]
-        if asked.prompt or asked.keep_alive != 0:
-            require_capabilities(model, asked.model, wanted, "generate")
-        if not asked.prompt:
-            return self._idle(model, GenerateFrames(asked.model, None), asked.keep_alive)
-        backend = self._catalogue.backend_of(model)
-        profile = backend.profile
-        if asked.raw or asked.suffix:
-            stream = backend.complete(completion_parameters(asked, model, profile))
-            reader = AnswerReader(split_thinking=False)
-        else:
-            stream = backend.chat(generate_parameters(asked, model, profile))
-            reader = AnswerReader(drop_thinking=asked.think is False)
-        frames = GenerateFrames(asked.model, None if asked.raw else _context_of(asked, model))
-        answer = Answer(stream, reader, frames, estimate_tokens((asked.system, asked.prompt)))
-        return await self._answer(asked, model, answer, frames)
+        generate = decode(GenerateRequest, request.body)
+        _check_top_logprobs(generate)
+        return await self._kept_waiting(generate, lambda: self._generate(generate), GenerateForm(generate.model), request.path)
 
-    async def _answer(self, asked: ChatRequest | GenerateRequest, model: Model, answer: Answer, frames: Frames) -> Reply:
-        self._residents.used(model, asked.keep_alive)
+    async def _kept_waiting(
+        self,
+        asked: ChatRequest | GenerateRequest,
+        answer: Callable[[], Coroutine[None, None, Reply]],
+        form: FrameForm,
+        path: str,
+    ) -> Reply:
+        seconds = silence_limits(path, self._heartbeat).before
+        if not (asked.stream and seconds):
+            return await answer()
+        writer = OllamaStreamWriter(form, None)
+        headers = {"Content-Type": writer.content_type}
+        return await kept_waiting(lambda _: answer(), WriterFiller(writer), headers, seconds)
+
+    async def _chat(self, chat: ChatRequest) -> Reply:
+        model = await self._models.require(chat.model)
+        wanted = ["completion", *(["tools"] if chat.tools else []), *_wanted_thinking(chat, model)]
+        if chat.messages or chat.keep_alive != 0:
+            require_capabilities(model, chat.model, wanted)
+        if not chat.messages:
+            return self._idle(model, ChatForm(chat.model), chat.keep_alive)
+        backend = self._catalogue.backend_of(model)
+        return await self._complete(
+            chat,
+            model,
+            path=CHAT,
+            parameters=chat_parameters(chat, model, backend.profile),
+            writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
+            prompt_tokens=estimate_tokens(message.content for message in chat.messages),
+            original_tool_name=tool_names(chat).original,
+        )
+
+    async def _generate(self, generate: GenerateRequest) -> Reply:
+        model = await self._models.require(generate.model, nameless="")
+        check_raw(generate)
+        wanted = ["completion", *(["insert"] if generate.suffix else []), *_wanted_thinking(generate, model)]
+        if generate.prompt or generate.keep_alive != 0:
+            require_capabilities(model, generate.model, wanted, "generate")
+        if not generate.prompt:
+            return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
+        profile = self._catalogue.backend_of(model).profile
+        raw = bool(generate.raw or generate.suffix)
+        context = None if generate.raw else _context_of(generate, model)
+        make_writer = GenerateStreamWriter if generate.stream else GenerateAnswerWriter
+        return await self._complete(
+            generate,
+            model,
+            path=COMPLETIONS if raw else CHAT,
+            parameters=(completion_parameters if raw else generate_parameters)(generate, model, profile),
+            writer=make_writer(generate.model, context),
+            prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
+            raw=raw,
+        )
+
+    async def _complete(
+        self, asked: ChatRequest | GenerateRequest, model: Model, *, path: str, parameters: dict[str, Any], **more: Any
+    ) -> Reply:
         self._note_differences(asked, model)
-        return await (with_heartbeat(answer.streamed(), frames, self._heartbeat) if asked.stream else answer.whole())
+        shortened = ShortenedChat(model, self._context_sizes) if asked.truncate and path == CHAT else None
+        return await complete(
+            Completion(
+                backend=self._catalogue.backend_of(model),
+                path=path,
+                parameters=parameters,
+                model=asked.model,
+                stream=asked.stream,
+                drop_thinking=nearest_level(asked.think) is False,
+                content_filter_fails=True,
+                keep_alive=silence_limits("", self._heartbeat).between,
+                attempts=shortened.attempts if shortened else None,
+                began=lambda: self._residents.used(model, asked.keep_alive),
+                **more,
+            )
+        )
 
     def _note_differences(self, asked: ChatRequest | GenerateRequest, model: Model) -> None:
         """Tell whoever watches the call what the back end gets otherwise than the client sent it."""
@@ -103,15 +155,26 @@ class Generation:
         if unknown := sorted(set(asked.options) - set(profile.options)):
             watcher.note(f"not sent, since a server of the kind {profile.name} does not know them: {', '.join(unknown)}")
 
-    def _idle(self, model: Model, frames: Frames, keep_alive: float | None) -> Reply:
+    def _idle(self, model: Model, form: FrameForm, keep_alive: float | None) -> Reply:
         """The reply to a call without anything to answer, by which clients load and unload models."""
         self._residents.used(model, keep_alive)
-        return Reply(200, {"Content-Type": JSON_TYPE}, frames.idle("unload" if keep_alive == 0 else "load"))
+        return Reply(200, {"Content-Type": JSON_TYPE}, idle_answer(form, "unload" if keep_alive == 0 else "load"))
 
 
 def estimate_tokens(texts: Iterable[str]) -> int:
     """Roughly how many tokens a model makes of the texts; at least 1."""
     return max(math.ceil(sum(map(len, texts)) / CHARACTERS_PER_TOKEN), 1)
+
+
+def _wanted_thinking(request: ChatRequest | GenerateRequest, model: Model) -> list[str]:
+    """The capability that a request to think needs.
+
+    Raises:
+        InvalidRequest: the model cannot think, and the level is one that nobody knows.
+    """
+    if "thinking" in model.lacks:
+        check_level(request.think)
+    return [] if nearest_level(request.think) in (None, False) else ["thinking"]
 
 
 def _check_top_logprobs(asked: ChatRequest | GenerateRequest) -> None:

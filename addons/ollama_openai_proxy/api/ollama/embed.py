@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from ...backend.embedding_calls import EmbeddingCalls
+from ...backend.sdk_errors import ContextTooLong, Refusal
+from ...errors import BackendError, InvalidRequest
+from ...net.messages import Reply
 from ...schemas.go_json_decoding import decode
+from ...schemas.ollama.frames import JSON_TYPE, encode_json
 from ...schemas.ollama.requests import EmbeddingsRequest, EmbedRequest
-from ...translate.ollama.embeddings import inputs, normalised, vectors
+from ...translate.ollama.embeddings import inputs, normalised_json
 from ...translate.ollama.request import embedding_parameters
 from .chat_and_generate import estimate_tokens
 from .json_replies import json_reply
 
 if TYPE_CHECKING:
+    from ...backend.embedding_calls import Embedded
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...net.messages import Reply, Request
+    from ...net.messages import Request
+    from ...translate.model_descriptions import Model
     from .loaded_models import Residents
+
+VECTORS_AT_A_TIME = 8
+"""Vectors that are written before other tasks have their turn; one of 1,536 numbers takes about 0.3 ms."""
+MOST_CHARACTERS_PER_TOKEN = 8
+"""More than a token has in any usual text: what is beyond cannot be within the model's context."""
 
 
 class Embedding:
@@ -37,18 +50,21 @@ class Embedding:
         if not texts:
             return json_reply({"model": asked.model, "embeddings": []})
         opened = time.perf_counter_ns()
-        backend = self._catalogue.backend_of(model)
-        reply = await backend.embed(embedding_parameters(model, texts, backend.profile, asked.dimensions))
-        counted = (reply.get("usage") or {}).get("prompt_tokens")
-        return json_reply(
-            {
-                "model": asked.model,
-                "embeddings": [normalised(vector, asked.dimensions) for vector in vectors(reply, len(texts))],
-                "total_duration": max(time.perf_counter_ns() - started, 1),
-                "load_duration": max(opened - started, 1),
-                "prompt_eval_count": counted or estimate_tokens(texts),
-            }
-        )
+        embedded = await self._embed(model, texts, asked.dimensions, truncate=asked.truncate)
+        head = encode_json({"model": asked.model})
+        parts = [head[:-1], b',"embeddings":[']
+        for number, vector in enumerate(embedded.vectors):
+            parts.append((("," if number else "") + normalised_json(vector, asked.dimensions)).encode())
+            if number % VECTORS_AT_A_TIME == 0:
+                # To write thousands of vectors takes a second, in which other streams go on.
+                await asyncio.sleep(0)
+        durations = {
+            "total_duration": max(time.perf_counter_ns() - started, 1),
+            "load_duration": max(opened - started, 1),
+            "prompt_eval_count": embedded.prompt_tokens or estimate_tokens(texts),
+        }
+        parts += [b"],", encode_json(durations)[1:]]
+        return Reply(200, {"Content-Type": JSON_TYPE}, b"".join(parts))
 
     async def embeddings(self, request: Request) -> Reply:
         """Give the vector of one prompt as the back end made it."""
@@ -57,6 +73,22 @@ class Embedding:
         self._residents.used(model, asked.keep_alive)
         if not asked.prompt:
             return json_reply({"embedding": []})
+        embedded = await self._embed(model, [asked.prompt])
+        return json_reply({"embedding": embedded.vectors[0]})
+
+    async def _embed(self, model: Model, texts: list[str], dimensions: int = 0, *, truncate: bool = True) -> Embedded:
         backend = self._catalogue.backend_of(model)
-        reply = await backend.embed(embedding_parameters(model, [asked.prompt], backend.profile))
-        return json_reply({"embedding": vectors(reply, 1)[0]})
+        parameters = embedding_parameters(model, texts, backend.profile, dimensions)
+        if truncate:
+            parameters |= backend.profile.truncation
+            if model.context_length:
+                texts = [text[: model.context_length * MOST_CHARACTERS_PER_TOKEN] for text in texts]
+        try:
+            return await EmbeddingCalls(backend, parameters, truncate=truncate).embed(texts)
+        except ContextTooLong:
+            raise InvalidRequest("the input length exceeds the context length") from None
+        except Refusal as refusal:
+            if refusal.status == 404 and "model" not in refusal.message.lower():
+                # Ollama's clients take a 404 for a missing model.
+                raise BackendError(501, f"the back end has no embeddings: {refusal.message}", kind=refusal.kind) from refusal
+            raise

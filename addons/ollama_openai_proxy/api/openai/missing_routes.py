@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...net.messages import content_of
+from ...net.body import read_whole
 from ...translate.not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ async def whole(reply: Reply) -> Reply:
     """
     if reply.status not in MISSING or isinstance(reply.body, bytes):
         return reply
-    return replace(reply, body=await content_of(reply), length=None, head_first=False)
+    return replace(reply, body=await read_whole(reply.body), length=None)
 
 
 def names_no_route(reply: Reply) -> bool:

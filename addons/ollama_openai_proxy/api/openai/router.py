@@ -5,19 +5,22 @@ A call goes on as it is but for the name of its model, which is one that `/api/t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import ModelNotFound
+from ...errors import InvalidRequest, ModelNotFound
+from ...models.lookup import does_not_support, require_capabilities
 from ...net.messages import Reply
 from ...schemas.ollama.frames import encode_json
 from ...translate.model_descriptions import openai_entry
-from ...translate.ollama.request import default_parameters
-from ..paths import OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base, surface_of
-from ..stream_errors import explained
+from ...translate.ollama.request import completion_defaults, default_parameters
+from ..keep_alive import Waiting, WriterFiller, kept_waiting, silence_limits
+from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
+from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, SYSTEMONE, below_base
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
-from .model_renaming import renamed
+from .model_renaming import make_renaming
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""
+_DECISION = "decision"
+STREAMED = frozenset(route.path for route in ROUTES if route.streams and route.surface != "ollama")
+"""Calls whose answer is a stream if the client asks for one."""
 
 
 class Call(NamedTuple):
@@ -50,9 +56,10 @@ class Call(NamedTuple):
 
 
 class OpenAIServer:
-    """Serves `/v1/*`."""
+    """Serves `/v1/*`; `heartbeat` is the setting `HEARTBEAT_SECONDS`."""
 
-    def __init__(self, models: Models, catalogue: Catalogue) -> None:
+    def __init__(self, models: Models, catalogue: Catalogue, heartbeat: float | None) -> None:
+        self._heartbeat = heartbeat
         self._models = models
         self._catalogue = catalogue
 
@@ -68,57 +75,106 @@ class OpenAIServer:
                 return await self._list()
             if path.startswith(OPENAI_MODELS + "/"):
                 return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
-        call = await self._resolve(request)
+        content = plain_content(request)
+        body = Body(content, request.headers.get("content-type", ""))
+        silence = silence_limits(path, self._heartbeat)
+        if not (request.method == "POST" and path in STREAMED and body.data and body.data.get("stream") is True):
+            return await self._answer(request, body, content, silence.between, None)
+        early = WriterFiller(make_early_machine(path, body.model or ""))
+        return await kept_waiting(
+            lambda waiting: self._answer(request, body, content, silence.between, waiting),
+            early,
+            stream_headers(path),
+            silence.before,
+        )
+
+    async def _answer(self, request: Request, body: Body, content: bytes, keep_alive: float, waiting: Waiting | None) -> Reply:
+        path = request.path
+        if path == SYSTEMONE and not body.model:
+            raise InvalidRequest("model is required")
+        call = await self._resolve(request, body, content)
+        if path == SYSTEMONE and request.method == "POST":
+            return await _decide(call, keep_alive)
         if request.method != "POST" or path not in TRANSLATED:
-            return await _forward(call)
+            return await _forward(call, keep_alive)
         if path not in call.backend.missing:
-            reply = await whole(await _forward(call))
+            reply = await whole(await _forward(call, keep_alive))
             if not names_no_route(reply):
                 return reply
             call.backend.missing.add(path)
-        return await _translate(call)
+        return await _translate(call, keep_alive, waiting)
 
     async def _list(self) -> Reply:
         entries = [openai_entry(model) for model in await self._models.list()]
         return _json({"object": "list", "data": entries})
 
     async def _describe(self, name: str) -> Reply:
-        model = await self._models.require(name)
+        model = await self._models.require(name, tagged=True)
         return _json(openai_entry(model) | {"id": name})
 
-    async def _resolve(self, request: Request) -> Call:
+    async def _resolve(self, request: Request, body: Body, content: bytes) -> Call:
         """Find the back end of the model that a request names.
 
         Raises:
             ModelNotFound: there is no such model.
-            InvalidRequest: the body's coding cannot be undone.
             BackendError: no back end could be asked for its models.
         """
-        content = plain_content(request)
-        body = Body(content, request.headers.get("content-type", ""))
         if not body.model:
             return Call(request, self._catalogue.default, None, "", content, None)
         model = await self._models.find(body.model)
         if model is None:
             raise ModelNotFound(f"model '{body.model}' not found")
         backend = self._catalogue.backend_of(model)
-        changed = default_parameters(body.data, model, backend.profile) if body.data and request.path == OPENAI_CHAT else {}
+        changed: dict[str, Any] = {}
+        if body.data and request.path == OPENAI_CHAT:
+            changed = default_parameters(body.data, model, backend.profile)
+        elif body.data and request.path == OPENAI_COMPLETIONS:
+            changed = completion_defaults(body.data, model, backend.profile)
         sent = body.naming(model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
 
-async def _forward(call: Call) -> Reply:
-    reply = await call.backend.forward(call.request, below_base(call.request.target), call.changed)
+async def _forward(call: Call, keep_alive: float) -> Reply:
+    path = call.request.path
+    rename = None if call.model is None else make_renaming(call.model.target, call.name)
+    reply = await call.backend.forward(
+        call.request,
+        below_base(call.request.target),
+        call.changed,
+        make_machine=lambda headers: make_passed_machine(path, headers, call.name, rename),
+        keep_alive=keep_alive,
+    )
+    if rename is not None and isinstance(reply.body, bytes):
+        return replace(reply, body=rename(reply.body))
+    return reply
+
+
+async def _decide(call: Call, keep_alive: float) -> Reply:
+    """Pass a call to a decision model on, which few servers have.
+
+    Raises:
+        InvalidRequest: the model cannot decide, or its back end has no such call.
+    """
     if call.model is not None:
-        reply = renamed(reply, call.model.target, call.name)
-    return explained(reply, surface_of(call.request.path))
+        require_capabilities(call.model, call.name, [_DECISION])
+    if SYSTEMONE not in call.backend.missing:
+        reply = await whole(await _forward(call, keep_alive))
+        if not names_no_route(reply):
+            return reply
+        call.backend.missing.add(SYSTEMONE)
+    raise does_not_support(call.name, _DECISION)
 
 
-async def _translate(call: Call) -> Reply:
-    # Few installations need it, and it takes a while to load.
-    from .translated_calls import translate
+async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> Reply:
+    # Few installations need these, and they take a while to load.
+    from ..anthropic.messages import count_message_tokens, create_message
+    from .responses import create_response
 
-    return await translate(call.request, call.content, call.model, call.backend)
+    if call.request.path == COUNT_TOKENS:
+        return count_message_tokens(call.content, call.model)
+    if call.request.path == MESSAGES:
+        return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
+    return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
 
 
 def _json(value: object) -> Reply:

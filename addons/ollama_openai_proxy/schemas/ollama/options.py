@@ -1,4 +1,4 @@
-"""The `options` of a request: which there are, and their types (wire reference §3.5)."""
+"""The `options` of a request: which there are, and their types (docs/wire.md#options)."""
 
 from __future__ import annotations
 
@@ -32,18 +32,22 @@ KINDS: dict[str, Kind] = {
     "draft_num_predict": "integer",
 }
 
+# Older releases knew them, newer ones ignore them, whatever their type is.
+FORMER = ("mirostat", "mirostat_tau", "mirostat_eta")
+
 
 def check_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The known options that have a value; integers given as floats are cut.
+    """The known options that have a value, and the former ones that are numbers; integers given as floats are cut.
 
     Raises:
         InvalidRequest: with Ollama's text and, as there, status 500.
     """
-    return {name: _checked(name, kind, options[name]) for name, kind in KINDS.items() if options.get(name) is not None}
+    former = {name: options[name] for name in FORMER if _is_number(options.get(name))}
+    return {name: _checked(name, kind, options[name]) for name, kind in KINDS.items() if options.get(name) is not None} | former
 
 
 def _checked(name: str, kind: Kind, value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_number(value)
     match kind:
         case "integer" if number:
             return int(value)
@@ -56,3 +60,7 @@ def _checked(name: str, kind: Kind, value: Any) -> Any:
                 raise InvalidRequest(f'option "{name}" must be of an array of strings', status=500)
             return value
     raise InvalidRequest(f'option "{name}" must be of type {kind}', status=500)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

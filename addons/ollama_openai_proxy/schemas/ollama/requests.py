@@ -1,4 +1,8 @@
-"""Ollama's requests, field by field (wire reference §3 and §4)."""
+"""The requests of the Ollama API that call or describe a model, field by field.
+
+Source: docs/wire.md#generate, docs/wire.md#chat, docs/wire.md#messages-and-tools,
+docs/wire.md#embed-and-embeddings and docs/wire.md#show.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field
 
 from ..go_json_decoding import WireModel, refuse
-from ..go_json_syntax import quoted
 from .durations import parse_keep_alive
 
 type Think = bool | Literal["low", "medium", "high", "max"]
-
-_THINK_LEVELS = ("low", "medium", "high", "max")
+"""A level of thinking that back ends have parameters for."""
 
 
 def _think(value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
-        raise refuse('think must be a boolean or string ("high", "medium", "low", "max", true, or false)')
-    if value not in _THINK_LEVELS:
-        raise refuse(f'invalid think value: {quoted(value)} (must be "high", "medium", "low", "max", true, or false)')
+    if not isinstance(value, bool | str):
+        raise refuse("think must be a boolean or string")
     return value
 
 
@@ -80,7 +78,7 @@ _BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 type Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 type KeepAlive = Annotated[float, BeforeValidator(_keep_alive)]
-type Thinking = Annotated[Think, BeforeValidator(_think)]
+type Thinking = Annotated[bool | str, BeforeValidator(_think)]
 type Images = Annotated[list[Annotated[str, AfterValidator(_base64)]], FailFast(), null_is("")]
 
 

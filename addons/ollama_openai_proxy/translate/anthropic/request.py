@@ -1,15 +1,12 @@
 """A request of Anthropic's as the arguments of a chat completion.
 
-What differs in shape: results of tools are blocks of the user's message there, and messages of their own here, which hold
-nothing but text and stand right behind the call. What differs in strictness: chat templates want the one system message at the
-beginning and the roles in turn, so messages of one role are joined, as Anthropic does it as well.
+Results of tools are blocks of the user's message there, and turns of their own here.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
@@ -28,22 +25,22 @@ from ...schemas.anthropic import (
     ToolUseBlock,
     URLSource,
 )
-from ...schemas.ollama.options import check_options
-from ..ollama.chat_messages import shorten_call_ids
-from ..ollama.request import response_format, streamed
-from ..server_profiles import sampling_parameters, supported_format, thinking_parameters
+from ..chat_completion import ChatCall, chat_completion, function_tools
+from ..conversation import Call, Turn, chat_messages
+from ..ollama.request import response_format
+from ..opaque_state import decode_state
+from ..server_profiles import PROFILES
+from ..tool_names import ToolNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ...schemas.anthropic import Block, ImageSource, InputMessage, MessagesRequest
+    from ...schemas.anthropic import Block, ImageSource, MessagesRequest
     from ...schemas.ollama.requests import Think
+    from ..chat_completion import Parameters
+    from ..conversation import Content, Part
     from ..model_descriptions import Model
-    from ..ollama.chat_messages import OpenAIMessage
-    from ..ollama.request import Parameters
     from ..server_profiles import Profile
-
-type Part = dict[str, Any]
 
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 1600
@@ -75,20 +72,24 @@ def chat_parameters(asked: MessagesRequest, model: Model, profile: Profile) -> P
     """
     wanted = asked.output_config.format or asked.output_format
     schema = wanted.json_schema if wanted and wanted.type == "json_schema" else None
-    form = supported_format(response_format(schema), profile)
-    instruction = ""
-    if form and form["type"] == "json_object":
-        instruction = f"Answer with a JSON object that fits this JSON schema: {_json(schema)}"
-    messages = chat_messages(asked, model.system, instruction, reasoning_back=profile.reasoning_back)
-    if profile.short_call_ids:
-        shorten_call_ids(messages)
-    parameters: Parameters = {"model": model.target, "messages": messages}
-    parameters |= sampling_parameters(check_options({**model.options, **_options(asked)}), profile)
-    parameters |= thinking_parameters(wanted_thinking(asked), profile)
-    parameters |= _tool_parameters(asked)
-    if form:
-        parameters["response_format"] = form
-    return parameters | streamed(profile)
+    names = tool_names(asked)
+    functions = list(_functions(asked))
+    call = ChatCall(
+        turns(asked, model.system),
+        names,
+        options=_options(asked),
+        think=wanted_thinking(asked),
+        response_format=response_format(schema),
+        tools=functions,
+        further=_tool_choice(asked, names) if functions else {},
+        by_id_only=True,
+    )
+    return chat_completion(call, model, profile)
+
+
+def tool_names(asked: MessagesRequest) -> ToolNames:
+    """The names that a request's tools have for the server."""
+    return ToolNames(tool.name for tool in asked.tools if isinstance(tool, CustomTool))
 
 
 def count_tokens(asked: MessagesRequest) -> int:
@@ -97,13 +98,14 @@ def count_tokens(asked: MessagesRequest) -> int:
     Raises:
         InvalidRequest: the request refers to a file that lies with Anthropic.
     """
-    tools = _tools(asked)
+    names = tool_names(asked)
+    tools = function_tools(_functions(asked), names)
     characters = len(_json(tools)) if tools else 0
     pictures = 0
-    for message in chat_messages(asked):
+    for message in chat_messages(turns(asked), PROFILES["generic"], names, by_id_only=True):
         for call in message.get("tool_calls") or ():
             characters += len(call["function"]["name"]) + len(call["function"]["arguments"])
-        content = message["content"] or ""
+        content = message["content"]
         for part in [_text_part(content)] if isinstance(content, str) else content:
             match part:
                 case {"text": text}:
@@ -132,16 +134,15 @@ def wanted_thinking(asked: MessagesRequest) -> Think | None:
     return effort or True
 
 
-def chat_messages(
-    asked: MessagesRequest, default_system: str = "", instruction: str = "", *, reasoning_back: bool = False
-) -> list[OpenAIMessage]:
-    """The conversation for a back end.
+def turns(asked: MessagesRequest, default_system: str = "") -> list[Turn]:
+    """The conversation.
+
+    A system message in the midst is what Claude Code would else put into the user's, in the tags that its models know. At the
+    front, where it would change from call to call, it would spoil the prompt's cache.
 
     Args:
         asked: the request.
         default_system: the system prompt for a request that brings none.
-        instruction: what the system prompt says besides.
-        reasoning_back: whether the back end wants the reasoning behind a model's tool calls.
 
     Raises:
         InvalidRequest: the request refers to a file that lies with Anthropic.
@@ -150,45 +151,16 @@ def chat_messages(
     while leading < len(asked.messages) and asked.messages[leading].role == "system":
         leading += 1
     prompts = [_system_text(asked.system), *(_system_text(message.content) for message in asked.messages[:leading])]
-    system = _lines(*prompts) or default_system
-    sent: list[OpenAIMessage] = []
-    if text := "\n\n".join(filter(None, (system, instruction))):
-        sent.append({"role": "system", "content": text})
-    calls: Mapping[str, ToolUseBlock] = {}
-    for turn in _turns(asked.messages[leading:]):
-        if turn.role == "assistant":
-            calls = _calls(turn.blocks)
-            sent.append(_answer(turn.blocks, calls, reasoning_back=reasoning_back))
-        else:
-            sent += _user(turn.blocks, calls)
-            calls = {}
-    if calls:
-        sent += _user([], calls)
-    return sent
-
-
-@dataclass(slots=True)
-class _Turn:
-    role: str
-    blocks: list[Block]
-
-
-def _turns(messages: Sequence[InputMessage]) -> list[_Turn]:
-    """The messages, those of one role in a row as one.
-
-    A system message in the midst is what Claude Code would else put into the user's, in the tags that its models know. Many
-    templates refuse it there, and at the front, where it would change from call to call, it would spoil the prompt's cache.
-    """
-    turns: list[_Turn] = []
-    for message in messages:
-        role, blocks = message.role, message.content
-        if role == "system":
-            role, blocks = "user", [TextBlock(text=f"<system-reminder>\n{_system_text(blocks)}\n</system-reminder>")]
-        if turns and turns[-1].role == role:
-            turns[-1].blocks += blocks
-        else:
-            turns.append(_Turn(role, list(blocks)))
-    return turns
+    made = [Turn("system", _lines(*prompts) or default_system)]
+    for message in asked.messages[leading:]:
+        match message.role:
+            case "assistant":
+                made.append(_answer(message.content))
+            case "user":
+                made += _user(message.content)
+            case "system" if text := _system_text(message.content):
+                made.append(Turn("user", f"<system-reminder>\n{text}\n</system-reminder>"))
+    return made
 
 
 def _system_text(blocks: Sequence[Block]) -> str:
@@ -200,62 +172,39 @@ def _system_text(blocks: Sequence[Block]) -> str:
     return _lines(*(text.partition("\n")[2] if text.startswith(_BILLING) else text for text in texts))
 
 
-def _answer(blocks: Sequence[Block], calls: Mapping[str, ToolUseBlock], *, reasoning_back: bool) -> OpenAIMessage:
+def _answer(blocks: Sequence[Block]) -> Turn:
     """A model's message. Its blocks of text are one text, parted only by what Anthropic's servers did in between."""
+    turn = Turn("assistant")
     texts: list[str] = []
     for block in blocks:
         match block:
             case TextBlock(text=text):
                 texts.append(text)
+            case ToolUseBlock(id=call_id, name=name, input=arguments):
+                turn.calls.append(Call(name, _json(arguments), call_id))
+            case ThinkingBlock(thinking=thinking, signature=signature):
+                turn.reasoning += thinking
+                turn.state = {**turn.state, **decode_state(signature)}
             case OtherBlock() if other := _other_text(block):
                 texts.append(f"\n{other}\n")
-    content = "".join(texts)
-    if not calls:
-        return {"role": "assistant", "content": content}
-    message: OpenAIMessage = {"role": "assistant", "content": content or None, "tool_calls": []}
-    for call_id, call in calls.items():
-        function = {"name": call.name, "arguments": _json(call.input)}
-        message["tool_calls"].append({"id": call_id, "type": "function", "function": function})
-    thinking = "".join(block.thinking for block in blocks if isinstance(block, ThinkingBlock))
-    if reasoning_back and thinking:
-        message["reasoning_content"] = thinking
-    return message
+    turn.content = "".join(texts)
+    return turn
 
 
-def _calls(blocks: Sequence[Block]) -> dict[str, ToolUseBlock]:
-    """The calls by id; two calls of a message never share one."""
-    calls: dict[str, ToolUseBlock] = {}
+def _user(blocks: Sequence[Block]) -> Iterator[Turn]:
+    """The results of tools, then a user's message with all the rest."""
     for block in blocks:
-        if isinstance(block, ToolUseBlock):
-            call_id = block.id
-            while call_id in calls:
-                call_id += "_"
-            calls[call_id] = block
-    return calls
+        if isinstance(block, ToolResultBlock):
+            yield Turn("tool", _content([block]), call_id=block.tool_use_id)
+    yield Turn("user", _content([block for block in blocks if not isinstance(block, ToolResultBlock)]))
 
 
-def _user(blocks: Sequence[Block], calls: Mapping[str, ToolUseBlock]) -> Iterator[OpenAIMessage]:
-    """A result for each call, then a user's message with what the results cannot hold and with all the rest."""
-    used: set[int] = set()
-    parts: list[Part] = []
-    for call_id, call in calls.items():
-        found = (block for block in blocks if isinstance(block, ToolResultBlock) and block.tool_use_id == call.id)
-        result = next((block for block in found if id(block) not in used), None)
-        content = ""
-        if result is not None:
-            used.add(id(result))
-            results = list(_parts([result]))
-            content = _lines(*(part["text"] for part in results if "text" in part))
-            parts += [part for part in results if "text" not in part]
-        yield {"role": "tool", "tool_call_id": call_id, "content": content}
-    parts += _parts([block for block in blocks if id(block) not in used])
+def _content(blocks: Sequence[Block]) -> Content:
+    parts = list(_parts(blocks))
     if all("text" in part for part in parts):
         # Not all servers take a list.
-        text = _lines(*(part["text"] for part in parts))
-        if text or not calls:
-            yield {"role": "user", "content": text}
-    else:
-        yield {"role": "user", "content": parts}
+        return _lines(*(part["text"] for part in parts))
+    return parts
 
 
 def _parts(blocks: Sequence[Block]) -> Iterator[Part]:
@@ -337,36 +286,30 @@ def _options(asked: MessagesRequest) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _tool_parameters(asked: MessagesRequest) -> Parameters:
-    """The tools and how they are to be used; nothing where none is left, for a choice without tools is refused."""
-    tools = _tools(asked)
-    if not tools:
+def _tool_choice(asked: MessagesRequest, names: ToolNames) -> Parameters:
+    """How the tools are to be used."""
+    choice = asked.tool_choice
+    if choice is None:
         return {}
-    parameters: Parameters = {"tools": tools}
-    if choice := asked.tool_choice:
-        match choice.type:
-            case "any":
-                parameters["tool_choice"] = "required"
-            case "none":
-                parameters["tool_choice"] = "none"
-            case "tool" if any(tool["function"]["name"] == choice.name for tool in tools):
-                parameters["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
-        if choice.disable_parallel_tool_use:
-            parameters["parallel_tool_calls"] = False
+    parameters: Parameters = {}
+    match choice.type:
+        case "any":
+            parameters["tool_choice"] = "required"
+        case "none":
+            parameters["tool_choice"] = "none"
+        case "tool" if any(isinstance(tool, CustomTool) and tool.name == choice.name for tool in asked.tools):
+            parameters["tool_choice"] = {"type": "function", "function": {"name": names.sent(choice.name)}}
+    if choice.disable_parallel_tool_use:
+        parameters["parallel_tool_calls"] = False
     return parameters
 
 
-def _tools(asked: MessagesRequest) -> list[dict[str, Any]]:
+def _functions(asked: MessagesRequest) -> Iterator[dict[str, Any]]:
     """The client's own tools. Of Anthropic's nothing says what they do: their models know them, or their servers run them."""
-    tools: list[dict[str, Any]] = []
     for tool in asked.tools:
         if isinstance(tool, CustomTool):
-            function: dict[str, Any] = {"name": tool.name}
-            if tool.description:
-                function["description"] = tool.description
-            function["parameters"] = tool.input_schema or {"type": "object", "properties": {}}
-            tools.append({"type": "function", "function": function})
-    return tools
+            description = {"description": tool.description} if tool.description else {}
+            yield {"name": tool.name, **description, "parameters": tool.input_schema}
 
 
 def _text_part(text: str) -> Part:

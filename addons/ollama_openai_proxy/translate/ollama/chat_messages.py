@@ -1,20 +1,22 @@
-"""Ollama's messages as OpenAI's: roles, images, and tool results paired with the calls they answer."""
+"""Ollama's messages as turns of a conversation: roles, pictures and sounds, tool calls and their results."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..conversation import Call, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ...schemas.ollama.requests import Message, ToolCall
+    from ...schemas.ollama.requests import Message
+    from ..conversation import Content, Part, Role
 
-type OpenAIMessage = dict[str, Any]
+_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "assistant": "assistant", "tool": "tool"}
+"""Every other role is the user's. Few servers know that of a developer, and OpenAI takes both for the same."""
 
-_ROLES = frozenset({"system", "developer", "user", "assistant"})
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -23,138 +25,43 @@ _SIGNATURES = (
 )
 
 
-def openai_messages(messages: Sequence[Message], *, reasoning_back: bool = False) -> list[OpenAIMessage]:
-    """The same conversation for a back end; `reasoning_back` is for one that wants the reasoning behind its tool calls.
-
-    OpenAI wants each tool call answered, by id, right after the message that made it. Ollama's clients often send results
-    without ids or names, leave some out, or put other messages in between; see `_turn`.
-    """
-    result: list[OpenAIMessage] = []
-    position = 0
-    calls_made = 0
-    while position < len(messages):
-        message = messages[position]
-        position += 1
-        if message.role == "assistant" and message.tool_calls:
-            end = position
-            while end < len(messages) and messages[end].role != "assistant":
-                end += 1
-            asked, *answered = _turn(message, messages[position:end], calls_made)
-            if reasoning_back and message.thinking:
-                asked["reasoning_content"] = message.thinking
-            result += [asked, *answered]
-            calls_made += len(message.tool_calls)
-            position = end
-        else:
-            result += _plain(message)
-    return result
+def turns(messages: Sequence[Message]) -> list[Turn]:
+    """Translate a conversation. The pictures of an assistant or a system message follow as the user's."""
+    return [turn for message in messages for turn in _turns(message)]
 
 
-def shorten_call_ids(messages: list[OpenAIMessage]) -> None:
-    """Replace the ids of tool calls by nine letters and digits each; the same id always by the same."""
-    for message in messages:
-        for call in message.get("tool_calls") or ():
-            call["id"] = _short(call["id"])
-        if "tool_call_id" in message:
-            message["tool_call_id"] = _short(message["tool_call_id"])
+def media_part(data: str) -> Part:
+    """The part of a message for an entry of `images` in base64: a picture, or a WAV sound, which Ollama takes there too."""
+    head = base64.b64decode(data[:24])
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    return {"type": "image_url", "image_url": {"url": f"data:{_image_type(head)};base64,{data}"}}
 
 
-def image_url(image: str) -> str:
-    """The data URL of a base64 image; its type is read from its first bytes."""
-    head = base64.b64decode(image[:24])
+def _image_type(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        mime = "image/webp"
-    else:
-        mime = next((mime for signature, mime in _SIGNATURES if head.startswith(signature)), "image/jpeg")
-    return f"data:{mime};base64,{image}"
+        return "image/webp"
+    return next((mime for signature, mime in _SIGNATURES if head.startswith(signature)), "image/jpeg")
 
 
-def _short(call_id: str) -> str:
-    return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
-
-
-def _plain(message: Message) -> Iterator[OpenAIMessage]:
-    # An unknown role is a user's, and so is the result of a call that nobody made: it is information all the same.
-    role = message.role if message.role in _ROLES else "user"
-    if role == "user" and message.images:
-        yield {"role": "user", "content": _parts(message.content, message.images)}
+def _turns(message: Message) -> Iterator[Turn]:
+    role = _ROLES.get(message.role, "user")
+    if role in ("user", "tool"):
+        content = _content(message.content, message.images)
+        yield Turn(role, content, call_id=message.tool_call_id, name=message.tool_name)
         return
-    yield {"role": role, "content": message.content}
+    calls = [
+        Call(call.function.name, json.dumps(call.function.arguments, ensure_ascii=False), call.id)
+        for call in (message.tool_calls if role == "assistant" else ())
+    ]
+    yield Turn(role, message.content, calls, message.thinking if calls else "")
     if message.images:
-        yield {"role": "user", "content": _parts("", message.images)}
+        yield Turn("user", _content("", message.images))
 
 
-def _parts(text: str, images: Sequence[str]) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
-    return parts + [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
-
-
-def _turn(asking: Message, following: Sequence[Message], calls_before: int) -> Iterator[OpenAIMessage]:
-    """A message with tool calls, one result for each of them, then whatever else came before the next answer.
-
-    A result belongs to the call whose id it names, else to the first open one of its name, else to the first open one. An id
-    that is missing is made from the call's place in the conversation: the same history always gives the same ids, so that a
-    back end's prompt cache keeps working.
-    """
-    calls = _with_ids(asking.tool_calls, calls_before)
-    yield {
-        "role": "assistant",
-        "content": asking.content or None,
-        "tool_calls": [_call(call_id, call) for call_id, call in calls.items()],
-    }
-    results = _answers(calls, [message for message in following if message.role == "tool"])
-    pictures = list(asking.images)
-    for call_id in calls:
-        result = results.get(call_id)
-        yield {"role": "tool", "tool_call_id": call_id, "content": result.content if result else ""}
-        pictures += result.images if result else []
-    if pictures:
-        yield {"role": "user", "content": _parts("", pictures)}
-    used = {id(result) for result in results.values()}
-    for message in following:
-        if id(message) not in used:
-            yield from _plain(message)
-
-
-def _with_ids(calls: Sequence[ToolCall], calls_before: int) -> dict[str, ToolCall]:
-    """The calls by id; two calls of a message never share one."""
-    result: dict[str, ToolCall] = {}
-    for number, call in enumerate(calls, calls_before):
-        call_id = call.id or f"call_{number:08d}"
-        while call_id in result:
-            call_id += "_"
-        result[call_id] = call
-    return result
-
-
-def _answers(calls: Mapping[str, ToolCall], results: Sequence[Message]) -> dict[str, Message]:
-    """The result of each call that has one."""
-    answers: dict[str, Message] = {}
-    for belongs in (_names_id, _names_tool, _comes_next):
-        left: list[Message] = []
-        for result in results:
-            open_calls = ((call_id, call) for call_id, call in calls.items() if call_id not in answers)
-            call_id = next((call_id for call_id, call in open_calls if belongs(result, call_id, call)), None)
-            if call_id is None:
-                left.append(result)
-            else:
-                answers[call_id] = result
-        results = left
-    return answers
-
-
-def _names_id(result: Message, call_id: str, _call: ToolCall) -> bool:
-    return result.tool_call_id == call_id
-
-
-def _names_tool(result: Message, _call_id: str, call: ToolCall) -> bool:
-    return result.tool_name == call.function.name
-
-
-def _comes_next(_result: Message, _call_id: str, _call: ToolCall) -> bool:
-    return True
-
-
-def _call(call_id: str, call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(call.function.arguments, ensure_ascii=False)
-    return {"id": call_id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}
+def _content(text: str, images: Sequence[str]) -> Content:
+    """Text alone is a string, which every server takes."""
+    if not images:
+        return text
+    parts: list[Part] = [{"type": "text", "text": text}] if text else []
+    return parts + [media_part(image) for image in images]

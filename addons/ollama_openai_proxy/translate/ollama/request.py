@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InvalidRequest
 from ...schemas.go_json_syntax import quoted
 from ...schemas.ollama.options import check_options
-from ...schemas.ollama.requests import Message
-from ..server_profiles import sampling_parameters, supported_format, thinking_parameters
-from .chat_messages import openai_messages, shorten_call_ids
+from ...schemas.ollama.requests import ChatRequest, Message
+from ..chat_completion import ChatCall, chat_completion, streamed
+from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
+from ..server_profiles import sampling_parameters
+from ..thinking_levels import nearest_level
+from ..token_estimate import text_tokens
+from ..tool_names import ToolNames
+from .chat_messages import turns
 from .generate_context import read_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ...schemas.ollama.requests import ChatRequest, GenerateRequest, Tool
+    from ...schemas.ollama.requests import GenerateRequest
+    from ..chat_completion import Parameters
     from ..model_descriptions import Model
     from ..server_profiles import Profile
-
-type Parameters = dict[str, Any]
 
 _TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
@@ -34,10 +38,7 @@ def chat_parameters(request: ChatRequest, model: Model, profile: Profile) -> Par
     messages = request.messages
     if model.system and not (messages and messages[0].role == "system"):
         messages = [Message(role="system", content=model.system), *messages]
-    parameters = _conversation(request, messages, model, profile)
-    if request.tools:
-        parameters["tools"] = [_tool(tool) for tool in request.tools]
-    return parameters
+    return _conversation(request, messages, model, profile)
 
 
 def generate_parameters(request: GenerateRequest, model: Model, profile: Profile) -> Parameters:
@@ -76,7 +77,10 @@ def completion_parameters(request: GenerateRequest, model: Model, profile: Profi
     response_format(request.format)
     options = check_options({**model.options, **request.options})
     parameters: Parameters = {"model": model.target, "prompt": request.prompt}
-    parameters |= sampling_parameters(options, profile, chat=False) | streamed(profile)
+    parameters |= within_ranges(sampling_parameters(options, profile, chat=False), profile) | streamed(profile)
+    tokens, context_length = text_tokens(request.prompt), model.known_context_length
+    parameters |= completion_limit(parameters, profile, context_length, tokens)
+    parameters |= lowered_limit(parameters, context_length, tokens)
     if request.suffix:
         parameters["suffix"] = request.suffix
     if request.logprobs:
@@ -90,7 +94,8 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
     Raises:
         InvalidRequest: an option is of a wrong type.
     """
-    defaults = sampling_parameters(check_options(dict(model.options)), profile) if model.options else {}
+    options = check_options(dict(model.options))
+    defaults = within_ranges(sampling_parameters(options, profile), profile)
     set_by_call = set(call)
     if not set_by_call.isdisjoint(_TOKEN_LIMITS):
         set_by_call |= _TOKEN_LIMITS  # two names of one limit, of which a server takes one only
@@ -101,6 +106,14 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
         if roles.isdisjoint(("system", "developer")):
             added["messages"] = [{"role": "system", "content": model.system}, *messages]
     return added
+
+
+def completion_defaults(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
+    """What is added to a text completion of a client that sets no limit of tokens."""
+    prompt = call.get("prompt")
+    tokens = text_tokens(prompt) if isinstance(prompt, str) else 0
+    given = [name for name, value in call.items() if value is not None]
+    return completion_limit(given, profile, model.known_context_length, tokens)
 
 
 def embedding_parameters(model: Model, inputs: list[str], profile: Profile, dimensions: int = 0) -> Parameters:
@@ -126,49 +139,27 @@ def response_format(value: Any) -> dict[str, Any] | None:
     raise InvalidRequest(f'invalid format: {quoted(raw)}; expected "json" or a valid JSON Schema object', status=500)
 
 
+def tool_names(request: ChatRequest) -> ToolNames:
+    """The names that a request's tools have for the server."""
+    return ToolNames(tool.function.name for tool in request.tools)
+
+
 def _conversation(
     request: ChatRequest | GenerateRequest, messages: Sequence[Message], model: Model, profile: Profile
 ) -> Parameters:
-    options = check_options({**model.options, **request.options})
-    wanted = response_format(request.format)
-    form = supported_format(wanted, profile)
-    sent = openai_messages(messages, reasoning_back=profile.reasoning_back)
-    if profile.short_call_ids:
-        shorten_call_ids(sent)
-    if form and (instruction := json_instruction(wanted, form, sent, profile)):
-        sent.insert(0, {"role": "system", "content": instruction})
-    parameters: Parameters = {"model": model.target, "messages": sent}
-    parameters |= sampling_parameters(options, profile) | thinking_parameters(request.think, profile)
-    if form:
-        parameters["response_format"] = form
+    tools = request.tools if isinstance(request, ChatRequest) else []
+    further: Parameters = {}
     if request.logprobs:
-        parameters["logprobs"] = True
+        further["logprobs"] = True
         if request.top_logprobs:
-            parameters["top_logprobs"] = request.top_logprobs
-    return parameters | streamed(profile)
-
-
-def streamed(profile: Profile) -> Parameters:
-    """Every call is streamed, also where the client wants its answer whole: it can be cancelled, and it is one way to read."""
-    return {"stream": True} | ({"stream_options": {"include_usage": True}} if profile.stream_options else {})
-
-
-def json_instruction(
-    wanted: Mapping[str, Any] | None, form: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], profile: Profile
-) -> str:
-    """What the messages must say besides: a schema that the server does not take, or the word JSON where it insists on it."""
-    if form["type"] != "json_object":
-        return ""
-    if wanted and wanted["type"] == "json_schema":
-        schema = json.dumps(wanted["json_schema"]["schema"], ensure_ascii=False)
-        return f"Answer with a JSON object that fits this JSON schema: {schema}"
-    if profile.json_word and not any("json" in str(message["content"]).lower() for message in messages):
-        return "Answer with a JSON object."
-    return ""
-
-
-def _tool(tool: Tool) -> dict[str, Any]:
-    """A tool as OpenAI wants it: of type function, with a schema for its parameters."""
-    function = tool.function.model_dump(exclude_unset=True)
-    function["parameters"] = tool.function.parameters or {"type": "object", "properties": {}}
-    return {"type": "function", "function": function}
+            further["top_logprobs"] = request.top_logprobs
+    call = ChatCall(
+        turns(messages),
+        ToolNames(tool.function.name for tool in tools),
+        options=request.options,
+        think=nearest_level(request.think),
+        response_format=response_format(request.format),
+        tools=[tool.function.model_dump(exclude_unset=True) for tool in tools],
+        further=further,
+    )
+    return chat_completion(call, model, profile)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 type ChatPart = dict[str, Any]
 
+_UNREADABLE = "encrypted_content"
+"""A part that only the server which made it can read; it is left out."""
+
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal"})
 
 
@@ -26,11 +29,12 @@ def user_content(parts: Sequence[Part], where: str) -> str | list[ChatPart]:
     Raises:
         InvalidRequest: a part is of an unknown type, or its data is not there.
     """
-    if all(part.type in _TEXTS for part in parts):
+    if all(part.type in _TEXTS or part.type == _UNREADABLE for part in parts):
         return text_of(parts)
     return [
         {"type": "text", "text": part.text} if part.type in _TEXTS else _other(part, f"{where}[{number}]")
         for number, part in enumerate(parts)
+        if part.type != _UNREADABLE
     ]
 
 
@@ -45,7 +49,11 @@ def beside_text(parts: Sequence[Part], where: str) -> list[ChatPart]:
     Raises:
         InvalidRequest: a part is of an unknown type, or its data is not there.
     """
-    return [_other(part, f"{where}[{number}]") for number, part in enumerate(parts) if part.type not in _TEXTS]
+    return [
+        _other(part, f"{where}[{number}]")
+        for number, part in enumerate(parts)
+        if part.type not in _TEXTS and part.type != _UNREADABLE
+    ]
 
 
 def _other(part: Part, where: str) -> ChatPart:

@@ -63,10 +63,9 @@ def _choice(choice: ToolChoice) -> str | dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    """The tool with what the client gave; a field that is not given is left out, as Ollama does it, and is no null."""
     given = tool.model_dump(exclude_unset=True) | {"type": tool.type}
-    match tool.type:
-        case "function":
-            return {"description": None, "parameters": None, "strict": None} | given
-        case "namespace":
-            return given | {"description": tool.description, "tools": [_tool(each) for each in tool.tools]}
-    return given
+    if tool.type != "namespace":
+        return given
+    # OpenAI's type of a namespace must have a description.
+    return given | {"description": tool.description, "tools": [_tool(each) for each in tool.tools]}

@@ -1,17 +1,16 @@
-"""The items of a Responses request as the messages of chat completions.
+"""The items of a Responses request as turns of a conversation.
 
-What is one turn of the model stands there as several items: its reasoning, its text, each of its calls. A call's output may
-stand anywhere later. Here a turn is one message, and each of its calls is answered right after it.
+What is one turn of the model stands there as several items: its reasoning, its text, each of its calls.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import InvalidRequest
+from ..conversation import Call, Turn
+from ..opaque_state import decode_state
 from .content_parts import beside_text, text_of, user_content
 from .tools import function_name
 
@@ -19,66 +18,41 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...schemas.openai_responses import Item
-    from ..ollama.chat_messages import OpenAIMessage
+    from ..conversation import Role
+    from ..opaque_state import State
 
-_ROLES = {"assistant": "assistant", "system": "system", "developer": "system"}
+_ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system", "developer": "system"}
 """Every other role is the user's. Few servers know that of a developer, and OpenAI takes both for the same."""
 
 _CALLS = frozenset({"function_call", "custom_tool_call", "mcp_call", "local_shell_call"})
 """Calls also where they have no `call_id`, without which another item is the record of something done on a server."""
 
+_MESSAGES = frozenset({"message", "agent_message"})
+"""An agent's message is what another agent says to this one; it has an author and no role, so it counts as the user's."""
+
 _UNREADABLE = frozenset({"item_reference", "compaction", "context_compaction"})
 
 
-def chat_messages(items: Sequence[Item], *, reasoning_back: bool = False) -> list[OpenAIMessage]:
-    """The conversation; `reasoning_back` is for a back end that wants the reasoning with the message that followed from it.
+def turns(items: Sequence[Item]) -> list[Turn]:
+    """The conversation, a turn of the model's for each run of its items.
 
     Records of what OpenAI's own tools did on its servers are left out: what came of it is in the model's text.
 
     Raises:
         InvalidRequest: an item cannot be had without OpenAI's store, or a part of one is of an unknown type.
     """
-    conversation = _Conversation(items, reasoning_back=reasoning_back)
+    reader = _Reader()
     for number, item in enumerate(items):
-        conversation.add(number, item)
-    return conversation.finish()
+        reader.add(number, item)
+    return reader.turns
 
 
-def leading_system_joined(messages: Sequence[OpenAIMessage]) -> list[OpenAIMessage]:
-    """The same with one system message at the head in place of several: many chat templates refuse a second one."""
-    head = 0
-    while head < len(messages) and messages[head]["role"] == "system":
-        head += 1
-    if head < 2:
-        return list(messages)
-    text = "\n\n".join(message["content"] for message in messages[:head])
-    return [{"role": "system", "content": text}, *messages[head:]]
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A turn of the model to which more may be added.
-
-    Attributes:
-        pictures: what the outputs of its calls have beside text, which a tool's message cannot take.
-    """
-
-    text: str = ""
-    reasoning: list[str] = field(default_factory=list)
-    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
-    answers: list[OpenAIMessage] = field(default_factory=list)
-    pictures: list[dict[str, Any]] = field(default_factory=list)
-
-
-class _Conversation:
-    def __init__(self, items: Sequence[Item], *, reasoning_back: bool) -> None:
-        self._reasoning_back = reasoning_back
-        self._outputs = _paired(items)
-        self._paired = set(self._outputs.values())
-        self._items = items
-        self._messages: list[OpenAIMessage] = []
+class _Reader:
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        # Of a turn of the model that has not begun.
         self._reasoning: list[str] = []
-        self._turn: _Turn | None = None
+        self._state: State = {}
 
     def add(self, number: int, item: Item) -> None:
         """Go on with the next item.
@@ -90,89 +64,53 @@ class _Conversation:
             raise InvalidRequest(f'"{_place(number)}" is of a type that only the server which made it can read.')
         if item.type == "reasoning":
             self._reasoning += [part.text for part in item.summary or item.content if part.text]
+            self._state |= decode_state(item.encrypted_content)
         elif _is_call(item):
             self._add_call(number, item)
         elif _is_output(item):
-            self._add_output(number, item)
-        elif item.type == "message" or (item.role and item.type != "additional_tools"):
+            content = user_content(item.output, f"{_place(number)}.output")
+            name = function_name(item.name, item.namespace) if item.name else ""
+            self.turns.append(Turn("tool", content, call_id=_call_id(item), name=name))
+        elif item.type in _MESSAGES or (item.role and item.type != "additional_tools"):
             self._add_message(number, item)
 
-    def finish(self) -> list[OpenAIMessage]:
-        """The messages."""
-        self._end_turn()
-        return self._messages
-
     def _add_message(self, number: int, item: Item) -> None:
-        self._end_turn()
         role = _ROLES.get(item.role, "user")
         place = f"{_place(number)}.content"
         if role == "user":
-            self._messages.append({"role": role, "content": user_content(item.content, place)})
-            self._reasoning = []
+            self.turns.append(Turn("user", user_content(item.content, place)))
+            # Reasoning belongs to what the model said after it, and here it said nothing.
+            self._reasoning, self._state = [], {}
             return
         if role == "assistant":
-            self._turn = _Turn(text_of(item.content, between=""))
-            self._take_reasoning(self._turn)
+            self._answer(Turn("assistant", text_of(item.content, between="")))
         else:
-            self._messages.append({"role": role, "content": text_of(item.content)})
+            self.turns.append(Turn("system", text_of(item.content)))
         if others := beside_text(item.content, place):
-            self._end_turn()
-            self._messages.append({"role": "user", "content": others})
+            self.turns.append(Turn("user", others))
 
     def _add_call(self, number: int, item: Item) -> None:
-        turn = self._turn = self._turn or _Turn()
-        self._take_reasoning(turn)
-        # Made from its place where it has none: the same history always gives the same ids.
-        call_id = _call_id(item) or f"call_{number:08d}"
-        while call_id in turn.calls:
-            call_id += "_"
-        function = {"name": _name(item), "arguments": _arguments(item)}
-        turn.calls[call_id] = {"id": call_id, "type": "function", "function": function}
-        answer: OpenAIMessage = {"role": "tool", "tool_call_id": call_id, "content": ""}
-        if (at := self._outputs.get(number)) is not None:
-            output = self._items[at].output
-            answer["content"] = text_of(output)
-            turn.pictures += beside_text(output, f"{_place(at)}.output")
-        turn.answers.append(answer)
-
-    def _add_output(self, number: int, item: Item) -> None:
-        self._end_turn()
-        if number not in self._paired and (content := user_content(item.output, f"{_place(number)}.output")):
-            # The output of a call that nobody made is information all the same.
-            self._messages.append({"role": "user", "content": content})
-
-    def _end_turn(self) -> None:
-        turn, self._turn = self._turn, None
-        # Some servers refuse a message of the model with nothing in it.
-        if turn is None or not (turn.text or turn.calls):
-            return
-        message: OpenAIMessage = {"role": "assistant", "content": turn.text or None}
-        if turn.calls:
-            message["tool_calls"] = list(turn.calls.values())
-        if turn.reasoning and self._reasoning_back:
-            message["reasoning_content"] = "\n\n".join(turn.reasoning)
-        self._messages += [message, *turn.answers]
-        if turn.pictures:
-            self._messages.append({"role": "user", "content": turn.pictures})
-
-    def _take_reasoning(self, turn: _Turn) -> None:
-        turn.reasoning += self._reasoning
-        self._reasoning = []
-
-
-def _paired(items: Sequence[Item]) -> dict[int, int]:
-    """The number of the output for that of each call which has one."""
-    open_calls: defaultdict[str, deque[int]] = defaultdict(deque)
-    pairs: dict[int, int] = {}
-    for number, item in enumerate(items):
+        call_id = _call_id(item)
         if item.type == "mcp_call":
             # It ran on the server, so its output is in it.
-            pairs[number] = number
-        elif _is_call(item):
-            open_calls[_call_id(item)].append(number)
-        elif _is_output(item) and (waiting := open_calls.get(_call_id(item))):
-            pairs[waiting.popleft()] = number
-    return pairs
+            call_id = call_id or f"mcp_{number}"
+        call = Call(_name(item), _arguments(item), call_id)
+        if self.turns and self.turns[-1].role == "assistant":
+            self.turns[-1].calls.append(call)
+        else:
+            self.turns.append(Turn("assistant", calls=[call]))
+        self._answer(self.turns.pop())
+        if item.type == "mcp_call":
+            output = user_content(item.output, f"{_place(number)}.output")
+            self.turns.append(Turn("tool", output, call_id=call_id))
+
+    def _answer(self, turn: Turn) -> None:
+        """Add a turn of the model, with the reasoning before it."""
+        reasoning = [turn.reasoning, *self._reasoning]
+        turn.reasoning = "\n\n".join(filter(None, reasoning))
+        turn.state = {**turn.state, **self._state}
+        self._reasoning, self._state = [], {}
+        self.turns.append(turn)
 
 
 def _place(number: int) -> str:

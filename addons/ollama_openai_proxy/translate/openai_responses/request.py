@@ -5,30 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
-from ...schemas.ollama.options import check_options
-from ..ollama.chat_messages import shorten_call_ids
-from ..ollama.request import json_instruction, streamed
-from ..server_profiles import sampling_parameters, supported_format, thinking_parameters
-from .input_items import chat_messages, leading_system_joined
+from ..chat_completion import ChatCall, chat_completion
+from ..conversation import Turn
+from ..thinking_levels import nearest_level
+from ..tool_names import ToolNames
+from .input_items import turns
 from .tools import chosen_tools, offered_tools
 
 if TYPE_CHECKING:
-    from ...schemas.ollama.requests import Think
-    from ...schemas.openai_responses import Effort, ResponsesRequest, TextFormat
+    from ...schemas.openai_responses import ResponsesRequest, TextFormat
+    from ..chat_completion import Parameters
     from ..model_descriptions import Model
-    from ..ollama.chat_messages import OpenAIMessage
-    from ..ollama.request import Parameters
     from ..server_profiles import Profile
 
-_THINK: dict[Effort, Think] = {
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
-    "max": "max",
-}
 _KNOW_VERBOSITY = frozenset({"openai", "azure", "openrouter"})
 
 
@@ -40,27 +29,35 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
             file is of a wrong type.
     """
     _refuse_memory(asked)
-    form = _response_format(asked.text.format)
-    taken = supported_format(form, profile)
-    messages = _messages(asked, model, profile)
-    if taken and (instruction := json_instruction(form, taken, messages, profile)):
-        messages.insert(0, {"role": "system", "content": instruction})
-    parameters: Parameters = {"model": model.target, "messages": leading_system_joined(messages)}
+    offered = offered_tools(asked)
+    names = ToolNames(offered)
     given = {"num_predict": asked.max_output_tokens, "temperature": asked.temperature, "top_p": asked.top_p}
-    options = {**model.options, **{name: value for name, value in given.items() if value is not None}}
-    parameters |= sampling_parameters(check_options(options), profile)
-    if asked.reasoning.effort:
-        parameters |= thinking_parameters(_THINK[asked.reasoning.effort], profile)
-    parameters |= chosen_tools(asked, offered_tools(asked))
-    if taken:
-        parameters["response_format"] = taken
+    chosen = chosen_tools(asked, offered, names)
+    further = dict(chosen.parameters)
     if asked.wants_logprobs:
-        parameters["logprobs"] = True
+        further["logprobs"] = True
         if asked.top_logprobs:
-            parameters["top_logprobs"] = asked.top_logprobs
+            further["top_logprobs"] = asked.top_logprobs
     if asked.text.verbosity and profile.name in _KNOW_VERBOSITY:
-        parameters["verbosity"] = asked.text.verbosity
-    return parameters | streamed(profile)
+        further["verbosity"] = asked.text.verbosity
+    conversation = _turns(asked, model)
+    call = ChatCall(
+        conversation,
+        names,
+        options={name: value for name, value in given.items() if value is not None},
+        think=nearest_level(asked.thinking),
+        response_format=_response_format(asked.text.format),
+        tools=chosen.functions,
+        further=further,
+        # An output may name its tool instead of the call's id.
+        by_id_only=all(turn.call_id for turn in conversation if turn.role == "tool"),
+    )
+    return chat_completion(call, model, profile)
+
+
+def tool_names(asked: ResponsesRequest) -> ToolNames:
+    """The names that a request's tools have for the server; the others are those of `offered_tools`."""
+    return ToolNames(offered_tools(asked))
 
 
 def _refuse_memory(asked: ResponsesRequest) -> None:
@@ -75,16 +72,13 @@ def _refuse_memory(asked: ResponsesRequest) -> None:
         raise InvalidRequest('"background" cannot be used, as this server keeps no answer for later.')
 
 
-def _messages(asked: ResponsesRequest, model: Model, profile: Profile) -> list[OpenAIMessage]:
-    messages = chat_messages(asked.input, reasoning_back=profile.reasoning_back)
-    if not (messages or asked.instructions):
+def _turns(asked: ResponsesRequest, model: Model) -> list[Turn]:
+    conversation = turns(asked.input)
+    if not (conversation or asked.instructions):
         raise InvalidRequest('"input" is missing.')
-    own_system = any(message["role"] == "system" for message in messages)
-    if system := asked.instructions or ("" if own_system else model.system):
-        messages.insert(0, {"role": "system", "content": system})
-    if profile.short_call_ids:
-        shorten_call_ids(messages)
-    return messages
+    own_system = any(turn.role == "system" for turn in conversation)
+    system = asked.instructions or ("" if own_system else model.system)
+    return [Turn("system", system), *conversation]
 
 
 def _response_format(form: TextFormat) -> dict[str, Any] | None:

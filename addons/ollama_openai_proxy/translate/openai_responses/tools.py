@@ -7,11 +7,9 @@ cannot be offered. The names lead back from a call to the tool as the client kno
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidRequest
 
@@ -19,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ...schemas.openai_responses import ResponsesRequest, Tool
+    from ..tool_names import ToolNames
 
 type OfferedTools = Mapping[str, OfferedTool]
 """Tools by the names of their functions."""
 
 _ITEMS_WITH_TOOLS = frozenset({"additional_tools", "tool_search_output"})
-_LONGEST_NAME = 64
-_NO_NAME_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +42,22 @@ class OfferedTool:
         return self.tool.type == "custom"
 
     def function(self, name: str) -> dict[str, Any]:
-        """The tool for chat completions."""
+        """The tool as a function."""
         tool = self.tool
         function: dict[str, Any] = {"name": name}
         if description := tool.description + (_input_rule(tool) if self.is_custom else ""):
             function["description"] = description.strip()
-        function["parameters"] = _free_text() if self.is_custom else tool.parameters or {"type": "object", "properties": {}}
+        function["parameters"] = _free_text() if self.is_custom else tool.parameters
         if tool.strict and not self.is_custom:
             function["strict"] = True
-        return {"type": "function", "function": function}
+        return function
+
+
+class ChosenTools(NamedTuple):
+    """The functions that the model is offered, under the names of `offered_tools`, and the parameters that go with them."""
+
+    functions: list[dict[str, Any]]
+    parameters: dict[str, Any]
 
 
 def offered_tools(asked: ResponsesRequest) -> OfferedTools:
@@ -66,8 +70,8 @@ def offered_tools(asked: ResponsesRequest) -> OfferedTools:
     return offered
 
 
-def chosen_tools(asked: ResponsesRequest, offered: OfferedTools) -> dict[str, Any]:
-    """The parameters for the tools and for which of them to call.
+def chosen_tools(asked: ResponsesRequest, offered: OfferedTools, names: ToolNames) -> ChosenTools:
+    """The tools, and which of them to call.
 
     Tools that `allowed_tools` does not name are left out: few servers know that choice.
 
@@ -81,38 +85,33 @@ def chosen_tools(asked: ResponsesRequest, offered: OfferedTools) -> dict[str, An
             pass
         case "allowed_tools":
             how = choice.mode
-            names = {allowed.name for allowed in choice.tools if allowed.name}
-            offered = {name: each for name, each in offered.items() if names & {name, each.tool.name, each.namespace}}
+            allowed = {tool.name for tool in choice.tools if tool.name}
+            offered = {name: each for name, each in offered.items() if allowed & {name, each.tool.name, each.namespace}}
         case "function" | "custom":
-            names = {choice.name}
-            name = next((name for name, each in offered.items() if names & {name, each.tool.name}), None)
+            name = next((name for name, each in offered.items() if choice.name in (name, each.tool.name)), None)
             if name is None:
                 raise InvalidRequest('"tool_choice" names a tool that is not among the tools.')
-            how = {"type": "function", "function": {"name": name}}
+            how = {"type": "function", "function": {"name": names.sent(name)}}
         case _:
             raise InvalidRequest('"tool_choice" asks for one of OpenAI\'s own tools, which cannot be run here.')
     if not offered:
         if how == "required":
             raise InvalidRequest('"tool_choice" requires the call of a tool, but there is none that can be offered.')
-        return {}
-    parameters: dict[str, Any] = {"tools": [each.function(name) for name, each in offered.items()]}
+        return ChosenTools([], {})
+    parameters: dict[str, Any] = {}
     if how != "auto":
         parameters["tool_choice"] = how
     if not asked.parallel_tool_calls:
         parameters["parallel_tool_calls"] = False
-    return parameters
+    return ChosenTools([each.function(name) for name, each in offered.items()], parameters)
 
 
 def function_name(name: str, namespace: str = "") -> str:
-    """The name of a tool's function; one in a namespace has both names in it, made of what is allowed there."""
+    """The name of a tool's function; a tool in a namespace has both names in it."""
     if not namespace:
         return name
     between = "" if namespace.endswith("_") or name.startswith("_") else "__"
-    joined = _NO_NAME_CHARACTER.sub("_", namespace + between + name)
-    if len(joined) <= _LONGEST_NAME:
-        return joined
-    digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
-    return f"{joined[: _LONGEST_NAME - 9]}_{digest}"
+    return namespace + between + name
 
 
 def custom_input(arguments: Mapping[str, Any]) -> str:

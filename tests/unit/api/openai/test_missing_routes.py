@@ -1,11 +1,11 @@
 """A back end that has no such call is told from one that has it and refuses."""
 
 import json
-from collections.abc import AsyncGenerator
 
 import pytest
 from ollama_openai_proxy.api.openai.missing_routes import names_no_route, whole
 from ollama_openai_proxy.errors import BackendError
+from ollama_openai_proxy.net.body import KnownParts, Sink
 from ollama_openai_proxy.net.messages import Reply
 
 
@@ -61,29 +61,24 @@ def test_a_model_that_is_not_there_is_an_answer(body: object) -> None:
 
 
 def test_a_body_that_nobody_read_says_nothing_of_a_model() -> None:
-    async def parts() -> AsyncGenerator[bytes, None]:
-        yield b""
+    assert names_no_route(Reply(404, {}, KnownParts([])))
 
-    assert names_no_route(Reply(404, {}, parts()))
+
+class Parts(KnownParts):
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.mark.parametrize("status", [404, 405, 501, 200, 400, 500])
 async def test_only_what_may_have_to_be_looked_into_is_awaited(status: int) -> None:
-    closed = False
-
-    async def parts() -> AsyncGenerator[bytes, None]:
-        nonlocal closed
-        try:
-            yield b"a"
-            yield b"b"
-        finally:
-            closed = True
-
-    reply = Reply(status, {"A": "b"}, parts(), length=2, head_first=True)
+    parts = Parts([b"a", b"b"])
+    reply = Reply(status, {"A": "b"}, parts, length=2)
     answer = await whole(reply)
     if status in (404, 405, 501):
         assert answer == Reply(status, {"A": "b"}, b"ab")
-        assert closed
+        assert parts.closed
     else:
         assert answer is reply
 
@@ -94,9 +89,10 @@ async def test_a_refusal_that_is_whole_stays_as_it_is() -> None:
 
 
 async def test_a_refusal_that_breaks_off_is_an_error() -> None:
-    async def parts() -> AsyncGenerator[bytes, None]:
-        yield b"a"
-        raise BackendError(502, "broke off")
+    class Broken(Parts):
+        def start(self, sink: Sink) -> None:
+            sink.write(b"a")
+            sink.end(BackendError(502, "broke off"))
 
     with pytest.raises(BackendError):
-        await whole(Reply(404, {}, parts()))
+        await whole(Reply(404, {}, Broken([])))

@@ -98,21 +98,14 @@ def test_defaults_that_clients_spell_out_mean_nothing(client: str) -> None:
 # ── think, keep_alive
 
 
-@pytest.mark.parametrize("value", [True, False, "low", "medium", "high", "max", None])
-def test_think_takes_a_boolean_or_a_level(value: object) -> None:
+@pytest.mark.parametrize("value", [True, False, "low", "medium", "high", "max", None, "xhigh", "", "HIGH", 'a"b'])
+def test_think_takes_a_boolean_or_any_name(value: object) -> None:
     assert generate(think=value).think == value
-
-
-@pytest.mark.parametrize("value", ["xhigh", "", "HIGH", 'a"b'])
-def test_another_level_of_think_is_invalid(value: str) -> None:
-    shown = value.replace('"', '\\"')
-    expected = f'invalid think value: "{shown}" (must be "high", "medium", "low", "max", true, or false)'
-    assert refusal(think=value) == expected
 
 
 @pytest.mark.parametrize("value", [5, 0, 1, 1.5, [], ["high"], {}])
 def test_think_of_another_type_is_refused(value: object) -> None:
-    assert refusal(think=value) == 'think must be a boolean or string ("high", "medium", "low", "max", true, or false)'
+    assert refusal(think=value) == "think must be a boolean or string"
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("5m0s", 300), (0, 0), ("0s", 0), (-1, math.inf), (300.0, 300), (None, None)])

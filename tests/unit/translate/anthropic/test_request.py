@@ -12,12 +12,14 @@ from ollama_openai_proxy.schemas.anthropic import MessagesRequest, parse_message
 from ollama_openai_proxy.schemas.ollama.frames import encode_json
 from ollama_openai_proxy.translate.anthropic.request import (
     IMAGE_TOKENS,
-    chat_messages,
     chat_parameters,
     count_tokens,
+    tool_names,
+    turns,
     wanted_thinking,
 )
 from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.opaque_state import encode_state
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 from tests.standins._openai_params import complaint
@@ -61,7 +63,7 @@ def result(call_id: str, content: Any = None, **fields: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": call_id, "content": content, **fields}
 
 
-def called(*call_ids: str, content: str | None = None, arguments: str = "{}") -> dict[str, Any]:
+def called(*call_ids: str, content: str = "", arguments: str = "{}") -> dict[str, Any]:
     """A message of the back end's with calls."""
     calls = [{"id": i, "type": "function", "function": {"name": "f", "arguments": arguments}} for i in call_ids]
     return {"role": "assistant", "content": content, "tool_calls": calls}
@@ -155,7 +157,7 @@ def test_there_is_one_system_message_at_the_front(prompt: Any, messages: list[An
 def test_a_later_system_message_is_a_reminder_to_the_user() -> None:
     found = conversation(user("Hi"), system("S"), assistant("Ho"), user("He"))
     assert [message["role"] for message in found] == ["user", "assistant", "user"]
-    assert found[0]["content"] == "Hi\n<system-reminder>\nS\n</system-reminder>"
+    assert found[0]["content"] == "Hi\n\n<system-reminder>\nS\n</system-reminder>"
 
 
 # ── messages
@@ -194,7 +196,7 @@ def test_what_a_user_sends_is_text_or_parts_in_the_same_order(blocks: list[Any],
 @pytest.mark.parametrize("kind", ["image", "document"])
 def test_a_file_that_lies_with_anthropic_is_refused(kind: str) -> None:
     asked = asking(user({"type": kind, "source": FILE}))
-    for read in (count_tokens, chat_messages):
+    for read in (count_tokens, turns):
         with pytest.raises(InvalidRequest, match="Files API"):
             read(asked)
 
@@ -203,7 +205,7 @@ def test_a_file_that_lies_with_anthropic_is_refused(kind: str) -> None:
     ("blocks", "content"),
     [
         ([text("a"), text("b")], "ab"),
-        ([{"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}], ""),
+        ([{"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}, text("a")], "a"),
         (
             [
                 text("a"),
@@ -226,9 +228,14 @@ def test_what_a_model_has_answered_is_one_text(blocks: list[Any], content: str) 
     assert conversation(user("Hi"), assistant(*blocks))[1:] == [{"role": "assistant", "content": content}]
 
 
+def test_a_message_of_the_model_that_says_nothing_is_left_out() -> None:
+    empty = assistant({"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"})
+    assert conversation(user("a"), empty, assistant(""), user("b")) == [{"role": "user", "content": "a\n\nb"}]
+
+
 def test_messages_of_one_role_in_a_row_are_one() -> None:
     found = conversation(user("a"), user(text("b")), assistant("c"), assistant("d"))
-    assert found == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "cd"}]
+    assert found == [{"role": "user", "content": "a\n\nb"}, {"role": "assistant", "content": "c\n\nd"}]
 
 
 # ── tools' results
@@ -265,17 +272,17 @@ def test_messages_of_one_role_in_a_row_are_one() -> None:
         pytest.param([assistant(use("A"))], [called("A"), answered("A")], id="the call comes last"),
         pytest.param(
             [assistant("a"), user(result("A", "lost"), text("b"))],
-            [{"role": "assistant", "content": "a"}, {"role": "user", "content": "lost\nb"}],
+            [{"role": "assistant", "content": "a"}, {"role": "user", "content": "lost\n\nb"}],
             id="a result without a call",
         ),
         pytest.param(
             [assistant(use("A")), user(result("A", "a"), result("A", "b"), result("B", "c"))],
-            [called("A"), answered("A", "a"), {"role": "user", "content": "b\nc"}],
+            [called("A"), answered("A", "a"), {"role": "user", "content": "b\n\nc"}],
             id="more results than calls",
         ),
         pytest.param(
             [assistant(use("A"), use("A")), user(result("A", "a"), result("A", "a"))],
-            [called("A", "A_"), answered("A", "a"), answered("A_", "a")],
+            [called("A", "A_1"), answered("A", "a"), answered("A_1", "a")],
             id="two calls with one id",
         ),
         pytest.param(
@@ -299,8 +306,10 @@ def test_each_call_is_answered_at_once(messages: list[Any], expected: list[Any])
     assert conversation(user("Hi"), *messages)[1:] == expected
 
 
-@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("generic", None)])
-def test_the_reasoning_behind_a_call_goes_back_where_it_is_wanted(profile: ProfileName, reasoning: str | None) -> None:
+@pytest.mark.parametrize(("profile", "reasoning"), [("deepseek", "ab"), ("vllm", "ab"), ("openai", None)])
+def test_the_reasoning_behind_a_call_goes_back_except_to_servers_that_refuse_it(
+    profile: ProfileName, reasoning: str | None
+) -> None:
     thinking = [{"type": "thinking", "thinking": piece, "signature": ""} for piece in "ab"]
     asked = asking(user("Hi"), assistant(*thinking, use("A")), user(result("A")), assistant(*thinking, text("c")))
     _, call, _, answer = sent(asked, profile)["messages"]
@@ -389,7 +398,7 @@ def test_what_is_said_of_thinking_stands_for_a_think(fields: dict[str, Any], thi
     [
         ("openai", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("openai", {"type": "enabled", "budget_tokens": 1024}, {"reasoning_effort": "low"}),
-        ("generic", {"type": "disabled"}, {}),
+        ("generic", {"type": "disabled"}, {"reasoning_effort": "none"}),
         ("llamacpp", {"type": "disabled"}, {"chat_template_kwargs": {"enable_thinking": False}}),
     ],
 )
@@ -470,3 +479,25 @@ def test_any_conversation_is_one_that_openai_takes(messages: list[Any]) -> None:
             due = [call["id"] for call in message.get("tool_calls", ())]
         previous = role
     assert not due
+
+
+def test_a_name_that_servers_refuse_is_mapped_in_tools_choice_and_history() -> None:
+    asked = asking(
+        user("Hi"),
+        assistant(use("A") | {"name": "files.read"}),
+        user(result("A")),
+        tools=[{"name": "files.read", "input_schema": {}}],
+        tool_choice={"type": "tool", "name": "files.read"},
+    )
+    parameters = sent(asked)
+    assert parameters["tools"][0]["function"]["name"] == "files_read"
+    assert parameters["tool_choice"] == {"type": "function", "function": {"name": "files_read"}}
+    assert parameters["messages"][1]["tool_calls"][0]["function"]["name"] == "files_read"
+    assert tool_names(asked).original("files_read") == "files.read"
+
+
+def test_the_state_in_a_signature_goes_back_with_its_message() -> None:
+    details = [{"type": "reasoning.encrypted", "data": "x"}]
+    thinking = {"type": "thinking", "thinking": "hm", "signature": encode_state({"reasoning_details": details})}
+    _, called, _ = sent(asking(user("Hi"), assistant(thinking, use("A")), user(result("A"))), "openrouter")["messages"]
+    assert called["reasoning_details"] == details

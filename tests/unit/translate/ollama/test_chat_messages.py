@@ -2,13 +2,17 @@
 
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.schemas.ollama.requests import Message
-from ollama_openai_proxy.translate.ollama.chat_messages import image_url, openai_messages
+from ollama_openai_proxy.translate.conversation import chat_messages
+from ollama_openai_proxy.translate.ollama.chat_messages import media_part, turns
+from ollama_openai_proxy.translate.server_profiles import PROFILES
+from ollama_openai_proxy.translate.tool_names import ToolNames
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
 PNG_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
@@ -27,7 +31,8 @@ def result(content: str, **fields: Any) -> dict[str, Any]:
 
 
 def translate(*messages: dict[str, Any]) -> list[dict[str, Any]]:
-    return openai_messages([Message.model_validate(message) for message in messages])
+    made = turns([Message.model_validate(message) for message in messages])
+    return chat_messages(made, PROFILES["generic"], ToolNames())
 
 
 def results(messages: list[dict[str, Any]]) -> dict[str, str]:
@@ -41,7 +46,7 @@ def results(messages: list[dict[str, Any]]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("role", "sent"),
     [
-        *(("system", "system"), ("developer", "developer"), ("user", "user"), ("assistant", "assistant")),
+        *(("system", "system"), ("developer", "system"), ("user", "user"), ("assistant", "assistant")),
         *(("USER", "user"), ("alien", "user"), ("", "user"), ("tool", "user")),
     ],
 )
@@ -70,7 +75,7 @@ def test_a_conversation_keeps_its_order_and_loses_its_thinking() -> None:
         pytest.param(b"GIF89a", "image/gif", id="gif"),
         pytest.param(b"GIF87a", "image/gif", id="gif87"),
         pytest.param(b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp", id="webp"),
-        pytest.param(b"RIFF\x00\x00\x00\x00WAVEfmt ", "image/jpeg", id="riff that is no webp"),
+        pytest.param(b"RIFF\x00\x00\x00\x00AVI LIST", "image/jpeg", id="riff that is no webp"),
         pytest.param(b"BM\x00", "image/bmp", id="bmp"),
         pytest.param(b"whatever", "image/jpeg", id="unknown"),
         pytest.param(b"", "image/jpeg", id="empty"),
@@ -79,7 +84,7 @@ def test_a_conversation_keeps_its_order_and_loses_its_thinking() -> None:
 def test_an_images_type_is_read_from_its_first_bytes(data: bytes, mime: str) -> None:
     for tail in (b"", bytes(1), bytes(100)):
         image = base64.b64encode(data + tail).decode()
-        assert image_url(image) == f"data:{mime};base64,{image}"
+        assert media_part(image) == {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{image}"}}
 
 
 def test_a_users_images_follow_the_text_in_their_order() -> None:
@@ -115,7 +120,7 @@ def test_a_call_is_sent_with_its_arguments_as_text() -> None:
     sent = translate(asking(call("f", "A", city="Zürich", n=[1, None])), result("sun", tool_call_id="A"))
     [sent_call] = sent[0]["tool_calls"]
     assert sent[0]["role"] == "assistant"
-    assert sent[0]["content"] is None
+    assert sent[0]["content"] == ""
     assert (sent_call["id"], sent_call["type"], sent_call["function"]["name"]) == ("A", "function", "f")
     assert json.loads(sent_call["function"]["arguments"]) == {"city": "Zürich", "n": [1, None]}
     assert sent[1] == {"role": "tool", "tool_call_id": "A", "content": "sun"}
@@ -190,14 +195,23 @@ def test_what_stands_between_calls_and_results_follows_the_results() -> None:
         result("2"),
         {"role": "assistant", "content": "done"},
     )
-    assert [message["content"] for message in sent] == [None, "1", "2", "hurry", "well?", "done"]
+    assert [message["content"] for message in sent] == ["hurry", "", "1", "2", "well?", "done"]
     assert results(sent) == {"A": "1", "B": "2"}
 
 
-def test_a_result_after_the_next_answer_is_an_orphan() -> None:
-    sent = translate(asking(call("f", "A")), {"role": "assistant", "content": "hm"}, result("late"))
-    assert results(sent) == {"A": ""}
-    assert sent[-1] == {"role": "user", "content": "late"}
+def test_a_result_after_the_next_answer_belongs_to_the_open_call() -> None:
+    sent = translate(
+        asking(call("f", "A")), {"role": "user", "content": "and?"}, {"role": "assistant", "content": "hm"}, result("late")
+    )
+    assert results(sent) == {"A": "late"}
+    assert [message["role"] for message in sent] == ["assistant", "tool", "user", "assistant"]
+
+
+def test_a_wav_sound_among_the_images_is_a_sound() -> None:
+    sound = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(30)).decode()
+    [sent] = translate({"role": "user", "content": "what is said?", "images": [sound, PNG]})
+    part = {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}
+    assert sent["content"] == [{"type": "text", "text": "what is said?"}, part, PNG_PART]
 
 
 _IDS = st.sampled_from(["", "A", "B"])
@@ -222,4 +236,7 @@ def test_any_conversation_answers_each_call_once_right_after_it(messages: list[d
             expected = [made["id"] for made in message.get("tool_calls", ())]
             assert len(set(expected)) == len(expected)
     assert not expected
-    assert sum(message["content"] == "r" for message in sent) == sum(message["role"] == "tool" for message in messages)
+    given = sum(message["role"] == "tool" for message in messages)
+    assert sum(str(message["content"]).count("r") for message in sent) == given
+    for one, other in pairwise(sent):
+        assert one["role"] != other["role"] or one["role"] == "tool"

@@ -12,12 +12,14 @@ from ollama_openai_proxy.translate.ollama.generate_context import write_context
 from ollama_openai_proxy.translate.ollama.request import (
     chat_parameters,
     check_raw,
+    completion_defaults,
     completion_parameters,
     default_parameters,
     embedding_parameters,
     generate_messages,
     generate_parameters,
     response_format,
+    tool_names,
 )
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
@@ -115,7 +117,7 @@ def test_another_format_is_refused_with_status_500(value: object, shown: str) ->
     [
         *(("low", {"reasoning_effort": "low"}), ("medium", {"reasoning_effort": "medium"})),
         *(("high", {"reasoning_effort": "high"}), ("max", {"reasoning_effort": "high"})),
-        *((True, {}), (False, {}), (None, {})),
+        *((True, {"reasoning_effort": "medium"}), (False, {"reasoning_effort": "none"}), (None, {})),
     ],
 )
 def test_a_level_of_thinking_is_an_effort(think: Any, sent: dict[str, Any]) -> None:
@@ -199,8 +201,8 @@ def test_a_context_of_another_server_is_ignored() -> None:
 
 
 def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
-    assert completion(prompt="a", raw=True) == {"prompt": "a"}
-    assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c"}
+    assert completion(prompt="a", raw=True) == {"prompt": "a", "max_tokens": 2048}
+    assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c", "max_tokens": 2048}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
     ],
 )
 def test_a_completion_has_arguments_of_its_own(asked: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert completion(prompt="a", raw=True, **asked) == {"prompt": "a", **sent}
+    assert completion(prompt="a", raw=True, **asked) == {"prompt": "a", "max_tokens": 2048, **sent}
 
 
 @pytest.mark.parametrize("other", [{"system": "s"}, {"template": "t"}, {"context": [1]}])
@@ -274,8 +276,8 @@ def test_the_ids_of_tool_calls_are_shortened_alike_on_both_sides() -> None:
     assert answer["tool_call_id"].isalnum()
 
 
-@pytest.mark.parametrize(("profile", "back"), [("deepseek", "hm"), ("generic", None)])
-def test_reasoning_goes_back_with_tool_calls_where_it_is_wanted(profile: ProfileName, back: str | None) -> None:
+@pytest.mark.parametrize(("profile", "back"), [("deepseek", "hm"), ("generic", "hm"), ("openai", None), ("groq", None)])
+def test_reasoning_goes_back_with_tool_calls_except_to_servers_that_refuse_it(profile: ProfileName, back: str | None) -> None:
     asking = {"role": "assistant", "thinking": "hm", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
     assert asked_of(profile, messages=[asking])["messages"][0].get("reasoning_content") == back
 
@@ -358,3 +360,33 @@ def test_an_option_of_a_wrong_type_in_the_models_file_is_told() -> None:
 )
 def test_a_limit_is_the_clients_whichever_of_its_names_is_used(call: dict[str, Any], profile: ProfileName) -> None:
     assert default_parameters(call, replace(MODEL, options={"num_predict": 9}), PROFILES[profile]) == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "profile", "known", "added"),
+    [
+        ({"prompt": "a"}, "generic", 0, {"max_tokens": 2048}),
+        ({"prompt": "a", "max_tokens": None}, "generic", 0, {"max_tokens": 2048}),
+        ({"prompt": "a" * 400}, "vllm", 4096, {"max_tokens": 3985}),
+        ({"prompt": ["a", "b"]}, "vllm", 4096, {"max_tokens": 4095}),
+        ({"prompt": "a", "max_tokens": 5}, "generic", 0, {}),
+        ({"prompt": "a"}, "llamacpp", 4096, {}),
+    ],
+)
+def test_a_forwarded_completion_gets_a_limit_where_the_client_sets_none(
+    call: dict[str, Any], profile: ProfileName, known: int, added: dict[str, Any]
+) -> None:
+    assert completion_defaults(call, replace(MODEL, known_context_length=known), PROFILES[profile]) == added
+
+
+def test_a_completions_limit_is_lowered_to_what_the_context_leaves() -> None:
+    model = replace(MODEL, known_context_length=100)
+    request = GenerateRequest(prompt="a" * 40, raw=True, options={"num_predict": 500})
+    assert completion_parameters(request, model, GENERIC)["max_tokens"] == 88
+
+
+def test_the_tools_of_a_request_have_names_for_the_server() -> None:
+    request = ChatRequest.model_validate({"tools": [{"function": {"name": "a.b"}}]})
+    assert tool_names(request).sent("a.b") == "a_b"
+    (tool,) = chat_parameters(request, MODEL, GENERIC)["tools"]
+    assert tool["function"]["name"] == "a_b"

@@ -87,4 +87,18 @@ def test_a_response_repeats_the_request(fields: dict[str, Any]) -> None:
 
 def test_a_response_has_the_tools_that_are_offered() -> None:
     tools = begun(tools=[{"type": "web_search"}, {"type": "function", "name": "a"}])["tools"]
-    assert tools == [{"type": "function", "name": "a", "description": None, "parameters": None, "strict": None}]
+    assert tools == [{"type": "function", "name": "a"}]
+
+
+def test_a_tool_is_repeated_without_what_the_request_leaves_out_or_sets_to_null() -> None:
+    inner = {"type": "function", "name": "b", "strict": None}
+    tools = begun(
+        tools=[
+            {"type": "function", "name": "a", "parameters": {}, "description": None},
+            {"type": "namespace", "name": "n", "tools": [inner]},
+        ]
+    )["tools"]
+    assert tools == [
+        {"type": "function", "name": "a", "parameters": {}},
+        {"type": "namespace", "name": "n", "description": "", "tools": [{"type": "function", "name": "b"}]},
+    ]

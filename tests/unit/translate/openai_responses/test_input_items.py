@@ -7,14 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.openai_responses import Item
-from ollama_openai_proxy.translate.openai_responses.input_items import chat_messages, leading_system_joined
+from ollama_openai_proxy.translate.conversation import UNRECORDED_REASONING, chat_messages
+from ollama_openai_proxy.translate.opaque_state import encode_state
+from ollama_openai_proxy.translate.openai_responses.input_items import turns
+from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
+from ollama_openai_proxy.translate.tool_names import ToolNames
 
 IMAGE = {"type": "input_image", "image_url": "data:x"}
 CHAT_IMAGE = {"type": "image_url", "image_url": {"url": "data:x"}}
 
 
-def messages(*items: dict[str, Any], **how: bool) -> list[dict[str, Any]]:
-    return chat_messages([Item.model_validate(item) for item in items], **how)
+def messages(*items: dict[str, Any], profile: ProfileName = "generic") -> list[dict[str, Any]]:
+    made = turns([Item.model_validate(item) for item in items])
+    return chat_messages(made, PROFILES[profile], ToolNames(), by_id_only=True)
 
 
 def said(role: str, content: Any) -> dict[str, Any]:
@@ -33,7 +38,7 @@ def reasoning(*texts: str) -> dict[str, Any]:
     return {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": text} for text in texts]}
 
 
-def calling(*calls: tuple[str, str, str], content: str | None = None) -> dict[str, Any]:
+def calling(*calls: tuple[str, str, str], content: str = "") -> dict[str, Any]:
     made = [{"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in calls]
     return {"role": "assistant", "content": content, "tool_calls": made}
 
@@ -60,6 +65,17 @@ def answered(call_id: str, content: str = "done") -> dict[str, Any]:
         (said("critic", "a"), said("user", "a")),
         ({"content": "a"}, said("user", "a")),
         ({"type": "agent_message", **said("assistant", "a")}, said("assistant", "a")),
+        (
+            {
+                "type": "agent_message",
+                "author": "/root/a",
+                "recipient": "/root",
+                "content": [{"type": "input_text", "text": "a"}, {"type": "encrypted_content", "encrypted_content": "x"}],
+            },
+            said("user", "a"),
+        ),
+        (said("user", [IMAGE, {"type": "encrypted_content", "encrypted_content": "x"}]), said("user", [CHAT_IMAGE])),
+        (said("assistant", [{"type": "output_text", "text": "a"}, {"type": "encrypted_content"}]), said("assistant", "a")),
         (said("user", [IMAGE]), said("user", [CHAT_IMAGE])),
     ],
 )
@@ -70,16 +86,16 @@ def test_a_message_keeps_its_role_and_content(item: dict[str, Any], message: dic
 @pytest.mark.parametrize("role", ["assistant", "system"])
 def test_an_image_of_another_role_becomes_the_users(role: str) -> None:
     text = {"type": "input_text", "text": "a"}
-    assert messages(said(role, [text, IMAGE]), call("1")) == [
+    assert messages(said(role, [text, IMAGE]), said("user", "b"), call("1")) == [
         said(role, "a"),
-        said("user", [CHAT_IMAGE]),
+        said("user", [CHAT_IMAGE, {"type": "text", "text": "b"}]),
         calling(("1", "f", "{}")),
         answered("1", ""),
     ]
 
 
 def test_an_empty_message_of_the_model_is_left_out() -> None:
-    assert messages(said("user", "a"), said("assistant", ""), said("user", "b")) == [said("user", "a"), said("user", "b")]
+    assert messages(said("user", "a"), said("assistant", ""), said("user", "b")) == [said("user", "a\n\nb")]
 
 
 @pytest.mark.parametrize(
@@ -150,20 +166,25 @@ def test_a_call_is_answered_also_where_its_output_comes_late_or_never() -> None:
 
 
 def test_the_output_of_a_call_that_nobody_made_is_the_users_text() -> None:
-    assert messages(output("9", "news"), output("9", "")) == [said("user", "news")]
+    assert messages(output("9", "news"), output("9", "more")) == [said("user", "news\n\nmore")]
 
 
 def test_equal_ids_are_told_apart() -> None:
     same = [call("1"), call("1"), output("1", "a"), output("1", "b")]
-    assert messages(*same) == [calling(("1", "f", "{}"), ("1_", "f", "{}")), answered("1", "a"), answered("1_", "b")]
+    assert messages(*same) == [calling(("1", "f", "{}"), ("1_1", "f", "{}")), answered("1", "a"), answered("1_1", "b")]
     again = [call("1"), output("1", "a"), call("1"), output("1", "b")]
-    assert messages(*again) == [calling(("1", "f", "{}")), answered("1", "a"), calling(("1", "f", "{}")), answered("1", "b")]
+    assert messages(*again) == [
+        calling(("1", "f", "{}")),
+        answered("1", "a"),
+        calling(("1_1", "f", "{}")),
+        answered("1_1", "b"),
+    ]
 
 
 def test_a_call_without_an_id_gets_one_of_its_place() -> None:
     assert messages(said("user", "a"), {"type": "function_call", "name": "f"})[1:] == [
-        calling(("call_00000001", "f", "{}")),
-        answered("call_00000001", ""),
+        calling(("call_00000000", "f", "{}")),
+        answered("call_00000000", ""),
     ]
 
 
@@ -200,27 +221,35 @@ def test_a_local_shells_output_names_its_call_by_id() -> None:
 def test_a_call_that_ran_on_a_server_has_its_output_in_it() -> None:
     ran = {"type": "mcp_call", "id": "mcp_1", "name": "t", "arguments": '{"a": 1}', "output": "done", "server_label": "s"}
     assert messages(ran) == [calling(("mcp_1", "t", '{"a": 1}')), answered("mcp_1")]
+    assert messages({**ran, "id": ""}) == [calling(("mcp_0", "t", '{"a": 1}')), answered("mcp_0")]
 
 
 # ── reasoning
 
 
-def test_reasoning_goes_back_only_where_it_is_wanted() -> None:
+def test_the_reasoning_behind_calls_goes_back_except_to_servers_that_refuse_it() -> None:
     items = [reasoning("hm", "ha"), said("assistant", "a"), reasoning("so"), call("1"), output("1")]
-    assert "reasoning_content" not in messages(*items)[0]
-    assert messages(*items, reasoning_back=True)[0]["reasoning_content"] == "hm\n\nha\n\nso"
+    assert "reasoning_content" not in messages(*items, profile="openai")[0]
+    for profile in ("generic", "deepseek"):
+        assert messages(*items, profile=profile)[0]["reasoning_content"] == "hm\n\nha\n\nso"
 
 
-def test_reasoning_belongs_to_the_message_after_it() -> None:
+def test_reasoning_belongs_to_the_calls_after_it() -> None:
     content = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "so"}]}
-    first, second = messages(said("assistant", "a"), content, said("assistant", "b"), reasoning_back=True)
-    assert first == said("assistant", "a")
-    assert second == said("assistant", "b") | {"reasoning_content": "so"}
+    sent = messages(call("1"), output("1"), content, call("2"), output("2"), profile="deepseek")
+    assert [message.get("reasoning_content") for message in sent] == [UNRECORDED_REASONING, None, "so", None]
 
 
-def test_reasoning_that_led_to_nothing_is_dropped() -> None:
-    items = [reasoning("hm"), said("user", "a"), reasoning(), said("assistant", "b")]
-    assert messages(*items, reasoning_back=True) == [said("user", "a"), said("assistant", "b")]
+def test_reasoning_that_led_to_no_call_is_dropped() -> None:
+    items = [reasoning("hm"), said("user", "a"), reasoning("ha"), said("assistant", "b")]
+    assert messages(*items, profile="deepseek") == [said("user", "a"), said("assistant", "b")]
+
+
+def test_the_state_in_a_reasoning_item_goes_back_with_its_message() -> None:
+    details = [{"type": "reasoning.encrypted", "data": "x"}]
+    item = reasoning("hm") | {"encrypted_content": encode_state({"reasoning_details": details})}
+    assert messages(item, call("1"), output("1"))[0]["reasoning_details"] == details
+    assert messages(reasoning("hm") | {"encrypted_content": "hm"}, call("1"))[0].get("reasoning_details") is None
 
 
 # ── the whole
@@ -248,8 +277,6 @@ def test_every_call_is_answered_right_after_its_message(items: list[dict[str, An
     assert not waiting
 
 
-def test_system_messages_at_the_head_are_joined() -> None:
-    joined = leading_system_joined([said("system", "a"), said("system", "b"), said("user", "c"), said("system", "d")])
-    assert joined == [said("system", "a\n\nb"), said("user", "c"), said("system", "d")]
-    assert leading_system_joined([said("system", "a"), said("user", "b")]) == [said("system", "a"), said("user", "b")]
-    assert leading_system_joined([]) == []
+def test_system_messages_are_joined_wherever_they_stand() -> None:
+    sent = messages(said("system", "a"), said("developer", "b"), said("user", "c"), said("system", "d"))
+    assert sent == [said("system", "a\n\nb\n\nd"), said("user", "c")]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.ollama.frames import encode_json
-from ollama_openai_proxy.schemas.openai_responses import parse_responses_request
+from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest, parse_responses_request
 from ollama_openai_proxy.translate.model_descriptions import read_model
-from ollama_openai_proxy.translate.openai_responses.request import chat_parameters
+from ollama_openai_proxy.translate.openai_responses.request import chat_parameters, tool_names
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 from tests.standins._openai_params import complaint
@@ -57,11 +57,15 @@ def test_the_least_request_sends_the_models_own_name_and_is_streamed() -> None:
         ({"max_output_tokens": 5}, "openai", {"max_completion_tokens": 5}),
         ({"include": ["message.output_text.logprobs"]}, "generic", {"logprobs": True}),
         ({"top_logprobs": 3}, "generic", {"logprobs": True, "top_logprobs": 3}),
-        ({"reasoning": {"effort": "none"}}, "generic", {}),
+        ({"reasoning": {"effort": "none"}}, "generic", {"reasoning_effort": "none"}),
         ({"reasoning": {"effort": "none"}}, "openai", {"reasoning_effort": "none"}),
         ({"reasoning": {"effort": "minimal"}}, "generic", {"reasoning_effort": "low"}),
         ({"reasoning": {"effort": "medium", "summary": "auto"}}, "generic", {"reasoning_effort": "medium"}),
         ({"reasoning": {"effort": "xhigh"}}, "ollama", {"reasoning_effort": "max"}),
+        ({"reasoning": {"effort": "secret"}}, "generic", {}),
+        ({"reasoning": {"effort": "ultra"}}, "ollama", {"reasoning_effort": "max"}),
+        ({"think": False, "reasoning": {"effort": "high"}}, "generic", {"reasoning_effort": "none"}),
+        ({"think": "low"}, "generic", {"reasoning_effort": "low"}),
         ({"reasoning": {"effort": "high"}}, "openrouter", {"reasoning": {"effort": "high"}}),
         ({"reasoning": {"summary": "auto"}}, "openai", {}),
         ({"text": {"format": {"type": "text"}}}, "generic", {}),
@@ -150,7 +154,7 @@ SYSTEM = replace(MODEL, system="Be brief.")
         ({}, ["Be brief."]),
         ({"instructions": ""}, ["Be brief."]),
         ({"input": [{"role": "developer", "content": "Rhyme."}, HELLO]}, ["Rhyme."]),
-        ({"input": [HELLO, {"role": "system", "content": "Rhyme."}]}, ["hello", "Rhyme."]),
+        ({"input": [HELLO, {"role": "system", "content": "Rhyme."}]}, ["Rhyme.", "hello"]),
         (
             {"instructions": "Rhyme.", "input": [{"role": "developer", "content": "In French."}, HELLO]},
             ["Rhyme.\n\nIn French."],
@@ -173,8 +177,7 @@ def test_a_schema_that_the_server_does_not_take_is_told_the_model() -> None:
     parameters = sent("deepseek", instructions="Rhyme.", text={"format": FORM})
     assert parameters["response_format"] == {"type": "json_object"}
     head = parameters["messages"][0]["content"]
-    assert head.startswith("Answer with a JSON object that fits this JSON schema: {")
-    assert head.endswith("\n\nRhyme.")
+    assert head.startswith("Rhyme.\n\nAnswer with a JSON object that fits this JSON schema: {")
 
 
 def test_a_server_that_insists_on_the_word_json_gets_it() -> None:
@@ -199,9 +202,10 @@ def test_ids_of_calls_are_shortened_where_they_must_be() -> None:
     assert all(len(call_id) == 9 and call_id.isalnum() for call_id in ids)
 
 
-def test_reasoning_goes_back_where_it_is_wanted() -> None:
-    assert sent("deepseek", input=HISTORY)["messages"][1]["reasoning_content"] == "hm"
-    assert "reasoning_content" not in sent("generic", input=HISTORY)["messages"][1]
+def test_reasoning_goes_back_except_to_servers_that_refuse_it() -> None:
+    for profile in ("deepseek", "vllm"):
+        assert sent(profile, input=HISTORY)["messages"][2]["reasoning_content"] == "hm"
+    assert "reasoning_content" not in sent("openai", input=HISTORY)["messages"][2]
 
 
 def test_everything_at_once_is_a_valid_chat_completion() -> None:
@@ -232,5 +236,19 @@ def test_everything_at_once_is_a_valid_chat_completion() -> None:
     )
     assert complaint("chat/completions", encode_json(parameters), stream=True) is None
     assert [message["role"] for message in parameters["messages"]] == [
-        *("system", "user", "assistant", "tool", "tool", "user", "assistant", "tool", "system")
+        *("system", "user", "assistant", "tool", "tool", "user", "assistant", "tool")
     ]
+
+
+def test_a_name_that_servers_refuse_is_mapped_in_tools_choice_and_history() -> None:
+    fields: dict[str, Any] = {
+        "input": [HELLO, {"type": "function_call", "call_id": "1", "name": "now", "namespace": "my clock", "arguments": "{}"}],
+        "tools": [{"type": "namespace", "name": "my clock", "tools": [{"type": "function", "name": "now"}]}],
+        "tool_choice": {"type": "function", "name": "now"},
+    }
+    parameters = sent("openai", **fields)
+    assert parameters["tools"][0]["function"]["name"] == "my_clock__now"
+    assert parameters["tool_choice"] == {"type": "function", "function": {"name": "my_clock__now"}}
+    assert parameters["messages"][1]["tool_calls"][0]["function"]["name"] == "my_clock__now"
+    asked = ResponsesRequest.model_validate({"model": "m", **fields})
+    assert tool_names(asked).original("my_clock__now") == "my clock__now"

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest
+from ollama_openai_proxy.translate.chat_completion import function_tools
 from ollama_openai_proxy.translate.openai_responses.tools import chosen_tools, custom_input, function_name, offered_tools
+from ollama_openai_proxy.translate.tool_names import ToolNames
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 NO_PARAMETERS = {"type": "object", "properties": {}}
@@ -25,7 +27,11 @@ def asking(*tools: dict[str, Any], **fields: Any) -> ResponsesRequest:
 
 def chosen(*tools: dict[str, Any], **fields: Any) -> dict[str, Any]:
     asked = asking(*tools, **fields)
-    return chosen_tools(asked, offered_tools(asked))
+    offered = offered_tools(asked)
+    tool_names = ToolNames(offered)
+    chosen = chosen_tools(asked, offered, tool_names)
+    offered_functions = function_tools(chosen.functions, tool_names)
+    return chosen.parameters | ({"tools": offered_functions} if offered_functions else {})
 
 
 def functions(*tools: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
@@ -112,7 +118,7 @@ def test_a_tool_must_have_a_name() -> None:
         ("read", "files", "files__read"),
         ("read", "mcp__files__", "mcp__files__read"),
         ("_read", "files", "files_read"),
-        ("read.now", "my files", "my_files__read_now"),
+        ("read.now", "my files", "my files__read.now"),
         ("read.now", "", "read.now"),
     ],
 )
@@ -121,7 +127,8 @@ def test_a_functions_name_has_both_names_in_it(name: str, namespace: str, joined
 
 
 def test_long_names_are_cut_and_stay_different() -> None:
-    first, second = (function_name("a" * 60 + end, "files") for end in "xy")
+    inner = [{"type": "function", "name": "a" * 60 + end} for end in "xy"]
+    first, second = names({"type": "namespace", "name": "files", "tools": inner})
     assert len(first) == len(second) == 64
     assert first != second
 

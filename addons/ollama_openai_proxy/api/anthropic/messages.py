@@ -1,0 +1,78 @@
+"""`/v1/messages` and its count of tokens, from chat completions."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from ...backend.client import CHAT
+from ...net.messages import Reply
+from ...schemas.anthropic import parse_messages_request
+from ...schemas.ollama.frames import encode_json
+from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
+from ...translate.writers.anthropic_messages import MessageAnswerWriter, MessageStreamWriter
+from ...translate.writers.carried_state import id_of_call, seal_reasoning
+from ..completion import Completion, complete, require_named
+
+if TYPE_CHECKING:
+    from ...backend.client import Backend
+    from ...translate.model_descriptions import Model
+    from ..keep_alive import Waiting
+
+JSON_TYPE = "application/json"
+
+
+async def create_message(
+    content: bytes, model: Model | None, backend: Backend, keep_alive: float, waiting: Waiting | None
+) -> Reply:
+    """Answer a call of `/v1/messages`.
+
+    Args:
+        content: the body of the request.
+        model: the model; None where the request names none.
+        backend: the model's server.
+        keep_alive: seconds of silence after which the client gets a ping; 0 is never.
+        waiting: a client that is kept waiting meanwhile.
+
+    Raises:
+        ApiError: the request cannot be translated, or the back end refuses.
+    """
+    params = parse_messages_request(content, counting=False)
+    model = require_named(model)
+    estimate = count_tokens(params)
+    drop_thinking = wanted_thinking(params) is False
+    make_writer = MessageStreamWriter if params.stream else MessageAnswerWriter
+    writer = make_writer(
+        params.model,
+        message_id=f"msg_{secrets.token_hex(12)}",
+        input_tokens=estimate,
+        call_id=id_of_call,
+        # A client that gets no thinking gives no signature back.
+        signature=None if drop_thinking else seal_reasoning,
+    )
+    return await complete(
+        Completion(
+            backend=backend,
+            path=CHAT,
+            parameters=chat_parameters(params, model, backend.profile),
+            model=params.model,
+            writer=writer,
+            stream=params.stream,
+            prompt_tokens=estimate,
+            original_tool_name=tool_names(params).original,
+            drop_thinking=drop_thinking,
+            keep_alive=keep_alive,
+        ),
+        waiting,
+    )
+
+
+def count_message_tokens(content: bytes, model: Model | None) -> Reply:
+    """Answer a call of `/v1/messages/count_tokens` with an estimate.
+
+    Raises:
+        ApiError: the request cannot be understood, or names no model.
+    """
+    params = parse_messages_request(content, counting=True)
+    require_named(model)
+    return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": count_tokens(params)}))

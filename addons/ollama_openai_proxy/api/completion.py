@@ -1,0 +1,160 @@
+"""Makes the reply to a translated call: asks a back end for a completion, and has the answer written in the client's API."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..backend.sdk_errors import Refusal
+from ..errors import ModelNotFound
+from ..net.answer_driver import AnswerDriver
+from ..net.messages import Reply
+from ..net.request_context import current_record
+from ..translate.answer_machine import AnswerMachine, Writer
+from ..translate.reader.server_errors import ModelNames, server_error
+from ..translate.reader.stream_reader import StreamReader
+from ..translate.unwrapping_reader import UnwrappingReader
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ..backend.client import Backend
+    from ..translate.adaptation.changes import Call
+    from ..translate.model_descriptions import Model
+    from .keep_alive import Waiting
+
+type Parameters = dict[str, Any]
+type Ask = Callable[[Parameters], Awaitable[None]]
+SSE_TYPE = "text/event-stream"
+
+logger = logging.getLogger(__name__)
+
+
+class ApiWriter(Writer, Protocol):
+    """A writer, with the type of what it writes."""
+
+    @property
+    def content_type(self) -> str:
+        """The content type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A call, as it was translated.
+
+    Attributes:
+        backend: the server.
+        path: of the call below the server's base URL.
+        parameters: of the call.
+        model: the model's name, as the client wrote it.
+        writer: writes the answer, as a stream or whole.
+        stream: whether the client gets a stream.
+        prompt_tokens: an estimate, for servers that do not count.
+        original_tool_name: maps a tool's name that was changed for the server back to that of the client.
+        drop_thinking: whether the client asked for an answer without thinking.
+        raw: whether the text of the answer passes as it is, so that nothing in it is taken for thinking.
+        content_filter_fails: whether the client's API has no word for an answer that a content filter stopped.
+        keep_alive: seconds of silence after which the client gets a sign of life; 0 is never.
+        attempts: makes the call as often as needed, with other parameters where the server refuses; by default once.
+        began: is called when the answer begins.
+    """
+
+    backend: Backend
+    path: str
+    parameters: Parameters
+    model: str
+    writer: ApiWriter
+    stream: bool
+    prompt_tokens: int
+    original_tool_name: Callable[[str], str] = str
+    drop_thinking: bool = False
+    raw: bool = False
+    content_filter_fails: bool = False
+    keep_alive: float = 0
+    attempts: Callable[[Parameters, Ask], Awaitable[None]] | None = None
+    began: Callable[[], None] | None = None
+
+
+async def complete(completion: Completion, waiting: Waiting | None = None) -> Reply:
+    """The reply; for a stream, as soon as the first piece is there.
+
+    Args:
+        completion: the call.
+        waiting: a client that is kept waiting meanwhile.
+
+    Raises:
+        ApiError: the back end refused or failed before the first piece, or before the end of an answer that is not streamed.
+    """
+    backend, writer, stream = completion.backend, completion.writer, completion.stream
+    readers = [_reader(completion, completion.parameters)]
+
+    def make_machine(call: Call) -> AnswerMachine:
+        readers[0] = reader = _reader(completion, call.parameters)
+        return AnswerMachine(UnwrappingReader(reader) if call.unwrap else reader, writer)
+
+    driver = AnswerDriver(
+        AnswerMachine(readers[0], writer),
+        backend.timeouts,
+        backend.explain,
+        keep_alive=completion.keep_alive if stream else 0,
+        watcher=current_record().watcher,
+        began=completion.began,
+        ended=lambda: _learn(completion, readers[0]),
+    )
+    if waiting is not None:
+        waiting.filler = driver
+
+    async def ask(parameters: Parameters) -> None:
+        await backend.answer(completion.path, parameters, driver, make_machine, whole=not stream)
+
+    try:
+        if completion.attempts is None:
+            await ask(completion.parameters)
+        else:
+            await completion.attempts(completion.parameters, ask)
+    except Refusal as refusal:
+        names = ModelNames(completion.model, completion.parameters["model"])
+        raise server_error(refusal.told, names, status=refusal.status, headers=refusal.headers) from refusal
+    headers = {"Content-Type": writer.content_type}
+    if writer.content_type == SSE_TYPE:
+        headers["Cache-Control"] = "no-cache"
+    return Reply(200, headers, driver if stream else driver.collected())
+
+
+def require_named(model: Model | None) -> Model:
+    """The model of a call; to be called when the call has been read, since other faults are told first.
+
+    Raises:
+        ModelNotFound: the call names no model.
+    """
+    if model is None:
+        raise ModelNotFound("model '' not found")
+    return model
+
+
+def _reader(completion: Completion, parameters: Mapping[str, Any]) -> StreamReader:
+    # A client that gets the answer whole can wait until it is clear whether the text begins with thinking.
+    unknown = False if completion.stream else None
+    opened = True if parameters["model"] in completion.backend.opens_thinking else unknown
+    stop = parameters.get("stop") or ()
+    return StreamReader(
+        tools={tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in parameters.get("tools") or ()},
+        original_tool_name=completion.original_tool_name,
+        split_thinking=not completion.raw,
+        thinking_opened=opened,
+        drop_thinking=completion.drop_thinking,
+        stop_texts=(stop,) if isinstance(stop, str) else stop,
+        prompt_tokens=completion.prompt_tokens,
+        model=completion.model,
+        server_model=parameters["model"],
+        content_filter_fails=completion.content_filter_fails,
+    )
+
+
+def _learn(completion: Completion, reader: StreamReader) -> None:
+    """Note what an answer has shown of its server."""
+    if reader.closed_alone:
+        completion.backend.opens_thinking.add(completion.parameters["model"])
+    if reader.unknown_finish_reason:
+        completion.backend.note_finish_reason(reader.unknown_finish_reason)

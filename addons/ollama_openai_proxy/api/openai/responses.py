@@ -1,0 +1,60 @@
+"""`/v1/responses`, from chat completions."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from ...backend.client import CHAT
+from ...schemas.openai_responses import parse_responses_request
+from ...translate.openai_responses.request import chat_parameters, tool_names
+from ...translate.thinking_levels import nearest_level
+from ...translate.writers.carried_state import id_of_call, seal_reasoning
+from ...translate.writers.openai_responses import ResponseAnswerWriter, ResponseStreamWriter
+from ..completion import Completion, complete, require_named
+
+if TYPE_CHECKING:
+    from ...backend.client import Backend
+    from ...net.messages import Reply
+    from ...translate.model_descriptions import Model
+    from ..keep_alive import Waiting
+
+CHARACTERS_PER_TOKEN = 4
+
+
+async def create_response(
+    content: bytes, model: Model | None, backend: Backend, keep_alive: float, waiting: Waiting | None
+) -> Reply:
+    """Answer a call of `/v1/responses`.
+
+    Args:
+        content: the body of the request.
+        model: the model; None where the request names none.
+        backend: the model's server.
+        keep_alive: seconds of silence after which the client gets an event; 0 is never.
+        waiting: a client that is kept waiting meanwhile.
+
+    Raises:
+        ApiError: the request cannot be translated, or the back end refuses.
+    """
+    params = parse_responses_request(content)
+    model = require_named(model)
+    estimate = max(len(content) // CHARACTERS_PER_TOKEN, 1)
+
+    make_writer = ResponseStreamWriter if params.stream else ResponseAnswerWriter
+    writer = make_writer(params, response_id=f"resp_{secrets.token_hex(24)}", call_id=id_of_call, seal=seal_reasoning)
+    return await complete(
+        Completion(
+            backend=backend,
+            path=CHAT,
+            parameters=chat_parameters(params, model, backend.profile),
+            model=params.model,
+            writer=writer,
+            stream=params.stream,
+            prompt_tokens=estimate,
+            original_tool_name=tool_names(params).original,
+            drop_thinking=nearest_level(params.thinking) is False,
+            keep_alive=keep_alive,
+        ),
+        waiting,
+    )

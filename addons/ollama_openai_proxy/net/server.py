@@ -1,0 +1,182 @@
+"""The HTTP server of the console command: uvicorn, with bounds and with a shutdown that loses no request.
+
+`Server.serve` serves an ASGI application on sockets that are bound already, until `Server.stop`. Where the sockets come from,
+and how many processes share them, is for the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import uvicorn
+from uvicorn.server import Server as UvicornServer
+
+from .http1_protocol import BoundedProtocol
+from .shutdown import goodbye
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .bounds import Bounds
+    from .http1_protocol import ErrorResponse
+
+LOOKS_PER_SECOND = 2
+"""How often time-outs are looked at."""
+TICKS_PER_SECOND = 10
+"""How often uvicorn calls `on_tick`."""
+FLUSH_SECONDS = 1.0
+"""How long the last bytes of closed connections may take when the server ends."""
+FLOOD_SECONDS = 60.0
+"""How long a flood of connections counts as one."""
+BACKLOG = 2048
+
+logger = logging.getLogger(__name__)
+
+
+class Application(Protocol):
+    """What the server needs of an ASGI application."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+
+    async def drain(self, is_busy: Callable[[], bool]) -> None:
+        """Wait for running responses, and for whatever `is_busy` tells of; then end them."""
+
+    def hurry(self) -> None:
+        """End a `drain` at once."""
+
+
+class Server(UvicornServer):
+    """Serves an application.
+
+    Args:
+        application: is called for each request.
+        bounds: of requests, waits and connections.
+        error_response: makes the responses to requests that the application does not get to see.
+    """
+
+    def __init__(self, application: Application, bounds: Bounds, error_response: ErrorResponse) -> None:
+        config = uvicorn.Config(
+            application,
+            http=functools.partial(BoundedProtocol, self),  # type: ignore[arg-type]  # a class, with an argument
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+        )
+        super().__init__(config)
+        self.bounds = bounds
+        self.error_response = error_response
+        self.farewell = goodbye().message
+        self._application = application
+        self._waiting: dict[BoundedProtocol, None] = {}
+        self._quiet_until = 0.0
+        self._ticks = 0
+        self._ended = False
+
+    def stop(self) -> None:
+        """Let no new clients in, and end when running responses have ended; a second call ends them."""
+        if self.should_exit:
+            self._application.hurry()
+        self.should_exit = True
+
+    # -- Connections without a request that the application has seen, the oldest first
+
+    def waits(self, connection: BoundedProtocol) -> None:
+        """Note that a connection can be closed when there are too many. A new connection may be one too many."""
+        self._waiting[connection] = None
+        if len(self.server_state.connections) > self.bounds.max_connections:
+            self._close_one()
+
+    def waits_no_more(self, connection: BoundedProtocol) -> None:
+        """Note that a connection is needed, or gone."""
+        self._waiting.pop(connection, None)
+
+    def _close_one(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now > self._quiet_until:
+            logger.warning(
+                "MAX_CONNECTIONS, which is %d, has been reached: connections without a request are closed for new ones.",
+                self.bounds.max_connections,
+            )
+        self._quiet_until = now + FLOOD_SECONDS
+        connection = next(iter(self._waiting))
+        del self._waiting[connection]
+        if not self._waiting:  # the new one itself
+            connection.write(self.error_response(503, "too many connections: try again", log=False))
+            connection.transport.close()
+        else:
+            connection.transport.abort()
+        self.server_state.connections.discard(connection)
+
+    def _is_busy(self) -> bool:
+        return any(connection.is_busy() for connection in self._connections())
+
+    def _connections(self) -> list[BoundedProtocol]:
+        return [each for each in self.server_state.connections if isinstance(each, BoundedProtocol)]
+
+    # -- What uvicorn calls
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the caller."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the time-outs; returns whether the server is to end."""
+        if counter % (TICKS_PER_SECOND // LOOKS_PER_SECOND) == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in self._connections():
+                connection.check_time(now)
+        return self.should_exit
+
+    async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Let nobody in any more, wait for running responses, and close all connections."""
+        await self._stop_listening(sockets or ())
+        looking = asyncio.get_running_loop().create_task(self._look_on())
+        try:
+            await self._application.drain(self._is_busy)
+            for connection in self._connections():
+                connection.shutdown()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    while self.server_state.connections:  # noqa: ASYNC110  # uvicorn keeps them
+                        await asyncio.sleep(0.01)
+        finally:
+            looking.cancel()
+        for connection in self._connections():
+            connection.transport.abort()
+
+    async def _look_on(self) -> None:
+        while True:
+            await asyncio.sleep(1 / LOOKS_PER_SECOND)
+            await self.on_tick(0)
+
+    async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
+        """Close the sockets; whoever has connected by then is let in."""
+        # A second handle of each socket keeps it open until those who wait there have been accepted.
+        handles = [each.dup() for each in sockets]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for handle in handles:
+            with handle, suppress(OSError):  # nobody waits any more, or there are no more files
+                handle.setblocking(False)
+                while True:
+                    client, _ = handle.accept()
+                    client.setblocking(False)
+                    await loop.connect_accepted_socket(self._protocol, client)
+        for each in sockets:
+            each.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return BoundedProtocol(self, config=self.config, server_state=self.server_state, app_state={})

@@ -1,0 +1,59 @@
+"""Everybody who is told of each request: the access log, the metrics, and traces where the environment asks for them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from .log import AccessLog
+from .metrics import Metrics
+from .tracing import tracer
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from .tracing import Tracing
+
+logger = logging.getLogger(__name__)
+
+
+class Observers:
+    """Makes the observers of a proxy, and closes them.
+
+    Args:
+        settings: of the proxy.
+
+    Attributes:
+        all: who is told of each request.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._host, self._port = settings.proxy_host, settings.metrics_port
+        self._metrics = Metrics(settings.proxy_mode, __version__)
+        self._tracing = tracer()
+        self.all: list[AccessLog | Metrics | Tracing] = [
+            AccessLog(),
+            self._metrics,
+            *([self._tracing] if self._tracing else []),
+        ]
+
+    @property
+    def metrics_of_the_main_port(self) -> Metrics | None:
+        """What `/metrics` shows; None if the metrics have a port of their own."""
+        return None if self._port else self._metrics
+
+    def open(self) -> None:
+        """Open the port for metrics, if METRICS_PORT names one."""
+        if self._port:
+            try:
+                self._metrics.listen(self._host, self._port)
+            except OSError as error:
+                logger.error(
+                    "METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", self._port, error.strerror
+                )
+
+    def close(self) -> None:
+        """Close the port for metrics, and send the last spans."""
+        self._metrics.close()
+        if self._tracing is not None:
+            self._tracing.close()

@@ -1,0 +1,171 @@
+"""Shortens a conversation that is longer than the model's context, as Ollama does it on `/api/chat`.
+
+The oldest messages go first. The system message, the last message, and the user's last message stay, and tool calls go together
+with their results. Ollama counts with the model's tokenizer; here tokens are estimated, and where a server has refused a prompt
+with its number of tokens, the estimate is corrected by it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .parameter_ranges import TOKEN_LIMITS, lowered_limit
+from .token_estimate import message_tokens, prompt_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .conversation import OpenAIMessage
+
+type Parameters = dict[str, Any]
+
+LIFETIME = 3600.0
+"""Seconds after which the size that a refusal has told is forgotten: the server may have been started with another context."""
+
+_ANSWER_SHARE = 4
+"""At most this part of the context is kept free for the answer."""
+_USUAL_ANSWER = 512
+"""Tokens kept free for the answer of a call without a limit."""
+_HEADROOM = 1.05
+"""By how much the estimate of the shortened prompt may be too low."""
+
+_TOO_LONG = re.compile(
+    r"context.{0,8}(?:length|window|size)|context_length_exceeded|maximum context|prompt is too long|too many tokens"
+    r"|token count|token limit|prompt length|input (?:length|is too long)|tokens? in the prompt|reduce the length"
+    r"|max_new_tokens|prompt contains",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3}){1,3}(?![\w,])|(?<![\w.])\d{3,9}(?![\w.]\d)")
+_LIMIT = re.compile(
+    r"(?:maximum|limit|size|window|allowed|only|up to|length of|length is|<=|>)\D{0,40}?(\d[\d,]{2,12})", re.IGNORECASE
+)
+
+
+class Overflow(NamedTuple):
+    """What a refusal says of a prompt that is too long, in tokens; 0 where it does not say."""
+
+    limit: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSize:
+    """How much a model takes.
+
+    Attributes:
+        limit: tokens of prompt and answer.
+        scale: the model's tokens for each estimated one.
+    """
+
+    limit: int
+    scale: float = 1.0
+
+
+class ContextSizes:
+    """The sizes that refusals have told, by model.
+
+    Args:
+        clock: the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._sizes: dict[tuple[str, str], tuple[ContextSize, float]] = {}
+
+    def learn(self, backend: str, model: str, size: ContextSize) -> None:
+        """Remember the size of a model's context for an hour."""
+        self._sizes[backend, model] = (size, self._clock() + LIFETIME)
+
+    def find(self, backend: str, model: str, known_length: int) -> ContextSize | None:
+        """The size of a model's context; `known_length` is what its description says, in tokens, or 0."""
+        size, until = self._sizes.get((backend, model), (None, 0.0))
+        if size is not None and self._clock() < until:
+            return size
+        return ContextSize(known_length) if known_length else None
+
+
+def overflow(text: str) -> Overflow | None:
+    """Read a refusal; None where it is about something else than a prompt that is too long."""
+    if not _TOO_LONG.search(text):
+        return None
+    numbers = [int(number[0].replace(",", "")) for number in _NUMBER.finditer(text)]
+    told = [int(limit[1].replace(",", "")) for limit in _LIMIT.finditer(text)]
+    limit = min(told or numbers, default=0)
+    return Overflow(limit, min((number for number in numbers if number > limit), default=0) if limit else 0)
+
+
+def told_size(parameters: Mapping[str, Any], refused: Overflow) -> ContextSize:
+    """The size of the context, after a refusal of these parameters."""
+    estimate = _estimate(parameters)
+    if not refused.limit:
+        return ContextSize(max(estimate // 2, 1))
+    if refused.prompt_tokens:
+        return ContextSize(refused.limit, refused.prompt_tokens / estimate)
+    # All that is known is that the prompt has more tokens than the limit.
+    return ContextSize(refused.limit, max(1.0, 1.25 * refused.limit / estimate))
+
+
+def shorten(parameters: Mapping[str, Any], size: ContextSize) -> Parameters | None:
+    """Leave out the oldest messages of a chat completion until the rest fits.
+
+    Args:
+        parameters: of the call; they stay as they are.
+        size: of the model's context.
+
+    Returns:
+        The parameters with fewer messages, and with a limit of tokens that fits beside them. None where the conversation fits,
+        or where there is nothing that could be left out.
+    """
+    messages = parameters["messages"]
+    if _estimate(parameters) * size.scale <= size.limit:
+        return None
+    given = min((parameters[name] for name in TOKEN_LIMITS if name in parameters), default=_USUAL_ANSWER)
+    reserve = min(given, size.limit // _ANSWER_SHARE)
+    schemas = prompt_tokens((), parameters.get("tools", ()))
+    kept = _newest(messages, (size.limit - reserve) / (size.scale * _HEADROOM) - schemas)
+    if len(kept) == len(messages):
+        return None
+    shorter = {**parameters, "messages": kept}
+    return shorter | lowered_limit(shorter, size.limit, int(_estimate(shorter) * size.scale))
+
+
+def _estimate(parameters: Mapping[str, Any]) -> int:
+    return max(prompt_tokens(parameters["messages"], parameters.get("tools", ())), 1)
+
+
+def _newest(messages: Sequence[OpenAIMessage], budget: float) -> list[OpenAIMessage]:
+    """The messages without the oldest, so that they have no more than `budget` estimated tokens, if that can be."""
+    units = _units(messages)
+    sizes = [sum(map(message_tokens, unit)) for unit in units]
+    last = len(units) - 1
+    users = [number for number, unit in enumerate(units) if unit[0]["role"] == "user"]
+    stays = {number for number, unit in enumerate(units) if unit[0]["role"] == "system"} | {last}
+    if users and sizes[users[-1]] <= budget / 2:
+        # Without a message of the user many chat templates refuse, and an agent forgets its task.
+        stays.add(users[-1])
+    left = sum(sizes)
+    kept = set(range(len(units)))
+    for number in range(len(units)):
+        if left <= budget:
+            break
+        if number not in stays:
+            kept.discard(number)
+            left -= sizes[number]
+    if len(kept) < len(units):
+        # What is left begins with a message of the user, if there is one.
+        first = next((number for number in users if number in kept), 0)
+        kept -= set(range(first)) - stays
+    return [message for number in sorted(kept) for message in units[number]]
+
+
+def _units(messages: Sequence[OpenAIMessage]) -> list[list[OpenAIMessage]]:
+    """The messages, those with tool calls together with the results."""
+    units: list[list[OpenAIMessage]] = []
+    for message in messages:
+        if message["role"] == "tool" and units:
+            units[-1].append(message)
+        else:
+            units.append([message])
+    return units
