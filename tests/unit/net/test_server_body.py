@@ -114,7 +114,11 @@ async def test_each_network_read_is_pushed_as_it_comes() -> None:
 
 async def test_a_connection_is_used_again_after_the_end_and_pushes_the_next_body() -> None:
     async with line() as wire:
-        for answer in (CHUNKED + chunk(b"ab") + END, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", CHUNKED + chunk(b"ab") + END):
+        for answer in (
+            CHUNKED + chunk(b"ab") + END,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab",
+            CHUNKED + chunk(b"ab") + END,
+        ):
             body, _ = await wire.ask(answer)
             sink = Kept()
             body.start(sink)
