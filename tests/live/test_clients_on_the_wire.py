@@ -242,7 +242,7 @@ def test_a_model_stays_for_as_long_as_the_client_wants(
 @pytest.mark.parametrize(
     ("think", "effort"),
     [
-        case(6, "true", True, "medium"),
+        case(6, "true", True, None),
         case(6, "false", False, "none"),
         case(6, "null", None, None),
         case(6, "low", "low", "low"),
