@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
-from ollama_openai_proxy.translate.server_profiles import _HOSTS, _OWNERS, _PLAIN, PROFILES
+from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
+
+from scripts.diagrams import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / ".cache" / "site"
+SOURCES = ROOT / "addons" / "ollama_openai_proxy"
 
 DESCRIPTION = """\
 Without arguments: renders README.md and docs/ into .cache/site. A warning is an error.
@@ -110,10 +114,20 @@ def _literals(must_be: str) -> str:
 # -- Profiles ----------------------------------------------------------------------------------------------------------
 
 
+_FURTHER_SIGNS = {
+    "llama-cpp-python": '`"owned_by": "me"` beside `permissions`',
+    "transformers": "a `status` of each model",
+}
+"""What `detect_profile` reads of an entry besides its owner."""
+
+
 def profiles() -> str:
     """What is sent to each family of servers."""
-    head = "| Profile | Recognised by | Limit of tokens | Further options | `think` becomes | `response_format` | `stop` |"
-    rows = [head, "| --- " * 7 + "|"]
+    head = (
+        "| Profile | Recognised by | Limit of tokens | Further options | `think` becomes | `response_format` | `stop` "
+        "| Source |"
+    )
+    rows = [head, "| --- " * 8 + "|"]
     for profile in PROFILES.values():
         named = {name: parameter for name, parameter in profile.options.items() if _PLAIN.get(name) != parameter}
         further = [
@@ -128,8 +142,9 @@ def profiles() -> str:
             f"`{profile.token_limit}`",
             ", ".join(further + absent) or "none",
             ", ".join(dict.fromkeys(f"`{key}`" for sent in profile.thinking.values() for key in sent)) or "none",
-            ", ".join(f"`{kind}`" for kind in sorted(profile.formats)),
+            ", ".join(f"`{kind}`" for kind in sorted(profile.formats)) or "in words",
             f"the first {profile.most_stops}" if profile.most_stops else "all",
+            " ".join(f"[{number}]({source})" for number, source in enumerate(profile.sources, 1)),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -137,18 +152,66 @@ def profiles() -> str:
 
 def _signs(profile: Profile) -> str:
     hosts = [f"`{host}`" for host, name in _HOSTS.items() if name == profile.name]
+    hosts += [f"`{beginning}…`" for beginning, name in _HOST_BEGINNINGS.items() if name == profile.name]
     owners = [f'`"owned_by": "{owner}"`' for owner, name in _OWNERS.items() if name == profile.name]
-    return ", ".join(hosts + owners) or ("none of the others" if profile.name == "generic" else "none: it has to be said")
+    headers = [f"the header `{header}`" for header, name in _HEADERS.items() if name == profile.name]
+    further = [_FURTHER_SIGNS[profile.name]] if profile.name in _FURTHER_SIGNS else []
+    return ", ".join(hosts + owners + headers + further) or (
+        "none of the others" if profile.name == "generic" else "none: it has to be said"
+    )
+
+
+# -- Internals of mitmproxy --------------------------------------------------------------------------------------------
+
+DOCUMENTED = frozenset(
+    {
+        *("addonmanager", "command", "connection", "contentviews", "ctx", "exceptions", "flow", "hooks", "http", "log"),
+        *("options", "proxy.mode_specs", "proxy.server_hooks"),
+    }
+)
+"""The modules of mitmproxy that its documentation describes for authors of addons, of those that the package uses."""
+
+
+def internals() -> str:
+    """The modules that use other parts of mitmproxy, with these parts."""
+    rows = [
+        f"| `{path.relative_to(SOURCES).as_posix()}` | {', '.join(f'`{part}`' for part in sorted(parts))} |"
+        for path in sorted((SOURCES / "mitm").rglob("*.py"))
+        if (parts := _undocumented(ast.parse(path.read_text("utf-8"))))
+    ]
+    return "\n".join(["| module | parts |", "| --- | --- |", *rows])
+
+
+def _undocumented(tree: ast.Module) -> set[str]:
+    """Modules of mitmproxy beyond its documentation, and private names of other objects."""
+    parts = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), level=0, names=names) if module.partition(".")[0] == "mitmproxy":
+                inside = module.removeprefix("mitmproxy.")
+                # `from mitmproxy.proxy import events` imports a module.
+                found = [f"{inside}.{each.name}" for each in names] if inside in ("proxy", "addons", "mitmproxy") else [inside]
+                parts |= {name.removeprefix("mitmproxy.") for name in found} - DOCUMENTED
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.endswith("__"):
+                parts.add(f".{name}")
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]) if name.startswith(
+                "_"
+            ) and not name.endswith("__"):
+                parts.add(f".{name}")
+    return parts
 
 
 PARTS = {
+    Part("docs/architecture.md", "internals"): internals,
     Part("docs/configuration.md", "settings"): settings,
     Part("docs/translate-mode.md", "profiles"): profiles,
 }
 
 
 def outdated() -> Iterator[tuple[Path, str]]:
-    """The pages whose parts are not those of the code, each with the text that it should have."""
+    """The pages and drawings that are out of date, each with the text that it should have."""
     pages: dict[str, str] = {}
     for part, render in PARTS.items():
         text = pages.setdefault(part.page, (ROOT / part.page).read_text("utf-8"))
@@ -159,6 +222,10 @@ def outdated() -> Iterator[tuple[Path, str]]:
             yield ROOT / page, text
     if (text := env_example()) != (ROOT / ".env.example").read_text("utf-8"):
         yield ROOT / ".env.example", text
+    for source in sorted((ROOT / "docs" / "drawings").glob("*.toml")):
+        drawing = source.with_suffix(".svg")
+        if not drawing.exists() or draw(source) != drawing.read_text("utf-8"):
+            yield drawing, draw(source)
 
 
 def main() -> int:
@@ -167,7 +234,9 @@ def main() -> int:
         prog="scripts/docs", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     action = parser.add_mutually_exclusive_group()
-    action.add_argument("--write", action="store_true", help="write the parts of pages that come from the code")
+    action.add_argument(
+        "--write", action="store_true", help="write the parts of pages that come from the code, and draw the diagrams"
+    )
     action.add_argument("--check", action="store_true", help="exit with status 1 if one of them is out of date")
     action.add_argument(
         "--serve", nargs="?", const="127.0.0.1:8000", metavar="ADDRESS", help="serve the pages, and render again what changes"

@@ -211,7 +211,8 @@ class Settings(BaseSettings):
     )
     adapt: bool = setting(
         True,
-        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next call to this "
+        "Learn from refusals of the server: make a refused call again in another way, and begin there with the next "
+        "call to this "
         "model, for an hour. false hands every refusal on to the client.",
         group=Group.BACKEND,
         must_be=_TRUE_OR_FALSE,
@@ -227,11 +228,11 @@ class Settings(BaseSettings):
         see="[What the file may contain](translate-mode.md#the-models-file).",
     )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
-        "0.24.0",
+        "0.40.12",
         "The Ollama version that clients are told. Several clients refuse a version older than 0.13.4.",
         group=Group.BACKEND,
-        must_be="a version like 0.24.0: three numbers and nothing else",
-        example="0.24.0",
+        must_be="a version like 0.40.12: three numbers and nothing else",
+        example="0.40.12",
         see="Change it only for a client that demands a newer version.",
     )
 

@@ -20,7 +20,10 @@ type BodyKind = Literal["text", "json", "frames"]
 
 DIRECTORY = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parents[3] / "shared" / "golden")
 """Where the recordings lie; `GOLDEN_DIR` moves it."""
-STANDARD = DIRECTORY / "ollama-0.24.json"
+NEWEST = DIRECTORY / "ollama-0.33.json"
+OLDER = DIRECTORY / "ollama-0.24.json"
+DUE_TO_SETTINGS = frozenset({"ps GET", "ps loaded", "status"})
+"""Exchanges of `NEWEST` that count as not recorded there: that Ollama could run no model, and its cloud was switched off."""
 KEPT_HEADERS = ("content-type", "content-length", "transfer-encoding", "allow", "location", "vary", "access-control-")
 """Names, or beginnings of names, of the headers that a recording keeps."""
 CONTEXT_KEPT = 8
@@ -69,6 +72,19 @@ class Recording:
     server: str
     note: str
     exchanges: tuple[Exchange, ...]
+
+
+def load_standard() -> Recording:
+    """The requests of `OLDER` in their order, each with the response of the newest Ollama that was recorded answering.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file is no recording.
+    """
+    older, newest = load(OLDER), load(NEWEST)
+    newer = {each.name: each for each in newest.exchanges if each.name not in DUE_TO_SETTINGS}
+    exchanges = tuple(newer.get(each.name, each) for each in older.exchanges)
+    return Recording(f"{newest.server}, else {older.server}", older.note, exchanges)
 
 
 def load(path: Path) -> Recording:

@@ -114,10 +114,12 @@ def test_where_ollama_answers_in_time_there_are_none(upstream: StrictOllama, pro
     assert lines == [piece for _, piece in upstream.sent]
 
 
-def test_there_are_none_between_the_frames_of_a_slow_answer(upstream: StrictOllama, proxy: ProxyProcess) -> None:
-    upstream.frame_delay = 2 * BEAT
-    lines = stream_lines(proxy.url, "/api/chat", {"model": "tiny", "messages": HELLO})
-    assert without_silence(lines, "/api/chat", "tiny") == [piece for _, piece in upstream.sent]
+def test_they_come_between_the_frames_of_a_slow_answer_too(upstream: StrictOllama, proxy: ProxyProcess) -> None:
+    upstream.frame_delay = 4 * BEAT
+    lines = without_silence(stream_lines(proxy.url, "/api/chat", {"model": "tiny", "messages": HELLO}), "/api/chat", "tiny")
+    own = [piece for _, piece in upstream.sent]
+    assert [line for line in lines if line in own] == own
+    assert {json.loads(line)["message"]["content"] for line in lines if line not in own} == {""}
 
 
 @pytest.mark.parametrize("path", CALLS)

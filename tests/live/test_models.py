@@ -326,6 +326,16 @@ def test_a_models_settings_are_shown(client: Client) -> None:
             id="thinking in a generation",
         ),
         pytest.param(
+            *("/api/chat", {"model": "big:8b", "messages": HELLO, "think": "xhigh"}),
+            'invalid think value: "xhigh" (must be "high", "medium", "low", "max", true, or false)',
+            id="an unknown level of thinking",
+        ),
+        pytest.param(
+            *("/api/generate", {"model": "big:8b", "prompt": "x", "think": ""}),
+            'invalid think value: "" (must be "high", "medium", "low", "max", true, or false)',
+            id="an empty level of thinking",
+        ),
+        pytest.param(
             *("/api/generate", {"model": "big:8b", "prompt": "x", "suffix": "y"}),
             "registry.ollama.ai/library/big:8b does not support insert",
             id="insert",
@@ -355,6 +365,18 @@ def test_an_embedding_model_embeds_and_can_be_unloaded(client: Client, url: str)
     assert post(url, "/api/generate", {"model": "vectors", "keep_alive": 0}).json()["done_reason"] == "unload"
 
 
+@pytest.mark.parametrize(("think", "status"), [("xhigh", 404), (5, 400)])
+def test_a_level_is_refused_only_after_the_model_was_looked_up(url: str, think: object, status: int) -> None:
+    reply = post(url, "/api/chat", {"model": "nonsense", "messages": HELLO, "think": think})
+    text = {400: "think must be a boolean or string", 404: "model 'nonsense' not found"}[status]
+    assert (reply.status_code, reply.json()) == (status, {"error": text})
+
+
+@pytest.mark.parametrize("think", ["xhigh", "", "ultra", "secret", "none"])
+def test_a_model_that_may_think_takes_every_name_of_a_level(client: Client, think: Any) -> None:
+    assert client.chat("gpt-test", HELLO, think=think).message.content == "Hello world!"
+
+
 def test_not_to_think_is_never_refused(client: Client) -> None:
     assert client.chat("big:8b", HELLO, think=False).message.content == "Hello world!"
 
@@ -377,7 +399,7 @@ def test_a_model_of_which_nothing_is_known_takes_tools(client: Client, main: Scr
     [
         ("/api/chat", {"model": "nope", "messages": HELLO}, "model 'nope' not found"),
         ("/api/generate", {"model": "nope", "prompt": "x"}, "model 'nope' not found"),
-        ("/api/show", {"model": "nope"}, "model 'nope' not found"),
+        ("/api/show", {"model": "nope"}, "model 'nope:latest' not found"),
         ("/api/embed", {"model": "nope", "input": "x"}, 'model "nope" not found, try pulling it first'),
         ("/api/embeddings", {"model": "nope", "prompt": "x"}, 'model "nope" not found, try pulling it first'),
         ("/api/copy", {"source": "nope", "destination": "x"}, 'model "nope" not found'),

@@ -218,7 +218,15 @@ def test_openais_events_that_break_off_end_with_an_error_that_its_sdk_raises(
 
 def test_half_an_event_does_not_swallow_the_error(upstream: BreakingOllama, client: httpx.Client) -> None:
     upstream.next = Breaking(EVENTS, [*CHUNKS, b'data: {"id":"1",'])
-    *events, last, rest = client.post("/v1/chat/completions", json={}).content.split(b"\n\n")
+    told = bytearray()
+    # Clients that ignore the event must not take the end for that of a whole answer.
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        client.stream("POST", "/v1/chat/completions", json={}) as response,
+    ):
+        for part in response.iter_raw():
+            told += part
+    *events, last, rest = bytes(told).split(b"\n\n")
     assert ([event + b"\n\n" for event in events], rest) == (CHUNKS, b"")
     assert "broke off" in error_of("/v1/chat/completions", json.loads(last.strip().removeprefix(b"data: ")))
 

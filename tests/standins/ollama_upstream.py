@@ -2,7 +2,7 @@
 
 What it says comes from `tests/data/ollama_upstream.json`, recorded from a real server; the rules that pick an answer
 are written here, and the unit tests play the whole recording back against them. Only transfers from and to the
-registry are not in the recording: their frames follow the wire reference (§4.8).
+registry are not in the recording: their frames follow docs/wire.md#pull-push-and-create.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ def recording() -> Mapping[str, Mapping[str, Any]]:
 
 
 def go_json(data: object) -> bytes:
-    """Encode as Ollama does: compact, and with Go's escapes for HTML (wire reference §1.4)."""
+    """Encode as Ollama does: compact, and with Go's escapes for HTML (docs/wire.md#json-encoding)."""
     encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     for character, escape in _GO_ESCAPES.items():
         encoded = encoded.replace(character, escape)

@@ -80,7 +80,8 @@ class Matcher:
 
             return self._sequence(inner, 0, position, close)
         if kind in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
-            return self._repeat(kind, *value, position, then)
+            least, most, body = value
+            return self._repeat(kind, least, most, body, position, then)
         if kind in (codes.ASSERT, codes.ASSERT_NOT):
             return self._look(kind, value, position) and then(position)
         if kind is codes.AT:
@@ -90,9 +91,21 @@ class Matcher:
             part = text[begin:end]
             return text.startswith(part, position) and then(position + len(part))
         if kind is codes.ATOMIC_GROUP:
-            ends: list[int] = []
-            return self._sequence(list(value), 0, position, lambda after: ends.append(after) or True) and then(ends[0])
+            after = self._end_of(list(value), position)
+            return after is not None and then(after)
         raise NotImplementedError(kind)
+
+    def _end_of(self, nodes: list[Node], position: int) -> int | None:
+        """Where the first match of some nodes ends."""
+        end: int | None = None
+
+        def matched(after: int) -> bool:
+            nonlocal end
+            end = after
+            return True
+
+        self._sequence(nodes, 0, position, matched)
+        return end
 
     def _repeat(self, kind: Any, least: int, most: int, body: Any, position: int, then: Next) -> bool:
         nodes = list(body)

@@ -15,6 +15,7 @@ def test_the_start_does_not_import_what_it_does_not_need(module: str) -> None:
 
 
 def test_the_sdk_is_imported_with_its_first_use() -> None:
-    load = "from ollama_openai_proxy.backend.lazy_sdk import load\nload()"
-    program = f"{load}\nimport sys\nsys.exit('openai.types' not in sys.modules)"
+    program = (
+        "import sys\nfrom ollama_openai_proxy.backend.lazy_sdk import load\nload()\nsys.exit('openai.types' not in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -32,7 +32,7 @@ def test_the_defaults_serve_openai_on_ollamas_port() -> None:
     settings = load_settings(KEYED)
     assert (settings.proxy_mode, settings.openai_api_base_url) == ("translate", OPENAI_URL)
     assert (settings.proxy_host, settings.proxy_port) == ("127.0.0.1", 11434)
-    assert (settings.fix_methods, settings.ollama_version, settings.log_level) == (True, "0.24.0", "info")
+    assert (settings.fix_methods, settings.ollama_version, settings.log_level) == (True, "0.40.12", "info")
 
 
 def test_an_override_beats_the_environment_which_beats_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

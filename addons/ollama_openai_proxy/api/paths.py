@@ -29,6 +29,7 @@ type Handler = Literal[
     "me",
     "signout",
     "web",
+    "account",
     "chat",
     "generate",
     "embed",
@@ -58,6 +59,8 @@ OPENAI_COMPLETIONS = "/v1/completions"
 OPENAI_EMBEDDINGS = "/v1/embeddings"
 OPENAI_MODELS = "/v1/models"
 OPENAI_RESPONSES = "/v1/responses"
+SYSTEMONE = "/v1/systemone"
+"""Ollama's calls to decision models, which are no part of OpenAI's API."""
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 LIVE = "/healthz"
@@ -159,6 +162,8 @@ ROUTES: tuple[Route, ...] = (
     _ollama("/api/experimental/model-recommendations", "GET", "recommendations"),
     _ollama("/api/experimental/web_search", "POST", "web", "json"),
     _ollama("/api/experimental/web_fetch", "POST", "web", "json"),
+    _ollama("/api/usage", "GET", "account"),
+    _ollama("/api/balance", "GET", "account"),
     Route("/api/ls", ("HEAD", "GET"), stands_for=TAGS),
     Route("/api/serve", ("HEAD", "GET"), stands_for=VERSION),
     Route("/api/stop", ("POST",), body="json", stands_for=GENERATE, stands_for_body=_UNLOAD),
@@ -172,6 +177,7 @@ ROUTES: tuple[Route, ...] = (
     _openai(OPENAI_EMBEDDINGS, "embeddings"),
     _openai(OPENAI_RESPONSES, "chat", streams=True, translated=True),
     Route("/v1/responses/:id", ("GET", "DELETE", "POST"), "openai", calls_model=True),
+    _openai(SYSTEMONE),
     _openai("/v1/moderations"),
     _openai("/v1/rerank"),
     _openai("/v1/audio/speech"),

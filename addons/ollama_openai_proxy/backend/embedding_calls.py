@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .client import Backend
 
 MOST_INPUTS = 256
-"""Texts of one call, where the server is not known to take fewer. More would make one answer so long that reading it holds up others."""
+"""Texts of one call, where the server is not known to take fewer. To read an answer with more would hold up other streams."""
 AT_ONCE = 4
 """Calls that run at the same time for one request."""
 

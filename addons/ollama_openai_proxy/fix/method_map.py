@@ -1,7 +1,7 @@
 """Which HTTP method each endpoint of Ollama wants, and what else a call to it has to become.
 
-Pure: the built-in map is made of the table of paths, `MethodMap` finds the entry of a path, `restore` decides. Source: wire
-reference §2 and requirements F1, F2, F6, F9.
+Pure: the built-in map is made of the table of paths, `MethodMap` finds the entry of a path, `restore` decides. Source:
+docs/wire.md#routes, and docs/requirements.md#f1, docs/requirements.md#f2, docs/requirements.md#f6, docs/requirements.md#f9.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may call from where: Ollama's checks of `Origin` and `Host`, and its CORS replies (wire reference §1.3).
+"""Who may call from where: Ollama's checks of `Origin` and `Host`, and its CORS replies (docs/wire.md#host-and-origin).
 
 They protect a server on the user's own machine from the web pages the user visits.
 """

@@ -50,13 +50,16 @@ class Models:
                 model = without(model, denied)
         return model
 
-    async def require(self, name: str, *, nameless: str = "model is required", quoted: bool = False) -> Model:
+    async def require(
+        self, name: str, *, nameless: str = "model is required", quoted: bool = False, tagged: bool = False
+    ) -> Model:
         """The model that a request names.
 
         Args:
             name: as in the request.
             nameless: the text for a request without a name; "" for the endpoints where that is a 404.
             quoted: whether the endpoint words its 404 as the embedding endpoints do.
+            tagged: whether the endpoint's 404 has the name with its tag, as the endpoints do that describe a model.
 
         Raises:
             InvalidRequest: there is no name, or one that no model could have.
@@ -69,6 +72,8 @@ class Models:
             return model
         if not parse_name(name.strip()).valid:
             raise InvalidRequest("invalid model name")
+        if tagged:
+            raise ModelNotFound(f"model '{parse_name(name.strip()).shortest}' not found")
         raise ModelNotFound(f'model "{name}" not found, try pulling it first' if quoted else f"model '{name}' not found")
 
 
@@ -90,5 +95,10 @@ def require_capabilities(model: Model, name: str, wanted: Sequence[str], doing: 
     if "completion" in missing:
         raise InvalidRequest(f'"{name}" does not support {doing}')
     if missing:
-        full = parse_name(name.strip()).full
-        raise InvalidRequest("\n".join(f"{full} does not support {capability}" for capability in missing))
+        raise does_not_support(name, *missing)
+
+
+def does_not_support(name: str, *capabilities: str) -> InvalidRequest:
+    """The error that says which capabilities a model lacks, in Ollama's words."""
+    full = parse_name(name.strip()).full
+    return InvalidRequest("\n".join(f"{full} does not support {capability}" for capability in capabilities))

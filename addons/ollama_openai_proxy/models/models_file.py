@@ -17,7 +17,7 @@ from ..translate.server_profiles import ProfileName
 if TYPE_CHECKING:
     from pathlib import Path
 
-type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio"]
+type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision"]
 
 DEFAULT_BACKEND = "default"
 """The name of the back end that the settings describe."""

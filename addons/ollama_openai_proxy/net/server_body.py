@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING
 
+import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from .body import Body
@@ -17,8 +18,6 @@ from .body import Body
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-
-    import aiohttp
 
     from ..errors import ApiError
     from .body import Sink
@@ -54,14 +53,14 @@ class ServerBody(Body):
     Everything runs in the context (`contextvars`) of whoever called `start`, and not in the one of the connection.
     """
 
-    __slots__ = ("_context", "_ended", "_protocol", "_reading", "_response", "_sink")
+    __slots__ = ("_context", "_ended", "_paused", "_protocol", "_pushing", "_response", "_sink")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self._sink: Sink
         self._protocol: PushingProtocol | None = None
         self._context = contextvars.copy_context()
-        self._ended = self._reading = False
+        self._ended = self._paused = self._pushing = False
 
     def start(self, sink: Sink) -> None:
         """Push what has come, and what comes."""
@@ -79,13 +78,18 @@ class ServerBody(Body):
 
     def pause(self) -> None:
         """Stop reading from the connection, so that the server waits."""
+        self._paused = True
         if self._protocol is not None:
             self._protocol.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Push what has come meanwhile, and read on."""
+        if not self._paused:
+            return
+        self._paused = False
         if self._protocol is not None:
             self._protocol.resume_reading()
+        self._on_read()
 
     def close(self) -> None:
         """Close the connection, unless the body has been read to its end: then the pool has the connection back already."""
@@ -95,38 +99,46 @@ class ServerBody(Body):
 
     def fail(self, error: ApiError) -> None:
         """End the body early."""
-        if not self._ended:
-            self.close()
-            self._sink.end(error)
+        self._end(error)
 
     def _on_read(self) -> None:
-        # Reading can resume the connection, whose parser may have kept something.
-        if not self._reading:
+        # Taking data out of aiohttp's reader may make aiohttp parse more of what it has.
+        if not (self._pushing or self._paused or self._ended):
             self._context.run(self._push)
 
     def _push(self) -> None:
-        content = self._response.content
-        error: Exception | None = None
-        part = b""
-        self._reading = True
+        content, write = self._response.content, self._sink.write
+        self._pushing = True
         try:
-            part = content.read_nowait()
-        except Exception as caught:  # whatever aiohttp ends a body with
-            error = caught
-        self._reading = False
-        if part:
-            over = content.is_eof()
-            if over:
-                self._detach()
-            self._sink.write(part)
-            if self._ended:
-                return
-        if error is not None or content.is_eof():
+            while not (self._paused or self._ended):
+                part = content.read_nowait()
+                if not part:
+                    break
+                if content.is_eof():
+                    self._detach()
+                write(part)
+        except Exception as error:  # whatever aiohttp ends a body with
+            self._end(error)
+        finally:
+            self._pushing = False
+        if self._paused or self._ended:
+            return
+        if content.is_eof():
+            self._end(None)
+        elif self._protocol is not None and not self._protocol.is_connected():
+            # What aiohttp cannot parse is an error of the connection, of which the body is not told.
+            reason = self._protocol.exception()
+            self._end(reason if isinstance(reason, Exception) else aiohttp.ServerDisconnectedError())
+
+    def _end(self, error: Exception | None) -> None:
+        if self._ended:
+            return
+        if error is None:
             self._ended = True
             self._detach()
-            if error is not None:
-                self._response.close()
-            self._sink.end(error)
+        else:
+            self.close()
+        self._sink.end(error)
 
     def _detach(self) -> None:
         if self._protocol is not None:

@@ -1,7 +1,7 @@
 """From a request body to a validated object, refused in the words of Go's JSON decoder where Ollama would refuse it.
 
 Only the first JSON value of a body counts, keys match whatever their case, the last of two equal keys wins, unknown keys are
-ignored and `null` leaves a field as it was (wire reference §1.5).
+ignored and `null` leaves a field as it was (docs/wire.md#json-decoding).
 """
 
 from __future__ import annotations

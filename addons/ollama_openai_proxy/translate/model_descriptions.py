@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
-CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
-"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word."""
+CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
+"""What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
+
+A model has `decision`, which `/v1/systemone` asks for, only if the models file says so."""
 
 # What `/api/show` gives for the prompt template, which no back end tells. Clients look in it for `.Tools` and `.Suffix`.
 _TEMPLATE = "{{ if .System }}{{ .System }}\n{{ end }}%s%s{{ .Response }}"
@@ -141,7 +143,7 @@ class ModelIndex:
 
 
 def plain_name(name: str) -> str:
-    """What two names have in common that Ollama takes for the same (wire reference §3.1)."""
+    """What two names have in common that Ollama takes for the same (docs/wire.md#model-names)."""
     plain = name.strip().casefold().removesuffix(":local").removesuffix(f":{DEFAULT_TAG}")
     return plain.removeprefix(f"{DEFAULT_HOST}/").removeprefix(f"{DEFAULT_NAMESPACE}/")
 

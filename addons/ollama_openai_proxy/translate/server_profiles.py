@@ -287,7 +287,7 @@ PROFILES: dict[ProfileName, Profile] = {
         ),
         Profile(
             "llama-cpp-python",
-            # Its request types, and what was seen: json_schema is no type of its response_format, a schema is a part of json_object.
+            # Seen: json_schema is no type of its `response_format`; a schema is a part of json_object.
             ("https://github.com/abetlen/llama-cpp-python/blob/main/llama_cpp/server/types.py",),
             options=_PLAIN
             | {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty", "mirostat": "mirostat_mode"}
@@ -547,7 +547,7 @@ def thinking_parameters(think: Think | None, profile: Profile) -> dict[str, Any]
 
 
 def supported_format(form: Mapping[str, Any] | None, profile: Profile) -> dict[str, Any] | None:
-    """A `response_format` as the family takes it: the nearest one, where it does not take that type; None where it takes none."""
+    """A `response_format` as the family takes it: the nearest one, where it does not take that type; None if it takes none."""
     if form and not profile.formats:
         return None
     if form and form["type"] == "json_schema" and profile.schema_in_object:

@@ -113,7 +113,7 @@ LAB = '[backends.lab]\nurl = "http://lab/v1"\n'
         pytest.param(
             "[models.a]\ncapabilities = ['tool']",
             ": models.a.capabilities.0 is wrong: input should be 'completion', 'tools', 'insert', 'vision', 'embedding', "
-            "'thinking' or 'audio'.",
+            "'thinking', 'audio' or 'decision'.",
             id="an unknown capability",
         ),
         pytest.param(

@@ -68,6 +68,7 @@ def test_a_streamed_answer_is_counted_in_every_way(metrics: Metrics) -> None:
         "frames": 7,
         "heartbeats": 2,
         "retries": 1,
+        "extra_calls": ["leave_out", "lower"],
         "prompt_tokens": 11,
         "completion_tokens": 5,
     }
@@ -84,6 +85,9 @@ def test_a_streamed_answer_is_counted_in_every_way(metrics: Metrics) -> None:
     assert found["ollama_proxy_prompt_tokens_total backend=default"] == 11
     assert found["ollama_proxy_completion_tokens_total backend=default"] == 5
     assert found["ollama_proxy_retries_total backend=default"] == 1
+    assert found["ollama_proxy_extra_calls_total backend=default kind=leave_out"] == 1
+    assert found["ollama_proxy_extra_calls_total backend=default kind=lower"] == 1
+    assert found["ollama_proxy_extra_calls_total backend=default kind=split"] == 0
     assert "secret-model" not in str(found)
 
 

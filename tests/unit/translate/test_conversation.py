@@ -109,6 +109,10 @@ def made(*turns: Turn, profile: ProfileName = "generic", model: str = "m", offer
             [asking("1"), Turn("user", "x"), asking("2"), result("1", "a"), result("2", "b")],
             [calling("1"), answered("1", "a"), said("user", "x"), calling("2"), answered("2", "b")],
         ),
+        (
+            [asking("1"), Turn("user", "x"), Turn("assistant", "a"), result("1", "r"), asking("2")],
+            [calling("1"), answered("1", "r"), said("user", "x"), calling("2", content="a"), answered("2")],
+        ),
         ([asking("1"), Turn("user", "x")], [calling("1"), answered("1"), said("user", "x")]),
         ([result("9", "lost"), Turn("user", "x")], [said("user", "lost\n\nx")]),
         ([result("9", [text("lost"), PICTURE])], [said("user", [text("lost"), PICTURE])]),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.translate.error_text import error_text
+from ollama_openai_proxy.translate.error_text import error_text, is_markup, page_title
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,21 @@ from ollama_openai_proxy.translate.error_text import error_text
         pytest.param("<html>no</html>", "", id="HTML"),
         pytest.param({"error": None, "message": "bad"}, "bad", id="null first"),
         pytest.param({"error": {"code": 1}}, "", id="no text"),
+        pytest.param({"Message": "bad"}, "bad", id="AWS"),
+        pytest.param({"code": 1302, "msg": "bad"}, "bad", id="GLM"),
+        pytest.param({"base_resp": {"status_code": 1008, "status_msg": "bad"}}, "bad", id="MiniMax"),
+        pytest.param({"error_code": 336, "error_msg": "bad"}, "bad", id="Baidu"),
+        pytest.param({"fault": {"faultstring": "bad", "detail": {"errorcode": "x"}}}, "bad", id="Apigee"),
+        pytest.param({"success": False, "errors": [{"code": 7003, "message": "bad"}]}, "bad", id="Cloudflare"),
+        pytest.param({"title": "Bad Request", "status": 400}, "Bad Request", id="RFC 9457"),
+        pytest.param({"error": "invalid_request", "message": "it is bad"}, "it is bad", id="a sentence beside a word"),
+        pytest.param({"error": "invalid_grant", "error_description": "it is bad"}, "it is bad", id="OAuth"),
+        pytest.param({"error": "invalid_request", "message": "bad"}, "invalid_request", id="a word beside a word"),
+        pytest.param({"error": "invalid_request", "message": 5}, "invalid_request", id="a number beside a word"),
+        pytest.param({"error": {"message": "<400> InternalError: bad"}}, "<400> InternalError: bad", id="DashScope"),
+        pytest.param("<3 bad", "<3 bad", id="no tag"),
+        pytest.param("<br/>bad", "", id="a tag"),
+        pytest.param("<?xml version='1.0'?><Error><Message> bad </Message></Error>", "bad", id="XML"),
         *[pytest.param(json.loads(body), "", id=body) for body in ("null", "5", "true", '""', "{}", "[]", '{"error":{}}')],
         pytest.param('{"x":1}', "", id="JSON as text, without a message"),
         pytest.param("x" * 3000, "x" * 2000, id="long text"),
@@ -50,3 +65,16 @@ _BODIES = st.recursive(
 @given(_BODIES)
 def test_any_body_gives_a_text_that_is_not_too_long(body: Any) -> None:
     assert len(error_text(body)) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("<html><head><title> 502\n Bad Gateway </title></head></html>", "502 Bad Gateway"),
+        ("<!DOCTYPE html><body><h1 class=x>Sign in</h1>", "Sign in"),
+        ("<html></html>", ""),
+    ],
+)
+def test_a_page_has_a_title(text: str, title: str) -> None:
+    assert is_markup(text)
+    assert page_title(text) == title

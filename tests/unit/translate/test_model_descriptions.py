@@ -81,7 +81,7 @@ def test_every_description_passes_the_gates_of_every_client(server: str) -> None
     capabilities = shown["capabilities"]
     assert type(capabilities) is list
     assert capabilities == listed["capabilities"]
-    assert set(capabilities) <= {"completion", "tools", "insert", "vision", "embedding", "thinking", "audio"}
+    assert set(capabilities) <= {"completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision"}
     assert len(capabilities) == len(set(capabilities))
     assert (".Tools" in shown["template"]) == ("tools" in shown["template"].lower()) == ("tools" in capabilities)
     assert (".Suffix" in shown["template"]) == ("insert" in capabilities)

@@ -63,6 +63,7 @@ def _two(text: str) -> tuple[str, str]:
         pytest.param("0: / 0: | 0:", ". 1", id="an id that is used again"),
         pytest.param("0: | 0: / 0: | 0:", "1 2", id="an id that is used again, both answered"),
         pytest.param("0: 0: / 0: | 0: 0:", "1 . 2", id="the first of the older ones"),
+        pytest.param(":f / :f :f | : / :f | : :", ". 1 2 3", id="what a section leaves open is there for the next"),
         pytest.param("a:f | / | a:", "1", id="a late result"),
         pytest.param("| a: / a:f |", ".", id="a result before its call is none"),
         pytest.param(":f :g / :h | :g : :", "2 1 3", id="a name first, then the order over sections"),

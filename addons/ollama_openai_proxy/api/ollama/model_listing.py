@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...net.messages import Reply, Request
@@ -41,7 +42,7 @@ class Listing:
         """Describe one model."""
         asked = decode(ShowRequest, request.body)
         name = asked.model or asked.name
-        model = await self._models.require(name)
+        model = await self._models.require(name, tagged=True)
         copilot = request.headers.get("user-agent", "").startswith(_COPILOT)
         return json_reply(show(model, basename=name if copilot else None))
 
@@ -69,3 +70,8 @@ class Listing:
     async def web(self, _request: Request) -> Reply:
         """Refuse to search the web through ollama.com."""
         return json_reply({"error": "ollama cloud is disabled: web search is unavailable"}, 403)
+
+    async def account(self, _request: Request) -> Reply:
+        """Refuse to tell what an account at ollama.com has used, or has left: there is no account here."""
+        reply = json_reply({"error": "ollama cloud is disabled: account usage is unavailable"}, 403)
+        return replace(reply, headers={**reply.headers, "Cache-Control": "private, no-store"})

@@ -84,6 +84,8 @@ class Lifecycle:
             # The first thing on a would-be stream, which has another content type than errors before it.
             error = encode_json({"error": "neither 'from' or 'files' was specified"})
             return Reply(400, {"Content-Type": "application/json"}, error)
+        if asked.adapters:
+            raise InvalidRequest("LoRA adapters are no longer supported")
         layers: list[str] = []
         if asked.from_:
             source = await self._models.require(asked.from_)

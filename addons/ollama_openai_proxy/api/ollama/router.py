@@ -42,6 +42,7 @@ class OllamaServer:
             "me": listing.me,
             "signout": listing.signout,
             "web": listing.web,
+            "account": listing.account,
             "chat": generation.chat,
             "generate": generation.generate,
             "embed": embedding.embed,

@@ -1,4 +1,7 @@
-"""Finds the handler of a request to the Ollama API, and answers requests that have none (wire reference §1.2, §2)."""
+"""Finds the handler of a request to the Ollama API, and answers requests that have none.
+
+Source: docs/wire.md#routing and docs/wire.md#routes.
+"""
 
 from __future__ import annotations
 

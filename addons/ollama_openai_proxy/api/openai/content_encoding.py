@@ -1,4 +1,4 @@
-"""A request's body without its content coding; some clients compress what they send here (wire reference §7.5)."""
+"""A request's body without its content coding; some clients compress what they send here (docs/wire.md#openai-responses)."""
 
 from __future__ import annotations
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import ModelNotFound
+from ...errors import InvalidRequest, ModelNotFound
+from ...models.lookup import does_not_support, require_capabilities
 from ...net.messages import Reply
 from ...schemas.ollama.frames import encode_json
 from ...translate.model_descriptions import openai_entry
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ..keep_alive import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
-from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, below_base
+from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, SYSTEMONE, below_base
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""
+_DECISION = "decision"
 STREAMED = frozenset(route.path for route in ROUTES if route.streams and route.surface != "ollama")
 """Calls whose answer is a stream if the client asks for one."""
 
@@ -87,8 +89,12 @@ class OpenAIServer:
         )
 
     async def _answer(self, request: Request, body: Body, content: bytes, keep_alive: float, waiting: Waiting | None) -> Reply:
-        call = await self._resolve(request, body, content)
         path = request.path
+        if path == SYSTEMONE and not body.model:
+            raise InvalidRequest("model is required")
+        call = await self._resolve(request, body, content)
+        if path == SYSTEMONE and request.method == "POST":
+            return await _decide(call, keep_alive)
         if request.method != "POST" or path not in TRANSLATED:
             return await _forward(call, keep_alive)
         if path not in call.backend.missing:
@@ -103,7 +109,7 @@ class OpenAIServer:
         return _json({"object": "list", "data": entries})
 
     async def _describe(self, name: str) -> Reply:
-        model = await self._models.require(name)
+        model = await self._models.require(name, tagged=True)
         return _json(openai_entry(model) | {"id": name})
 
     async def _resolve(self, request: Request, body: Body, content: bytes) -> Call:
@@ -141,6 +147,22 @@ async def _forward(call: Call, keep_alive: float) -> Reply:
     if rename is not None and isinstance(reply.body, bytes):
         return replace(reply, body=rename(reply.body))
     return reply
+
+
+async def _decide(call: Call, keep_alive: float) -> Reply:
+    """Pass a call to a decision model on, which few servers have.
+
+    Raises:
+        InvalidRequest: the model cannot decide, or its back end has no such call.
+    """
+    if call.model is not None:
+        require_capabilities(call.model, call.name, [_DECISION])
+    if SYSTEMONE not in call.backend.missing:
+        reply = await whole(await _forward(call, keep_alive))
+        if not names_no_route(reply):
+            return reply
+        call.backend.missing.add(SYSTEMONE)
+    raise does_not_support(call.name, _DECISION)
 
 
 async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> Reply:

@@ -1,4 +1,4 @@
-"""Go's durations, as `keep_alive` takes them (wire reference §3.2)."""
+"""Go's durations, as `keep_alive` takes them (docs/wire.md#keep_alive)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama's answers as bytes: JSON, time stamps, and the frames of a stream (wire reference §1.4, §4).
+"""Ollama's answers as bytes: JSON, time stamps, and the frames of a stream (docs/wire.md#json-encoding, docs/wire.md#chat).
 
 Everything leaves as ASCII: clients that split a stream on Unicode line separators, or decode each network read by itself,
 then find nothing to trip over. Frames are built by hand because a token each makes them the hot path; the keys stand in

@@ -1,4 +1,7 @@
-"""The requests by which Ollama's models are fetched, made, copied and removed (wire reference §4.8 and §4.9)."""
+"""The requests that fetch, make, copy and remove models.
+
+Source: docs/wire.md#pull-push-and-create and docs/wire.md#copy-delete-and-blobs.
+"""
 
 from __future__ import annotations
 
@@ -56,16 +59,18 @@ class CopyRequest(WireModel):
 
 
 class CreateRequest(_Transfer):
-    """`POST /api/create`. What concerns weights (`adapters`, `quantize` …) has no meaning in front of a back end."""
+    """`POST /api/create`. What concerns weights (`quantize` …) has no meaning in front of a back end."""
 
     go_type: ClassVar[str] = "CreateRequest"
     go_types: ClassVar[dict[str, str]] = MESSAGE_TYPES | {
         "files": "map[string]string",
+        "adapters": "map[string]string",
         "parameters": "map[string]interface {}",
     }
 
     from_: str = Field("", alias="from")
     files: dict[str, _Text] = Field(default_factory=dict)
+    adapters: dict[str, _Text] = Field(default_factory=dict)
     system: str = ""
     template: str = ""
     license: Any = None

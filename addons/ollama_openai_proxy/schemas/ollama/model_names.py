@@ -1,4 +1,4 @@
-"""Ollama's model names: `[host/][namespace/]model[:tag]` (wire reference §3.1)."""
+"""Ollama's model names: `[host/][namespace/]model[:tag]` (docs/wire.md#model-names)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class Name(NamedTuple):
     def full(self) -> str:
         """The name with all its parts, as some of Ollama's errors show it."""
         return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
+
+    @property
+    def shortest(self) -> str:
+        """The name with its tag, without a host and a namespace that are Ollama's defaults, as other errors show it."""
+        host = "" if self.host == DEFAULT_HOST else f"{self.host}/"
+        namespace = "" if not host and self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/"
+        return f"{host}{namespace}{self.model}:{self.tag}"
 
 
 def parse_name(text: str) -> Name:

@@ -1,4 +1,4 @@
-"""The `options` of a request: which there are, and their types (wire reference §3.5)."""
+"""The `options` of a request: which there are, and their types (docs/wire.md#options)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Ollama's requests, field by field (wire reference §3 and §4)."""
+"""The requests of the Ollama API that call or describe a model, field by field.
+
+Source: docs/wire.md#generate, docs/wire.md#chat, docs/wire.md#messages-and-tools,
+docs/wire.md#embed-and-embeddings and docs/wire.md#show.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """What a model's server refuses of a call, and how the call is made instead.
 
-`rules` reads a refusal and gives `changes`, `format_changes` and `message_changes`; `learned` remembers them for the next calls.
+`rules` reads a refusal and gives changes of the call (`changes` and the other modules of that name); `learned` remembers them.
 """

@@ -1,7 +1,7 @@
 """The ways in which a call is changed after a refusal.
 
-A change is small, immutable and free of the client's data, so that it can be remembered, compared and shown. All changes of a call
-are applied to the parameters as the proxy first made them, in the order of `order`.
+A change is small, immutable and free of the client's data, so that it can be remembered, compared and shown. All changes of a
+call are applied to the parameters as the proxy first made them, in the order of `order`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _BASE64 = re.compile(r"base64", re.IGNORECASE)
 _BLANK = re.compile(
-    r"empty|blank|non-empty|at least (?:1|one) character|min_length|too_short|not contain any|is invalid", re.IGNORECASE
+    r"empty|blank|non-empty|at least (?:1|one) character|min_length|too_short|not contain any|input['\"]? is invalid",
+    re.IGNORECASE,
 )
 
 

@@ -18,7 +18,8 @@ STATUSES = frozenset({400, 404, 413, 415, 422, 429, 500, 501})
 """500 because llama.cpp, and servers that pass the call's fields on as Python arguments, answer a refusal with it."""
 KEPT = frozenset({"model", "messages", "input", "prompt", "suffix", "stream", "tools"})
 FORMAT_WORDS = re.compile(
-    r"response[_ ]?format|json[_ ]mode|json_object|json_schema|json schema|structured outputs?|response[_ ]mime[_ ]type|response_schema"
+    r"response[_ ]?format|json[_ ]mode|json_object|json_schema|json schema|structured outputs?|response[_ ]mime[_ ]type"
+    r"|response_schema"
     r"|guided (?:decoding|json)|json output",
     re.IGNORECASE,
 )

@@ -23,13 +23,15 @@ _SAY_JSON = re.compile(
     r"(?:contain|include|mention|have)[^\n]{0,30}\bword['\"` ]{0,3}json\b|word ['\"`]json['\"`]", re.IGNORECASE
 )
 _BROKEN_SCHEMA = re.compile(
-    r"invalid (?:json )?schema|schema is (?:invalid|too complex)|(?:json )?schema (?:conversion|compilation)|unsupported (?:json )?schema"
+    r"invalid (?:json )?schema|schema is (?:invalid|too complex)|(?:json )?schema (?:conversion|compilation)"
+    r"|unsupported (?:json )?schema"
     r"|failed to (?:parse|compile|convert|build|initialize)[^\n]{0,40}(?:grammar|schema)|grammar (?:is )?(?:invalid|error|too)"
     r"|schema (?:contains|uses|has)[^\n]{0,40}(?:unsupported|not supported)|features? not supported by|too many states",
     re.IGNORECASE,
 )
 _TOP_OBJECT = re.compile(
-    r"(?:schema|root|top)[^\n]{0,80}(?:must|should|has to|needs? to) (?:be|have)[^\n]{0,40}\bobject\b|got ['\"`]type: ['\"`]array",
+    r"(?:schema|root|top)[^\n]{0,80}(?:must|should|has to|needs? to) (?:be|have)[^\n]{0,40}\bobject\b"
+    r"|got ['\"`]type: ['\"`]array",
     re.IGNORECASE,
 )
 _FORMAT_CHOICES = re.compile(r"(?:must|should) be ([^\n]*)|input should be ([^\n]*)", re.IGNORECASE)

@@ -52,13 +52,11 @@ class TooLong:
 
 def too_long(refusal: RefusalText, sent: Sent) -> TooLong | None:
     """Whether a refusal says that the prompt alone leaves no room in the model's context."""
-    if refusal.status not in STATUSES or (length := context_length(refusal.text)) is None:
+    if refusal.status not in STATUSES - {429} or (length := context_length(refusal.text)) is None:
         return None
     limit, prompt = length.limit, _prompt_tokens(length.prompt, length.total, sent)
     asked = next((int(sent[name]) for name in TOKEN_LIMITS if isinstance(sent.get(name), int)), 0)
     if asked and limit and ((prompt and prompt < limit) or (not prompt and asked >= limit // 2)):
-        return None
-    if refusal.status == 429 or (not limit and asked and output_limit(refusal.text, asked)):
         return None
     return TooLong(limit, prompt or length.total)
 

@@ -21,17 +21,20 @@ TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 _NUMBER = r"(?<![\w.\-])(-?\d[\d,_]{0,15}(?:\.\d{1,9})?)(?![\w\-])"
 _ANY_NUMBER = re.compile(_NUMBER)
 _INTERVAL = re.compile(
-    r"([\[(])\s{0,3}(-?\d[\d._]{0,15})\s{0,3}(?:,|\.\.|to|~|-)\s{0,3}(-?\d[\d._]{0,15}|inf\w{0,5}|\+?∞)\s{0,3}([\])])",
+    r"([\[(])\s{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?)\s{0,3}(?:,|\.\.|to|~|-)\s{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?|inf\w{0,5}|\+?∞)\s{0,3}([\])])",
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(
-    r"(?:between|from|range(?: of| is)?)[ :]{0,3}(-?\d[\d._]{0,15})(?: \((inclusive|exclusive)\))?,?\s(?:and|to|-)\s"
-    r"(-?\d[\d._]{0,15})(?: \((inclusive|exclusive)\))?",
+    r"(?:between|from|range(?: of| is)?)[ :]{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?)(?: \((inclusive"
+    r"|exclusive)\))?,?\s(?:and|to|-)\s"
+    r"(-?\d[\d_]{0,15}(?:\.\d{1,9})?)(?: \((inclusive|exclusive)\))?",
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
-    r"(less than or equal to|smaller than or equal to|at most|no more than|not exceed|not be (?:larger|greater|higher|more) than"
-    r"|cannot be (?:larger|greater|higher|more) than|can not be (?:larger|greater|higher|more) than|up to|maximum|max(?:\.|imal)?"
+    r"(less than or equal to|smaller than or equal to|at most|no more than|not exceed|not be (?:larger|greater|higher"
+    r"|more) than"
+    r"|cannot be (?:larger|greater|higher|more) than|can not be (?:larger|greater|higher|more) than|up to|maximum"
+    r"|max(?:\.|imal)?"
     r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
     re.IGNORECASE,
 )
@@ -47,7 +50,8 @@ _EXCLUSIVE = frozenset(
 )
 _POSITIVE = re.compile(r"\b(?:strictly )?positive\b", re.IGNORECASE)
 _OUT_OF_RANGE = re.compile(
-    r"too (?:large|high|big|small|low|long|many)|at (?:most|least)|exceed|maximum|minimum|range|between|greater|larger|less than|lower"
+    r"too (?:large|high|big|small|low|long|many)|at (?:most|least)|exceed|maximum|minimum|range|between|greater|larger"
+    r"|less than|lower"
     r"|smaller|no more|up to|must be|should be|<|>|≤|≥|limit|positive|\[|invalid",
     re.IGNORECASE,
 )
@@ -69,7 +73,8 @@ _CONTEXT_LIMITS = [
         r"maximum number of (?:input )?tokens allowed[^\d\n]{0,12}(\d[\d,_]{0,15})",
         r"(\d[\d,_]{0,15}) maximum context",
         r"max_(?:new|total)_tokens`? must be <=? (\d[\d,_]{0,15})",
-        r"(?:limit is|limit of|at most|maximum of|less than|no more than|exceeds?|must have) (\d[\d,_]{0,15})(?: input)? tokens",
+        r"(?:limit is|limit of|at most|maximum of|less than|no more than|exceeds?"
+        r"|must have) (\d[\d,_]{0,15})(?: input)? tokens",
         r"length is \d[\d,_]{0,15} while limit is (\d[\d,_]{0,15})",
     )
 ]
@@ -273,7 +278,4 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> float:
     if "inf" in text.lower() or "∞" in text:
         return math.inf
-    try:
-        return float(text.replace(",", "").replace("_", "").rstrip("."))
-    except ValueError:
-        return math.nan
+    return float(text.replace(",", "").replace("_", ""))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _SYSTEM_FIRST = re.compile(
     r"system (?:message|prompt|role|instruction)s?[^\n]{0,60}(?:must|should|can only|may only|only)[^\n]{0,40}"
-    r"(?:first|beginning|start|one|single|once)|only (?:the first message|one system|a single system)|(?:multiple|several|more than one)"
+    r"(?:first|beginning|start|one|single|once)|only (?:the first message|one system|a single system)|(?:multiple"
+    r"|several|more than one)"
     r" system|only[^\n]{0,30}first message[^\n]{0,40}system",
     re.IGNORECASE,
 )
@@ -30,11 +31,13 @@ _ALTERNATE = re.compile(
     r"alternat|consecutive (?:messages|user|assistant|roles?)|same role|in a row|back[- ]to[- ]back", re.IGNORECASE
 )
 _USER_FIRST = re.compile(
-    r"first (?:non-system )?message[^\n]{0,40}\buser\b|(?:start|begin)s? with (?:a |an )?['\"`]?user\b|first[^\n]{0,20}must use the user",
+    r"first (?:non-system )?message[^\n]{0,40}\buser\b|(?:start|begin)s? with (?:a |an )?['\"`]?user\b"
+    r"|first[^\n]{0,20}must use the user",
     re.IGNORECASE,
 )
 _USER_LAST = re.compile(
-    r"last message[^\n]{0,60}\buser\b|(?:end|finish)s? with (?:a |an )?['\"`]?user\b|expected last role user|assistant message prefill"
+    r"last message[^\n]{0,60}\buser\b|(?:end|finish)s? with (?:a |an )?['\"`]?user\b|expected last role user"
+    r"|assistant message prefill"
     r"|prefill[^\n]{0,30}not supported",
     re.IGNORECASE,
 )
@@ -42,21 +45,25 @@ _PREFIX = re.compile(r"\bprefix\b", re.IGNORECASE)
 _CONTINUE = re.compile(r"continue_final_message|add_generation_prompt", re.IGNORECASE)
 _USER_AFTER_TOOL = re.compile(r"['\"`]?user['\"`]? (?:role )?after (?:role )?['\"`]?tool", re.IGNORECASE)
 _REASONING_MISSING = re.compile(
-    r"reasoning_content[^\n]{0,80}(?:missing|must be|required|passed back|provide|include|needed)|missing[^\n]{0,30}reasoning_content",
+    r"reasoning_content[^\n]{0,80}(?:missing|must be|required|passed back|provide|include|needed)"
+    r"|missing[^\n]{0,30}reasoning_content",
     re.IGNORECASE,
 )
 _NULL_CONTENT = re.compile(
-    r"(?<![a-z_])content[^\n]{0,80}(?:null|none\b|nil|valid string|must be a string|expected (?:a )?string|field required|is required|missing|"
+    r"(?<![a-z_])content[^\n]{0,80}(?:null|none\b|nil|valid string|must be a string|expected (?:a )?string"
+    r"|field required|is required|missing|"
     r"not be null|invalid type)",
     re.IGNORECASE,
 )
 _STRING_CONTENT = re.compile(
-    r"(?<![a-z_])content[^\n]{0,80}(?:must be a string|valid string|expected (?:a )?string|should be a string|invalid type: sequence|not a string"
+    r"(?<![a-z_])content[^\n]{0,80}(?:must be a string|valid string|expected (?:a )?string|should be a string"
+    r"|invalid type: sequence|not a string"
     r"|only text)",
     re.IGNORECASE,
 )
 _EMPTY_CONTENT = re.compile(
-    r"(?<![a-z_])content[^\n]{0,60}(?:empty|blank|non-empty|non empty)|(?:empty|blank|non-empty)[^\n]{0,40}(?:content|message|assistant)"
+    r"(?<![a-z_])content[^\n]{0,60}(?:empty|blank|non-empty|non empty)|(?:empty|blank|non-empty)[^\n]{0,40}(?:content"
+    r"|message|assistant)"
     r"|messages?[^\n]{0,40}(?:must not be empty|is empty|are empty)|text field[^\n]{0,60}blank",
     re.IGNORECASE,
 )

@@ -39,7 +39,8 @@ _DEMANDED: dict[str, str | int] = {
 }
 """Parameters that some servers insist on, with the value that changes the answer least."""
 _EFFORT_CHOICES = re.compile(
-    r"\b(?:(?:supported|valid|allowed|accepted|permitted|possible|available) values?(?: are| is)?|must be|should be|expected|one of)"
+    r"\b(?:(?:supported|valid|allowed|accepted|permitted|possible|available) values?(?: are| is)?|must be|should be"
+    r"|expected|one of)"
     r"([^\n;]*)",
     re.IGNORECASE,
 )
@@ -57,7 +58,8 @@ _NO_STREAM = re.compile(
 _NOT_FOR_WHOLE = re.compile(r"enable_thinking[^\n]{0,60}(?:false)[^\n]{0,60}non-stream", re.IGNORECASE)
 _MUST_THINK = re.compile(
     r"(?:thinking|reasoning)(?: mode)? (?:can ?not|can't|may not|must not) be (?:disabled|turned off|switched off)"
-    r"|only works? in thinking|only supports? thinking|(?:can ?not|can't) (?:disable|turn off|switch off) (?:the )?(?:thinking|reasoning)"
+    r"|only works? in thinking|only supports? thinking|(?:can ?not|can't) (?:disable|turn off"
+    r"|switch off) (?:the )?(?:thinking|reasoning)"
     r"|(?:thinking|reasoning) is (?:mandatory|required|always)|requires? (?:thinking|reasoning)|must be thinking"
     r"|not support (?:disabling|turning off) (?:thinking|reasoning)|(?:disabling|disabled) (?:thinking|reasoning) is not",
     re.IGNORECASE,
@@ -65,7 +67,8 @@ _MUST_THINK = re.compile(
 _EFFORT_WORD = re.compile(r"reasoning[_ .]?effort|reasoningEffort", re.IGNORECASE)
 _EFFORT_NONE = re.compile(r"(?:reasoning[_ .]?effort|effort)['\"`]?[^\n]{0,20}['\"` =]none\b", re.IGNORECASE)
 _REQUIRED = re.compile(
-    r"(?:missing(?: required)?|field required|is required|are required|is a required|required (?:parameter|field|property|argument))",
+    r"(?:missing(?: required)?|field required|is required|are required|is a required|required (?:parameter|field"
+    r"|property|argument))",
     re.IGNORECASE,
 )
 _NOT_FOUND = re.compile(

@@ -1,10 +1,10 @@
 """Reads the sentence by which a server refuses a call, in linear time.
 
-A sentence is cut into words. A word names a parameter, says that something is refused, may stand between the two, or is foreign.
-A parameter counts as refused where no foreign word stands between its name and the words that refuse it.
+A sentence is cut into words. A word names a parameter, says that something is refused, may stand between the two, or is
+foreign. A parameter counts as refused where no foreign word stands between its name and the words that refuse it.
 
-No pattern here repeats a part that contains a repetition, or has two repetitions that could match the same characters: a text of a
-server is as untrusted as a request's body.
+No pattern here repeats a part that contains a repetition, or has two repetitions that could match the same characters: a text
+of a server is as untrusted as a request's body.
 """
 
 from __future__ import annotations
@@ -69,11 +69,6 @@ class RefusalText:
         name = snake_case(words[0]) if words else ""
         # OpenAI hides the beginning of a path: `***.effort`.
         return cls(status, text[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path)
-
-    @property
-    def lower(self) -> str:
-        """The text in lower case."""
-        return self.text.lower()
 
 
 class Refused(NamedTuple):

@@ -1,10 +1,10 @@
 """Reads a refusal of a call and gives the changes with which the call may be taken.
 
-Each rule is a function of the refusal and of the parameters that were sent; all rules that apply are used at once, so that a refusal
-which names several things costs one further call. A rule gives nothing without which the answer would be to another question: the
-model stays, and so do the messages' texts and the tools.
+Each rule is a function of the refusal and of the parameters that were sent. All rules that apply are used at once, so that a
+refusal which names several things costs one further call. A rule gives nothing without which the answer would be to another
+question: the model stays, and so do the texts of the messages and the tools.
 
-The sources of the wordings are the table tests of this module.
+The wordings of the servers are in the table tests, `tests/unit/translate/adaptation`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .message_rules import shape_messages
 from .parameter_rules import add_demanded, ask_without_stream, beside_tools, keep_thinking, leave_out_tool_choice
 from .refusal_text import (
     RefusalText,
+    Refused,
     located,
     refused_parameters,
     says_refused,
@@ -75,6 +76,8 @@ _REASONING_MODELS_REFUSE = (
 )
 """OpenAI's reasoning models refuse all of them, and name one: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning"""
 _REASONING_MODEL = re.compile(r"unsupported (?:parameter|value): '[^\n]{1,200}with this model", re.IGNORECASE)
+_PENALTY = re.compile(r"\bpenalty is not (?:enabled|supported)", re.IGNORECASE)
+"""Gemini: https://github.com/google-gemini/cookbook/issues/1290"""
 _UNNAMED = re.compile(
     r"\bextra (?:inputs?|fields?|keys?)(?: (?:are|is))? (?:not permitted|not allowed|forbidden)|\bextra_forbidden\b"
     r"|can handle the requested parameters",
@@ -140,6 +143,10 @@ def _leave_out(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
         else:
             beside = near_tools and sent.get("tools") and name != "tool_choice"
             yield Finding(LeaveOut(name, frozenset({"tools"}) if beside else frozenset()), evidence)
+    if _PENALTY.search(refusal.text) and not refused:
+        refused = [Refused(name, refusal.text, False) for name in ("presence_penalty", "frequency_penalty") if name in sent]
+        for name, evidence, _ in refused:
+            yield Finding(LeaveOut(name), evidence)
     if any(entry.name in _REASONING_MODELS_REFUSE for entry in refused) and _REASONING_MODEL.match(refusal.text):
         for name in _REASONING_MODELS_REFUSE:
             if name in sent:

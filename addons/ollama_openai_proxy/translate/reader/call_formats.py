@@ -19,7 +19,7 @@ type WrittenCall = tuple[str, dict[str, Any]]
 _CONSTANTS = {"True": True, "False": False, "None": None}
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "kwargs")
 _NAMES = ("name", "tool_name", "function", "tool", "recipient_name")
-_BETWEEN = re.compile(r"(?:[\s,;`]+|<[^>]*>|\[/?TOOL_CALLS\]|```\w*)*")
+_BETWEEN = re.compile(r"(?:[\s,;]+|<[^>]*>|\[/?TOOL_CALLS\]|```[\w-]*)*")
 _WORD = re.compile(r"[\w.:/#-]+")
 _DSML = re.compile(r"[|\uff5c]\s*DSML\s*[|\uff5c]\s*")
 _FUNCTION = re.compile(
@@ -96,7 +96,7 @@ def _listed(text: str) -> Iterator[WrittenCall]:
             value, at = read_first_value(text, at)
         except ValueError:
             # A bracket too many behind the last value is left alone.
-            if text[at:].strip("}] \n"):
+            if _TAGS.sub("", text[at:]).strip("}] \n"):
                 raise
             return
         yield from _calls_in(value)

@@ -39,7 +39,7 @@ _NO_OVERFLOW = re.compile(
     r"(?:or\W{0,3}max_completion_tokens\W{0,3})?(?:is|are|must|should|exceeds|cannot|too)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?<![\w.-])(?:\d{1,3}(?:[,_]\d{3})+|\d{3,})(?![\w-])")
+_NUMBER = re.compile(r"(?<![\w.<-])(?:\d{1,3}(?:[,_]\d{3})+|\d{3,})(?![\w-])")
 _MAXIMUM = re.compile(
     r"(?:max\w*|context|limit\w*|window|allowed|less\sthan|only|<=?|of)[^\d.;]{0,40}?(\d[\d,_]*)|(\d[\d,_]*)\s(?:tokens?\s)?max\w*",
     re.IGNORECASE,
@@ -70,7 +70,7 @@ class ModelNames:
         """The text with the client's name in place of the server's."""
         if not (self.client and self.server) or self.client == self.server:
             return text
-        return re.sub(rf"(?<![\w./:-]){re.escape(self.server)}(?![\w/:-]|\.\w)", lambda _: self.client, text)
+        return re.sub(rf"(?<![\w./:-]){re.escape(self.server)}(?![\w/-]|[.:]\w)", lambda _: self.client, text)
 
 
 def error_in_chunk(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -> Any:
@@ -86,7 +86,8 @@ def error_in_chunk(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -
         if place is not None and _tells(error := place.get("error")):
             # A gateway may put the message beside a mere word or flag.
             return error if isinstance(error, dict) or place is choice else chunk
-    if isinstance(base := chunk.get("base_resp"), dict) and not _is_fine(base.get("status_code")):
+    base = chunk.get("base_resp")
+    if isinstance(base, dict) and not _is_fine(base.get("status_code")):
         return chunk
     if choice is not None or chunk.get("choices"):
         return None
@@ -97,9 +98,8 @@ def error_in_chunk(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -
     if isinstance(status := chunk.get("status"), str) and status.lower() not in _FAILED_STATUS and not status.isdecimal():
         codes.remove(status.lower())
     failed = any(code not in _FINE for code in codes) or chunk.get("success") is False
-    if failed or (error_text(chunk) and not codes):
-        return chunk
-    return None
+    told_fine = codes or isinstance(base, dict)
+    return chunk if failed or (error_text(chunk) and not told_fine) else None
 
 
 def server_error(error: Any, names: ModelNames, *, status: int = 0, headers: Mapping[str, str] | None = None) -> BackendError:
@@ -117,10 +117,11 @@ def server_error(error: Any, names: ModelNames, *, status: int = 0, headers: Map
         text = f"the back end sent a web page: {title}" if title else "the back end sent a web page instead of an answer"
     places = list(_objects(error))
     code, kind, param = (_first(places, keys) for keys in (_CODE_KEYS[:-1], ("type", "status"), ("param",)))
-    status = status if 400 <= status <= 599 else _status(places, text, f"{code} {kind}")
     if status in MISSING and (status != 404 or names_missing_route(error)):
         # A client of Ollama takes a 404 for a model that is not there.
         status, text = 501, f"the back end has no such call: it answered {status}" + (f" ({text})" if text else "")
+    elif not 400 <= status <= 599:
+        status = _status(places, text, f"{code} {kind}")
     text = text or "the back end reported an error"
     if (told := _overflow(places, text, code, kind)) is not None:
         return BackendError(

@@ -10,6 +10,7 @@ An answer that is not complete ends with `Failure`: the server said so, its word
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..events import Event, FinishReason
 
 _BOM = b"\xef\xbb\xbf"
+_HALF = re.compile("[\ud800-\udfff]")
 _LONGEST_PAGE = 65536
 # What it comes to, wherever in a chunk there is something else than should be.
 _WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
@@ -80,7 +82,19 @@ class StreamReader:
             "_details",
             "_drop_thinking",
         ),
-        *("_ended", "_fast", "_filter_fails", "_idle", "_kind", "_last_space", "_lead", "_names", "_pieces", "_prompt_tokens"),
+        *(
+            "_ended",
+            "_fast",
+            "_filter_fails",
+            "_idle",
+            "_kind",
+            "_last_space",
+            "_last_text",
+            "_lead",
+            "_names",
+            "_pieces",
+            "_prompt_tokens",
+        ),
         *(
             "_reason",
             "_said",
@@ -151,6 +165,8 @@ class StreamReader:
         self._thought = False
         self._thinking_begun = False
         self._last_space = ""
+        # The last piece that was given out without a look for tags.
+        self._last_text = ""
 
     @property
     def closed_alone(self) -> bool:
@@ -167,6 +183,7 @@ class StreamReader:
                 return self._feed(data)
             if self._fast and (text := _plain_text(chunk)):
                 self._pieces += 1
+                self._last_text = text
                 return [Text(text)]
             events: list[Event] = []
             self._read_chunks((chunk,), events)
@@ -240,11 +257,6 @@ class StreamReader:
         if tail not in (b"}", b"]") and not last:
             return self._try_lines(events)
         value = parse_json(body)
-        if last and not isinstance(value, dict | list):
-            self._try_lines(events)
-            if self._kind == "sse":
-                self._read_chunks(self._sse.finish(), events)
-            return None
         chunks = value if isinstance(value, list) else [value]
         if not all(isinstance(chunk, dict) for chunk in chunks) or not chunks:
             return self._try_lines(events)
@@ -268,8 +280,9 @@ class StreamReader:
 
     def _read_chunks(self, chunks: Sequence[dict[str, Any]], events: list[Event]) -> None:
         for chunk in chunks:
-            if self._fast and (text := _plain_text(chunk)):
+            if self._fast and (text := _plain_text(chunk)) and not (not text.isascii() and _HALF.search(text)):
                 self._pieces += 1
+                self._last_text = text
                 events.append(Text(text))
                 continue
             self._read_chunk(chunk, events)
@@ -412,6 +425,8 @@ class StreamReader:
         if self._tags is None:
             self._read_untagged(text, events)
             return
+        if self._last_text:
+            self._tags.preceding, self._last_text = self._last_text[-1], ""
         for is_thinking, part in self._tags.feed(text):
             if is_thinking:
                 self._think(part, events)

@@ -38,13 +38,15 @@ class ThinkTags:
     Attributes:
         closed_alone: there was a closing tag without an opening one.
         seen: there was a tag.
+        preceding: the last character that was given out as content; to be set where text was not fed, see `free`.
     """
 
-    __slots__ = ("_closing", "_held", "_mentioned", "_opened", "_state", "closed_alone", "seen")
+    __slots__ = ("_closing", "_held", "_mentioned", "_opened", "_state", "closed_alone", "preceding", "seen")
 
     def __init__(self, *, opened: bool | None = False) -> None:
         self.closed_alone = False
         self.seen = False
+        self.preceding = ""
         self._opened = opened
         self._state: Literal["start", "thinking", "unsure", "watching", "content"] = "start"
         self._closing: tuple[str, ...] = ()
@@ -114,16 +116,18 @@ class ThinkTags:
     def _watch(self, text: str) -> list[Part]:
         """Take a closing tag alone out of the content. Only a tag that nobody quotes is one."""
         if "<" not in text and "[" not in text:
+            self.preceding = text[-1:]
             return [(False, text)]
         at, tag = _find(text, _ALONE)
         before = text[:at] if at >= 0 else text
-        self._mentioned = self._mentioned or any(opening[:-1] in before for opening in _TAGS)
+        self._mentioned = self._mentioned or any(opening in before for opening in _TAGS)
         if at < 0:
-            certain = len(text) - begun_mark(text, _ALONE)
+            certain = len(text) - begun_mark(text, (*_ALONE, *_TAGS))
             self._held = text[certain:]
+            self.preceding = text[:certain][-1:] or self.preceding
             return [(False, text[:certain])]
         self._state = "content"
-        if self._mentioned or before.endswith(("`", '"', "'")):
+        if self._mentioned or (self.preceding + before).endswith(("`", '"', "'")):
             return [(False, text)]
         self.closed_alone = self.seen = True
         return [(False, text[:at]), (False, text[at + len(tag) :])]

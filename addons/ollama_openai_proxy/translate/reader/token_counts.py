@@ -31,7 +31,8 @@ class TokenCounts:
     __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total")
 
     def __init__(self) -> None:
-        self._prompt = self._completion = self._cached = self._reasoning = self._total = 0
+        self._prompt = self._completion = self._reasoning = self._total = 0
+        self._cached: int | None = None
 
     def read_chunk(self, chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -> None:
         """Take the counts of a chunk, wherever in the chunk they stand."""
@@ -45,7 +46,7 @@ class TokenCounts:
             self._read(usage)
 
     def usage(self, prompt_estimate: int, pieces: int) -> Usage:
-        """The counts of the answer, all of them at least 1 or, for those of the details, 0.
+        """The counts of the answer, all of them at least 1 or, for those of the details, 0; cached tokens may be unknown.
 
         Args:
             prompt_estimate: tokens of the prompt, for a server that does not count them.
@@ -63,13 +64,21 @@ class TokenCounts:
     def _read(self, usage: Mapping[str, Any]) -> None:
         self._prompt = _first(usage, _PROMPT) or self._prompt
         self._completion = _first(usage, _COMPLETION) or self._completion
-        self._cached = _first(usage, _CACHED) or _detail(usage, _PROMPT_DETAILS, _CACHED) or self._cached
+        cached = [_told(place, _CACHED) for place in (usage, *(usage.get(details) for details in _PROMPT_DETAILS))]
+        # Servers tell 0, too: that nothing was cached is not the same as not to know.
+        self._cached = max((count for count in (*cached, self._cached) if count is not None), default=None)
         self._reasoning = _first(usage, _REASONING) or _detail(usage, _COMPLETION_DETAILS, _REASONING) or self._reasoning
         self._total = _whole(usage.get("total_tokens")) or self._total
 
 
 def _first(place: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     return next(filter(None, (_whole(place.get(key)) for key in keys)), 0)
+
+
+def _told(place: Any, keys: tuple[str, ...]) -> int | None:
+    """The count that a place tells, or None."""
+    values = [place.get(key) for key in keys] if isinstance(place, dict) else []
+    return max((_whole(value) for value in values if isinstance(value, int | float | str)), default=None)
 
 
 def _detail(usage: Mapping[str, Any], places: tuple[str, ...], keys: tuple[str, ...]) -> int:

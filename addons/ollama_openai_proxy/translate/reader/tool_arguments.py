@@ -202,7 +202,7 @@ class ArgumentText:
         text, self._held = self._held + piece, ""
         made: list[str] = []
         at = 0
-        while at < len(text):
+        while True:
             end = _ENCODED.match(text, at).end()  # type: ignore[union-attr]  # matches everywhere
             made.append(_decoded(text[at:end]))
             if end == len(text) or text[end] == '"':

@@ -63,6 +63,7 @@ _MARKS = (
     _Mark(f"<{_BAR}DSML{_BAR}tool_calls>", f"</{_BAR}DSML{_BAR}tool_calls>"),
 )
 """The closing mark is "" where the format has none: the calls reach to the end of the text."""
+_IN_FENCE = _Mark("", "```")
 _OPENINGS = tuple(mark.opening for mark in _MARKS)
 _STARTS = re.compile("|".join(map(re.escape, sorted(_OPENINGS, key=len, reverse=True))))
 
@@ -114,7 +115,7 @@ class ToolCallText:
                 self._bare.feed(text)
             return self._end_bare() if self._bare_ended() else made
         text, self._held = self._held + text, ""
-        if self._state == "start" and not self._starts_text(text):
+        if self._state == "start" and not self._is_decided(text):
             self._held = text
             return self._end_bare() if self._bare_ended() else made
         while text:
@@ -167,12 +168,13 @@ class ToolCallText:
         self._state, self._searched = "text", 0
         return text[end:]
 
-    def _starts_text(self, text: str) -> bool:
-        """Whether a text, from its beginning, is no call without marks. Sets the state, unless nothing is certain."""
+    def _is_decided(self, text: str) -> bool:
+        """Whether the beginning of a text shows that it is text, or a call in a fence. A call without marks is held back."""
         lead = text.lstrip()
         if not lead or (_FENCE_BEGUN.fullmatch(lead) and len(lead) < 24):
             return False
-        if fence := _FENCE.match(lead):
+        fence = _FENCE.match(lead)
+        if fence is not None:
             lead = lead[fence.end() :]
         if lead[0] not in "{[":
             self._state = "text"
@@ -183,6 +185,10 @@ class ToolCallText:
             known = key[1] in _KEYS if key[2] else any(each.startswith(key[1]) for each in _KEYS)
             name = _FIRST_NAME.match(lead)
             if known and (name is None or self._tools.offers(name[1])):
+                if key[2] and fence is not None:
+                    self._state, self._mark = "block", _IN_FENCE
+                    self._searched = len(text) - len(lead)
+                    return True
                 return self._begin_bare(lead) if key[2] else False
         elif (call := _PYTHONIC.match(lead)) and (not call[2] or self._tools.offers(call[1])):
             return self._begin_bare(lead) if call[2] else call.end() != len(lead) and self._begin_text()

@@ -28,6 +28,8 @@ TABLE: list[tuple[tuple[str, ...], str, str]] = [
     (("GET",), "/api/experimental/model-recommendations", "recommendations"),
     (("POST",), "/api/experimental/web_search", "web"),
     (("POST",), "/api/experimental/web_fetch", "web"),
+    (("GET",), "/api/usage", "account"),
+    (("GET",), "/api/balance", "account"),
     (("HEAD", "POST"), f"/api/blobs/{DIGEST}", "blob"),
     (("HEAD", "POST"), f"/api/blobs/{DIGEST.replace(':', '-')}", "blob"),
     # A digest that the endpoint will refuse.

@@ -55,3 +55,17 @@ def test_some_names_no_model_can_have(text: str) -> None:
 )
 def test_errors_show_the_whole_name(text: str, full: str) -> None:
     assert parse_name(text).full == full
+
+
+@pytest.mark.parametrize(
+    ("text", "shortest"),
+    [
+        ("a", "a:latest"),
+        ("a:1b", "a:1b"),
+        ("registry.ollama.ai/library/a:1b", "a:1b"),
+        ("me/a", "me/a:latest"),
+        ("hub.example/library/a", "hub.example/library/a:latest"),
+    ],
+)
+def test_other_errors_show_the_shortest_name_with_its_tag(text: str, shortest: str) -> None:
+    assert parse_name(text).shortest == shortest

@@ -102,14 +102,16 @@ def test_a_limit_of_tokens_without_a_number_is_left_out() -> None:
     ("text", "context", "prompt"),
     [
         pytest.param(
-            "This model's maximum context length is 8192 tokens. However, you requested 32020 tokens (20 in the messages, 32000 in "
+            "This model's maximum context length is 8192 tokens. However, you requested 32020 tokens (20 in the "
+            "messages, 32000 in "
             "the completion). Please reduce the length of the messages or completion.",
             8192,
             20,
             id="openai",
         ),
         pytest.param(
-            "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 8192 tokens and "
+            "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 8192 "
+            "tokens and "
             "your request has 20 input tokens (32000 > 8192 - 20).",
             8192,
             20,
@@ -117,7 +119,8 @@ def test_a_limit_of_tokens_without_a_number_is_left_out() -> None:
         ),
         pytest.param(
             "This model's maximum context length is 2048 tokens. However, you requested 32000 output tokens and your prompt "
-            "contains at least 17 input tokens, for a total of at least 32017 tokens. Please reduce the length of the input prompt "
+            "contains at least 17 input tokens, for a total of at least 32017 tokens. Please reduce the length of the "
+            "input prompt "
             "or the number of requested output tokens.",
             2048,
             17,
@@ -131,14 +134,16 @@ def test_a_limit_of_tokens_without_a_number_is_left_out() -> None:
             id="sglang",
         ),
         pytest.param(
-            "input length and `max_tokens` exceed context limit: 180000 + 32000 > 200000, decrease input length or `max_tokens` "
+            "input length and `max_tokens` exceed context limit: 180000 + 32000 > 200000, decrease input length or "
+            "`max_tokens` "
             "and try again",
             200000,
             180000,
             id="anthropic",
         ),
         pytest.param(
-            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140000 tokens (108000 of text "
+            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140000 tokens "
+            "(108000 of text "
             "input, 32000 in the output). Please reduce the length of either one.",
             131072,
             108000,
@@ -184,7 +189,8 @@ def test_a_limit_of_tokens_is_lowered_to_what_the_prompt_leaves(text: str, conte
         ),
         pytest.param(
             {"temperature": 3, "top_p": 0.0},
-            "[{'type': 'less_than_equal', 'loc': ('body', 'temperature'), 'msg': 'Input should be less than or equal to 2', 'input': 3}, "
+            "[{'type': 'less_than_equal', 'loc': ('body', 'temperature'), 'msg': 'Input should be less than or equal "
+            "to 2', 'input': 3}, "
             "{'type': 'greater_than', 'loc': ('body', 'top_p'), 'msg': 'Input should be greater than 0', 'input': 0.0}]",
             None,
             {"temperature": 2, "top_p": 1e-6},
@@ -239,7 +245,8 @@ def test_ranges_of_several_refusals_hold_together() -> None:
     ("text", "param", "beside"),
     [
         pytest.param(
-            "Your organization must be verified to stream this model. Please go to the settings and click on Verify Organization.",
+            "Your organization must be verified to stream this model. Please go to the settings and click on Verify "
+            "Organization.",
             "stream",
             False,
             id="openai",
@@ -322,7 +329,8 @@ def test_an_effort_that_is_refused_beside_tools_stays_without_them() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Function tools with reasoning_effort are not supported for gpt-5.6 in /v1/chat/completions. To use function tools, use "
+        "Function tools with reasoning_effort are not supported for gpt-5.6 in /v1/chat/completions. To use function "
+        "tools, use "
         "/v1/responses or set reasoning_effort to 'none'.",
         "tools are not supported unless reasoning_effort is 'none'",
     ],
@@ -440,7 +448,8 @@ def test_the_word_json_is_not_said_twice() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Invalid schema for response_format 'schema': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"array\"'.",
+        "Invalid schema for response_format 'schema': schema must be a JSON Schema of 'type: \"object\"', got 'type: "
+        '"array"\'.',
         "The root schema must be of type object",
     ],
 )
@@ -470,7 +479,7 @@ def test_one_schema_that_is_refused_changes_no_other() -> None:
     assert Attempts(attempts._learned, sent(odd)).call.parameters["response_format"] == {"type": "json_object"}
 
 
-# -- Messages -------------------------------------------------------------------------------------------------------------------
+# -- Messages -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -568,7 +577,8 @@ def test_one_schema_that_is_refused_changes_no_other() -> None:
         ),
         pytest.param(
             [USER, CALL_OF_TOOL, RESULT],
-            "1 validation error:\n  {'type': 'string_type', 'loc': ('body', 'messages', 1, 'content'), 'msg': 'Input should be a "
+            "1 validation error:\n  {'type': 'string_type', 'loc': ('body', 'messages', 1, 'content'), 'msg': 'Input "
+            "should be a "
             "valid string', 'input': None}",
             [USER, CALL_OF_TOOL | {"content": ""}, RESULT],
             id="llama-cpp-python",
@@ -609,7 +619,8 @@ def test_one_schema_that_is_refused_changes_no_other() -> None:
         ),
         pytest.param(
             [USER, {"role": "assistant", "content": "a", "reasoning_content": "b"}, USER],
-            "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'reasoning_content' is "
+            "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
+            "'reasoning_content' is "
             "unsupported)]",
             [USER, {"role": "assistant", "content": "a"}, USER],
             id="groq",
@@ -767,3 +778,76 @@ def test_a_text_that_is_too_long_is_cut(text: str, most: int) -> None:
     long, short = after(sent, text)["input"]
     assert 100 < len(long) <= most
     assert short == "b"
+
+
+# -- Refusals that teach nothing ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "text", "param"),
+    [
+        (CHAT | {"max_tokens": 90000}, 400, "Your input exceeds the context window of this model", None),
+        (CHAT | {"top_k": 4}, 404, "Not Found", None),
+        (CHAT | {"top_k": 4}, 429, "Too many requests", None),
+        (CHAT, 400, "tool_choice is required", None),
+        (CHAT | {"response_format": {"type": "json_object"}}, 400, "response_format must be an object", None),
+        ({"model": "m", "input": "text"}, 400, "the batch is too large", None),
+        ({"model": "m", "input": ["a"]}, 400, "the batch is too large", None),
+        ({"model": "m", "input": ["a", "b"]}, 400, "Tokens per request are limited to 1,000", "x"),
+        ({"model": "m", "input": ["a", "b"]}, 400, "The server is out of order", None),
+        ({"model": "m", "input": ["ab"]}, 400, "maximum context length is 256 tokens", None),
+        (CHAT, 400, "This is not", None),
+        (CHAT | {"seed": 1}, 400, "The seed option must be only", None),
+    ],
+)
+def test_what_is_not_about_the_way_of_asking_changes_nothing(
+    sent: dict[str, Any], status: int, text: str, param: str | None
+) -> None:
+    attempts = Attempts(Learned(lambda: 0.0), sent)
+    assert not attempts.learn(status, text, param).again
+    assert attempts.call.parameters == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "text", "param", "left_out"),
+    [
+        ({"seed": 1}, "parameter seed must be unset", None, "seed"),
+        (
+            {"response_format": {"type": "text"}},
+            "[{'loc': ('body', 'response_format', 'type'), 'msg': 'odd'}]",
+            None,
+            "response_format",
+        ),
+        ({"presence_penalty": 1}, "not supported", "presence_penalty", "presence_penalty"),
+        ({"top_k": 1}, "top_k is no longer supported", None, "top_k"),
+        ({"top_k": 1}, "No endpoints found that can handle the requested parameters", None, "top_k"),
+        ({"seed": 1}, "The following parameters are not supported by this model: seed", None, "seed"),
+    ],
+)
+def test_further_words_refuse_a_parameter(sent: dict[str, Any], text: str, param: str | None, left_out: str) -> None:
+    assert left_out not in after(CHAT | sent, text, param)
+
+
+def test_a_penalty_by_its_family_name_is_both() -> None:
+    sent = CHAT | {"presence_penalty": 0.2, "frequency_penalty": 0.2}
+    assert after(sent, "Penalty is not enabled for this model") == CHAT
+
+
+def test_a_call_without_a_result_stays_a_call() -> None:
+    calls = [{"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}} for name in "ab"]
+    sent = CHAT | {"messages": [USER, {"role": "assistant", "content": "x", "tool_calls": calls}, RESULT, CALL_OF_TOOL]}
+    shaped = after(sent, "This model only supports single tool-calls at once!")["messages"]
+    assert [message["role"] for message in shaped] == ["user", "assistant", "assistant", "tool", "assistant"]
+
+
+def test_a_system_prompt_alone_becomes_the_users() -> None:
+    sent = CHAT | {"messages": [SYSTEM, {"role": "assistant", "content": "a"}]}
+    shaped = after(sent, "System role not supported")["messages"]
+    assert shaped == [{"role": "user", "content": "be kind"}, {"role": "assistant", "content": "a"}]
+
+
+def test_a_system_prompt_and_an_image_become_one_message() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    sent = CHAT | {"messages": [SYSTEM, {"role": "user", "content": [image]}]}
+    shaped = after(sent, "System role not supported")["messages"]
+    assert shaped == [{"role": "user", "content": [{"type": "text", "text": "be kind"}, image]}]

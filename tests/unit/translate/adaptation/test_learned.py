@@ -284,7 +284,10 @@ def test_a_prompt_that_is_too_long_is_told_as_such(
 
 
 def test_a_prompt_that_leaves_room_is_not_too_long(book: LearnedByModel) -> None:
-    text = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (1000 in the messages, 8000 in the completion)."
+    text = (
+        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (1000 in the messages, 8000 in "
+        "the completion)."
+    )
     lesson = book.attempts(CALL | {"max_tokens": 8000}).learn(400, text, None)
     assert lesson.again
     assert lesson.too_long is None

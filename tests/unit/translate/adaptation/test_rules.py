@@ -439,7 +439,8 @@ def test_efforts_that_were_refused_do_not_come_back() -> None:
         pytest.param(SCHEMA, "Structured outputs are not supported on this endpoint", None, JSON, id="by its other name"),
         pytest.param(
             JSON,
-            "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be "
+            "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': "
+            '"Input should be '
             "'text' or 'json_schema'\", 'input': 'json_object'}",
             None,
             ANY_OBJECT,

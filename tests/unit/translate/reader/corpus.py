@@ -4,6 +4,8 @@ The rows are tested, and docs/compatibility.md lists them. Each body is a small 
 servers, or public reports.
 """
 
+# texts of servers, each in one line
+
 from __future__ import annotations
 
 import json

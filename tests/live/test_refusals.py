@@ -1,0 +1,228 @@
+"""A back end that refuses much is asked so that it answers: with one further call for each kind, and with none the second time.
+
+The back end here is a server of its own that checks each call, so that what is counted is what a real one would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import pytest
+
+from tests.live.proxy import ProxyProcess
+from tests.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HELLO = [{"role": "user", "content": "hi"}]
+TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}}
+LIST = {"type": "array", "items": {"type": "integer"}}
+
+type Call = dict[str, Any]
+type Refusals = Callable[[Call], tuple[int, str] | None]
+
+
+class PickyBackend:
+    """An OpenAI-compatible server; `refuses` says what is wrong with a call."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.refuses: Refusals = lambda _: None
+        self.content = "hello"
+        self.base64 = True
+        backend = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                self._reply(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
+
+            def do_POST(self) -> None:
+                call: Call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                backend.calls.append(call)
+                if found := backend.refuses(call):
+                    self._reply(found[0], {"error": {"message": found[1], "type": "invalid_request_error", "param": None}})
+                elif "input" in call:
+                    self._reply(200, backend.vectors(call))
+                elif call.get("stream"):
+                    self._stream([{"choices": [{"index": 0, "delta": {"content": backend.content}, "finish_reason": "stop"}]}])
+                else:
+                    message = {"role": "assistant", "content": backend.content}
+                    self._reply(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+            def _stream(self, chunks: list[dict[str, Any]]) -> None:
+                data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+                self._send(200, data.encode(), "text/event-stream")
+
+            def _reply(self, status: int, value: object) -> None:
+                self._send(status, json.dumps(value).encode(), "application/json")
+
+            def _send(self, status: int, data: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def vectors(self, call: Call) -> dict[str, Any]:
+        """Vectors that tell the number in each text; without `base64` a call for that gets none."""
+        empty = not self.base64 and call.get("encoding_format") == "base64"
+        entries = [
+            {"index": n, "embedding": "" if empty else [float(text[1:] or 0), 1.0]} for n, text in enumerate(call["input"])
+        ]
+        return {"data": entries, "usage": {"prompt_tokens": len(entries)}}
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def picky() -> Iterator[PickyBackend]:
+    with PickyBackend() as backend:
+        yield backend
+
+
+@pytest.fixture
+def proxy(picky: PickyBackend) -> Iterator[ProxyProcess]:
+    with ProxyProcess(OPENAI_API_BASE_URL=picky.url) as running:
+        yield running
+
+
+def post(proxy: ProxyProcess, path: str, **body: Any) -> httpx.Response:
+    return httpx.post(proxy.url + path, json={"model": "m", **body}, timeout=PATIENCE)
+
+
+def chat(proxy: ProxyProcess, **body: Any) -> httpx.Response:
+    return post(proxy, "/api/chat", **{"messages": HELLO, "stream": False, **body})
+
+
+def first_of(*rules: tuple[Callable[[Call], Any], int, str]) -> Refusals:
+    """Refuses with the first rule that holds, as servers do."""
+    return lambda call: next(((status, text) for holds, status, text in rules if holds(call)), None)
+
+
+def test_each_kind_of_refusal_costs_one_call_and_the_second_request_none(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of(
+        (lambda call: {"seed", "presence_penalty"} & call.keys(), 400, "Unknown parameters: ['seed', 'presence_penalty']"),
+        (lambda call: call.get("max_tokens", 0) > 4096, 400, "max_tokens must be at most 4096"),
+        (lambda call: "tools" in call and "response_format" in call, 400, "json mode cannot be combined with tool calling"),
+        (lambda call: call["stream"], 400, "Your organization must be verified to stream this model."),
+        (lambda call: call["messages"][0]["role"] == "system", 400, "System role not supported"),
+    )
+    body = {
+        "options": {"seed": 1, "presence_penalty": 0.5, "num_predict": 90000},
+        "tools": [TOOL],
+        "format": "json",
+    }
+    for stream in (False, True):
+        assert chat(proxy, **body, stream=stream).status_code == 200
+        assert len(picky.calls) == 6, [sorted(call) for call in picky.calls]
+        picky.calls[:] = picky.calls[-1:] * 5
+    metrics = httpx.get(proxy.url + "/metrics", timeout=PATIENCE).text
+    for kind in ("leave_out", "lower", "rebuild", "no_stream", "messages"):
+        assert f'ollama_proxy_extra_calls_total{{backend="default",kind="{kind}"}} 1.0' in metrics
+
+
+def test_what_is_learned_stands_in_the_log_without_any_text_of_the_client(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of((lambda call: "seed" in call, 400, "Unknown parameter: 'seed'"))
+    chat(proxy, options={"seed": 1}, messages=[{"role": "user", "content": "a secret"}])
+    assert "model m: from now on seed is left out" in proxy.log
+    assert "a secret" not in proxy.log
+
+
+def test_nothing_is_learned_where_that_is_forbidden(picky: PickyBackend) -> None:
+    picky.refuses = first_of((lambda call: "seed" in call, 400, "Unknown parameter: 'seed'"))
+    with ProxyProcess(OPENAI_API_BASE_URL=picky.url, ADAPT="false") as proxy:
+        reply = chat(proxy, options={"seed": 1})
+        assert (reply.status_code, reply.json()) == (400, {"error": "Unknown parameter: 'seed'"})
+    assert len(picky.calls) == 1
+
+
+def test_a_quotation_of_one_client_changes_no_call_of_another(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    words = "the parameter temperature is not supported by this model"
+    picky.refuses = first_of((lambda call: words in str(call["messages"]), 400, f"This text is not allowed: {words}"))
+    chat(proxy, messages=[{"role": "user", "content": words}], options={"temperature": 0.5})
+    chat(proxy, options={"temperature": 0.5})
+    assert picky.calls[-1]["temperature"] == 0.5
+
+
+def test_a_list_is_taken_out_of_the_object_around_it(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of(
+        (
+            lambda call: call["response_format"]["json_schema"]["schema"]["type"] != "object",
+            400,
+            "Invalid schema for response_format 'schema': schema must be a JSON Schema of 'type: \"object\"', "
+            "got 'type: \"array\"'.",
+        )
+    )
+    picky.content = '{"value": [1, 2]}'
+    assert chat(proxy, format=LIST).json()["message"]["content"] == "[1, 2]"
+    assert chat(proxy, format=LIST).json()["message"]["content"] == "[1, 2]"
+    assert len(picky.calls) == 3
+
+
+def test_a_model_that_refuses_tools_is_shown_without_them(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of((lambda call: "tools" in call, 400, "This model does not support tools."))
+    assert "tools" in post(proxy, "/api/show").json()["capabilities"]
+    assert chat(proxy, tools=[TOOL]).status_code == 400
+    assert "tools" not in post(proxy, "/api/show").json()["capabilities"]
+    assert "does not support tools" in chat(proxy, tools=[TOOL]).json()["error"]
+    assert len(picky.calls) == 1
+
+
+def test_embeddings_are_split_in_order_as_the_server_takes_them(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of(
+        (lambda call: len(call["input"]) > 10, 400, "batch size is invalid, it should not be larger than 10."),
+        (lambda call: "" in call["input"], 400, "input must not be empty"),
+    )
+    texts = [f"x{n}" for n in range(95)] + [""]
+    for calls in (11, 10):
+        picky.calls.clear()
+        reply = post(proxy, "/api/embed", input=texts).json()
+        ratios = [round(first / second) for first, second in reply["embeddings"]]
+        assert ratios == [*range(95), 0]
+        assert reply["prompt_eval_count"] == 96
+        assert len(picky.calls) == calls
+
+
+def test_vectors_come_as_numbers_from_a_server_without_base64(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.base64 = False
+    for _ in range(2):
+        first, second = post(proxy, "/api/embed", input=["x3"]).json()["embeddings"][0]
+        assert round(first / second) == 3
+    assert [call["encoding_format"] for call in picky.calls] == ["base64", "float", "float"]
+
+
+@pytest.mark.parametrize(("truncate", "status"), [(True, 200), (False, 400)])
+def test_a_text_that_is_too_long_is_cut_unless_that_is_forbidden(
+    picky: PickyBackend, proxy: ProxyProcess, truncate: bool, status: int
+) -> None:
+    text = "maximum context length is 100 tokens. However, you requested 400 tokens in the input"
+    picky.refuses = first_of((lambda call: len(call["input"][0]) > 400, 400, text))
+    reply = post(proxy, "/api/embed", input=["x1" + " " * 1500], truncate=truncate)
+    assert reply.status_code == status
+    if not truncate:
+        assert reply.json() == {"error": "the input length exceeds the context length"}
+
+
+def test_a_server_without_embeddings_is_no_server_without_the_model(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of((lambda call: "input" in call, 404, "Not Found"))
+    reply = post(proxy, "/api/embed", input=["x1"])
+    assert (reply.status_code, reply.json()) == (501, {"error": "the back end has no embeddings: Not Found"})
