@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
 
 from scripts.diagrams import draw
+from tests.unit.translate.reader.corpus import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,10 +206,27 @@ def _undocumented(tree: ast.Module) -> set[str]:
     return parts
 
 
+# -- Answers of servers --------------------------------------------------------------------------------------------------
+
+
+def answers() -> str:
+    """What servers send, and what clients get of it."""
+    lines: list[str] = []
+    group = ""
+    for row in ROWS:
+        if row.group != group:
+            group = row.group
+            lines += ["", f"### {group}", "", "| Servers send | Seen with | Clients get |", "| --- | --- | --- |"]
+        cells = (each.replace("|", "\\|") for each in (row.sends, row.seen, row.gets))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines[1:])
+
+
 PARTS = {
     Part("docs/architecture.md", "internals"): internals,
     Part("docs/configuration.md", "settings"): settings,
     Part("docs/translate-mode.md", "profiles"): profiles,
+    Part("docs/compatibility.md", "answers"): answers,
 }
 
 

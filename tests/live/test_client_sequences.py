@@ -881,7 +881,7 @@ def test_the_command_finds_what_it_reads(url: str) -> None:
     assert send(url, "HEAD", "/", None, GO).status < 400
     assert [int(part) for part in send(url, "GET", "/api/version", None, GO).json["version"].split(".")]
     unknown = send(url, "POST", "/api/show", {"model": "new", "name": ""}, GO)
-    assert (unknown.status, unknown.json["error"]) == (404, "model 'new' not found")
+    assert (unknown.status, unknown.json["error"]) == (404, "model 'new:latest' not found")
     pulled = [json.loads(line) for line in streamed(url, "/api/pull", {"model": "", "name": "gpt-test"}, GO)]
     assert all(len(frame["digest"]) >= 19 for frame in pulled if frame.get("digest") and not frame.get("status"))
     assert pulled[-1] == {"status": "success"}

@@ -242,7 +242,7 @@ def test_a_model_stays_for_as_long_as_the_client_wants(
 @pytest.mark.parametrize(
     ("think", "effort"),
     [
-        case(6, "true", True, "medium"),
+        case(6, "true", True, None),
         case(6, "false", False, "none"),
         case(6, "null", None, None),
         case(6, "low", "low", "low"),
@@ -328,7 +328,7 @@ def test_the_command_stops_and_removes(url: str) -> None:
     assert go(url, "DELETE", "/api/delete", '{"model":"","name":"nn"}').status == 200
     for method, path, body in (("POST", "/api/show", show), ("POST", "/api/generate", stop)):
         gone = go(url, method, path, body)
-        assert (gone.status, gone.json) == (404, {"error": "model 'nn' not found"})
+        assert (gone.status, gone.json) == (404, {"error": "model 'nn:latest' not found"})
 
 
 @pytest.mark.parametrize("chunked", [case(9, "the command", True), case(9, "ollama-python", False)])

@@ -441,7 +441,7 @@ def test_a_copy_can_be_shown_used_and_deleted(client: Client, main: ScriptedBack
     assert "My-Copy" not in [model.model for model in client.ps().models]
     assert client.delete("my-copy").status == "success"
     assert "my-copy" not in names(client)
-    with pytest.raises(ResponseError, match="model 'my-copy' not found"):
+    with pytest.raises(ResponseError, match="model 'my-copy:latest' not found"):
         client.show("my-copy")
 
 

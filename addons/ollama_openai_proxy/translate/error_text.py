@@ -14,8 +14,8 @@ _KEYS = (
     *("error_description", "errors", "fault", "faultstring", "base_resp", "status_msg", "title", "reason", "err_msg"),
 )
 _MARKUP = re.compile(r"<(?:!doctype\b|!--|\?xml\b|[a-z][\w:.-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
-_MARKUP_MESSAGE = re.compile(r"<(message|faultstring|msg)>\s*([^<]+?)\s*</\1>", re.IGNORECASE)
-_TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>\s*([^<]+?)\s*</\1>", re.IGNORECASE)
+_MARKUP_MESSAGE = re.compile(r"<(message|faultstring|msg)>([^<]*)</\1>", re.IGNORECASE)
+_TITLE = re.compile(r"<(title|h1|h2)\b[^<>]*>([^<]*)</\1>", re.IGNORECASE)
 
 
 def error_text(body: Any) -> str:
@@ -33,7 +33,7 @@ def error_text(body: Any) -> str:
                     pass
             if is_markup(text):
                 message = _MARKUP_MESSAGE.search(text)
-                return message[2][:_LONGEST] if message else ""
+                return message[2].strip()[:_LONGEST] if message else ""
             return text[:_LONGEST]
         case list():
             return "; ".join(filter(None, map(error_text, body)))[:_LONGEST]

@@ -7,9 +7,8 @@ with its number of tokens, the estimate is corrected by it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .parameter_ranges import TOKEN_LIMITS, lowered_limit
 from .token_estimate import message_tokens, prompt_tokens
@@ -30,24 +29,6 @@ _USUAL_ANSWER = 512
 """Tokens kept free for the answer of a call without a limit."""
 _HEADROOM = 1.05
 """By how much the estimate of the shortened prompt may be too low."""
-
-_TOO_LONG = re.compile(
-    r"context.{0,8}(?:length|window|size)|context_length_exceeded|maximum context|prompt is too long|too many tokens"
-    r"|token count|token limit|prompt length|input (?:length|is too long)|tokens? in the prompt|reduce the length"
-    r"|max_new_tokens|prompt contains",
-    re.IGNORECASE,
-)
-_NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3}){1,3}(?![\w,])|(?<![\w.])\d{3,9}(?![\w.]\d)")
-_LIMIT = re.compile(
-    r"(?:maximum|limit|size|window|allowed|only|up to|length of|length is|<=|>)\D{0,40}?(\d[\d,]{2,12})", re.IGNORECASE
-)
-
-
-class Overflow(NamedTuple):
-    """What a refusal says of a prompt that is too long, in tokens; 0 where it does not say."""
-
-    limit: int
-    prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +67,21 @@ class ContextSizes:
         return ContextSize(known_length) if known_length else None
 
 
-def overflow(text: str) -> Overflow | None:
-    """Read a refusal; None where it is about something else than a prompt that is too long."""
-    if not _TOO_LONG.search(text):
-        return None
-    numbers = [int(number[0].replace(",", "")) for number in _NUMBER.finditer(text)]
-    told = [int(limit[1].replace(",", "")) for limit in _LIMIT.finditer(text)]
-    limit = min(told or numbers, default=0)
-    return Overflow(limit, min((number for number in numbers if number > limit), default=0) if limit else 0)
+def told_size(parameters: Mapping[str, Any], limit: int, tokens: int) -> ContextSize:
+    """The size of the context, after a refusal of these parameters.
 
-
-def told_size(parameters: Mapping[str, Any], refused: Overflow) -> ContextSize:
-    """The size of the context, after a refusal of these parameters."""
+    Args:
+        parameters: of the refused call.
+        limit: tokens that the model takes; 0 where the refusal does not say.
+        tokens: tokens that the prompt has; 0 where the refusal does not say.
+    """
     estimate = _estimate(parameters)
-    if not refused.limit:
+    if not limit:
         return ContextSize(max(estimate // 2, 1))
-    if refused.prompt_tokens:
-        return ContextSize(refused.limit, refused.prompt_tokens / estimate)
+    if tokens:
+        return ContextSize(limit, tokens / estimate)
     # All that is known is that the prompt has more tokens than the limit.
-    return ContextSize(refused.limit, max(1.0, 1.25 * refused.limit / estimate))
+    return ContextSize(limit, max(1.0, 1.25 * limit / estimate))
 
 
 def shorten(parameters: Mapping[str, Any], size: ContextSize) -> Parameters | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ollama_openai_proxy.api.passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ollama_openai_proxy.errors import ApiError
-from ollama_openai_proxy.net.answer_driver import Machine
+
+if TYPE_CHECKING:
+    from ollama_openai_proxy.net.answer_driver import Machine
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 SSE = {"Content-Type": "text/event-stream; charset=utf-8"}

@@ -81,7 +81,7 @@ def test_a_text_stands_for_a_list_of_one_block() -> None:
     ("fields", "kind", "read"),
     [
         ({"type": "text", "text": "a"}, TextBlock, {}),
-        ({"type": "thinking", "thinking": "a", "signature": "s"}, ThinkingBlock, {"signature": None}),
+        ({"type": "thinking", "thinking": "a", "signature": "s"}, ThinkingBlock, {}),
         ({"type": "tool_use", "id": "t", "name": "f", "input": {"a": None}}, ToolUseBlock, {}),
         ({"type": "tool_result", "tool_use_id": "t"}, ToolResultBlock, {"content": [], "is_error": False}),
         ({"type": "search_result", "source": "s", "title": "t", "content": []}, SearchResultBlock, {}),

@@ -10,8 +10,6 @@ from ollama_openai_proxy.translate.truncation import (
     LIFETIME,
     ContextSize,
     ContextSizes,
-    Overflow,
-    overflow,
     shorten,
     told_size,
 )
@@ -100,19 +98,19 @@ def test_the_limit_of_tokens_fits_beside_what_is_left() -> None:
 def test_the_servers_own_count_corrects_the_estimate() -> None:
     parameters: dict[str, Any] = {"messages": talk(100)}
     # It has four times as many tokens as was estimated.
-    size = told_size(parameters, Overflow(1000, 4000))
+    size = told_size(parameters, 1000, 4000)
     assert size == ContextSize(1000, 4.0)
     shorter: Any = shorten(parameters, size)
     assert 10 <= len(shorter["messages"]) <= 18
 
 
 @pytest.mark.parametrize(
-    ("refused", "fits"),
-    [(Overflow(0, 0), 50), (Overflow(2000, 0), 50), (Overflow(500, 0), 50)],
+    ("limit", "fits"),
+    [(0, 50), (2000, 50), (500, 50)],
 )
-def test_without_numbers_less_is_sent(refused: Overflow, fits: int) -> None:
+def test_without_numbers_less_is_sent(limit: int, fits: int) -> None:
     parameters: dict[str, Any] = {"messages": talk(100)}
-    shorter: Any = shorten(parameters, told_size(parameters, refused))
+    shorter: Any = shorten(parameters, told_size(parameters, limit, 0))
     assert 0 < len(shorter["messages"]) <= fits * 1.3
 
 
@@ -130,39 +128,6 @@ def test_any_conversation_stays_one_that_servers_take(kinds: list[str], limit: i
     assert [message for message in messages if message in kept] == kept
     ids = [message["tool_call_id"] for message in kept if message["role"] == "tool"]
     assert ids == [message["tool_calls"][0]["id"] for message in kept if "tool_calls" in message]
-
-
-# ── what a refusal says
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            "This model's maximum context length is 2048 tokens. However, you requested 3100 tokens (3000 in the messages,"
-            " 100 in the completion). Please reduce the length of the messages or completion.",
-            (2048, 3000),
-        ),
-        ("request (5123 tokens) exceeds the available context size (2048 tokens), try increasing it", (2048, 5123)),
-        ("the request exceeds the available context size. try increasing the context size or enable context shift", (0, 0)),
-        ("Requested tokens (5000) exceed context window of 2048", (2048, 5000)),
-        ("The input (5000 tokens) is longer than the model's context length (2048 tokens).", (2048, 5000)),
-        ("`inputs` tokens + `max_new_tokens` must be <= 2048. Given: 5000 `inputs` tokens and 100", (2048, 5000)),
-        ("Prompt contains 40000 tokens, too large for model with 32768 maximum context length", (32768, 40000)),
-        ("prompt is too long: 210000 tokens > 200000 maximum", (200000, 210000)),
-        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", (1048576, 1200000)),
-        ("This model's maximum prompt length is 131,072 but the request contains 200,000 tokens.", (131072, 200000)),
-        ("Your input exceeds the context window of this model. Please adjust your input and try again.", (0, 0)),
-        ("Input is too long for requested model.", (0, 0)),
-        ("Your request exceeded model token limit: 8192", (8192, 0)),
-        ("Please reduce the length of the messages or completion.", (0, 0)),
-        ("temperature must be at most 2, not 5000", None),
-        ("model 'm' not found", None),
-        ("", None),
-    ],
-)
-def test_refusals_are_read(text: str, expected: tuple[int, int] | None) -> None:
-    assert overflow(text) == expected
 
 
 # ── what is remembered

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BackendError
+from ...backend.sdk_errors import ContextTooLong
 from ...net.request_context import current_record
-from ...translate.truncation import overflow, shorten, told_size
+from ...translate.truncation import shorten, told_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 4
 """How often a call is made. A refusal that tells the numbers of tokens makes the second one fit."""
-
-_REFUSED = frozenset({400, 413, 422, 500})
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +51,14 @@ class ShortenedChat:
         for _ in range(MOST_ATTEMPTS - 1):
             try:
                 await ask(parameters)
-            except BackendError as error:
-                refused = overflow(error.message) if error.status in _REFUSED else None
-                if refused is None:
-                    raise
-                told = told_size(parameters, refused)
+            except ContextTooLong as error:
+                limit = error.limit
+                told = told_size(parameters, limit, error.prompt_tokens)
                 if (shorter := shorten(parameters, told)) is None:
                     raise
             else:
                 return
-            if refused.limit:
+            if limit:
                 self._sizes.learn(*self._where, told)
             current_record().retries += 1
             parameters = self._noted(parameters, shorter)

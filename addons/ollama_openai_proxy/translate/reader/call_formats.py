@@ -23,15 +23,15 @@ _BETWEEN = re.compile(r"(?:[\s,;]+|<[^>]*>|\[/?TOOL_CALLS\]|```[\w-]*)*")
 _WORD = re.compile(r"[\w.:/#-]+")
 _DSML = re.compile(r"[|\uff5c]\s*DSML\s*[|\uff5c]\s*")
 _FUNCTION = re.compile(
-    r"""<(?:function=|invoke\s+name=)["']?([^>"'\s]+)["']?\s*>(.*?)(</(?:function|invoke)>|(?=<(?:function=|invoke\s))|\Z)""",
+    r"""<(?:function=|invoke\s+name=)["']?([^<>"'\s]+)["']?\s*>(.*?)(</(?:function|invoke)>|(?=<(?:function=|invoke\s))|\Z)""",
     re.DOTALL,
 )
 _PARAMETER = re.compile(
-    r"""<parameter(?:=|\s+name=)["']?([^>"'\s]+)["']?(?:\s+string=["'](true|false)["'])?[^>]*>(.*?)"""
+    r"""<parameter(?:=|\s+name=)["']?([^<>"'\s]++)["']?(?:\s+string=["'](true|false)["'])?[^<>]*>(.*?)"""
     r"""(?:</parameter>|(?=<parameter[=\s])|\Z)""",
     re.DOTALL,
 )
-_KEY_VALUE = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)(?:</arg_value>|(?=<arg_key>)|\Z)", re.DOTALL)
+_KEY_VALUE = re.compile(r"<arg_key>([^<]*)</arg_key>\s*<arg_value>(.*?)(?:</arg_value>|(?=<arg_key>)|\Z)", re.DOTALL)
 _TAGS = re.compile(r"<[^<>]*>|\[/?TOOL_CALLS\]")
 
 

@@ -24,12 +24,12 @@ _OVERFLOW_CODES = frozenset(
 )
 
 _OVERFLOW = re.compile(
-    r"(?:exceed\w*|longer\sthan|larger\sthan|greater\sthan|beyond|too\slarge\sfor|overflow\w*|maximum|only|fit\w*)\b[^.;]{0,80}"
+    r"(?:exceed\w{0,4}|longer\sthan|larger\sthan|greater\sthan|beyond|too\slarge\sfor|overflow\w{0,4}|maximum|only|fit\w{0,4})\b[^.;]{0,80}"
     r"\bcontext[\s_-]?(?:length|window|size|limit)"
-    r"|\bcontext[\s_-]?(?:length|window|size|limit)\b[^.;]{0,60}\b(?:exceed\w*|overflow\w*|full|too\ssmall)"
+    r"|\bcontext[\s_-]?(?:length|window|size|limit)\b[^.;]{0,60}\b(?:exceed\w{0,4}|overflow\w{0,4}|full|too\ssmall)"
     r"|\b(?:prompt|input|inputs|conversation|messages?|request)\b[^.;]{0,40}\b(?:is|are|was|were)\stoo\s(?:long|large)\b"
     r"|\btoo\s(?:long|many)\s(?:input|prompt)\b|\binput\s(?:token\scount|tokens?|length)\b[^.;]{0,60}\bexceed"
-    r"|\bmaximum\s(?:prompt|input)\s(?:length|tokens?)|\bexceed\w*\s(?:the\s)?model\stoken\slimit|\brange\sof\sinput\slength"
+    r"|\bmaximum\s(?:prompt|input)\s(?:length|tokens?)|\bexceed\w{0,4}\s(?:the\s)?model\stoken\slimit|\brange\sof\sinput\slength"
     r"|\breduce\sthe\slength\sof\s(?:the|your)\s(?:messages|prompt|input)|\bmust\shave\sless\sthan\s\d+\stokens"
     r"|\bkeep\sfrom\sthe\sinitial\sprompt\sis\sgreater|\bcontext\sthe\soverflows|\u8d85\u957f",
     re.IGNORECASE,
@@ -41,7 +41,7 @@ _NO_OVERFLOW = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.<-])(?:\d{1,3}(?:[,_]\d{3})+|\d{3,})(?![\w-])")
 _MAXIMUM = re.compile(
-    r"(?:max\w*|context|limit\w*|window|allowed|less\sthan|only|<=?|of)[^\d.;]{0,40}?(\d[\d,_]*)|(\d[\d,_]*)\s(?:tokens?\s)?max\w*",
+    r"(?:max\w{0,6}|context|limit\w{0,4}|window|allowed|less\sthan|only|<=?|of)[^\d.;]{0,40}?(\d[\d,_]{0,19})|(?<![\d,_])(\d[\d,_]{0,19})\s(?:tokens?\s)?max",
     re.IGNORECASE,
 )
 _BY_WORDS = (
