@@ -13,7 +13,7 @@ BUILT_IN = MethodMap()
 WITHOUT_A_BODY = {"/api/me": "POST", "/api/signout": "POST", KEY: "DELETE"}
 TAKES = {
     **dict.fromkeys(["/", "/api/version", "/api/tags", "/api/ps", "/api/status", "/api/ls", "/api/serve"], "GET"),
-    **dict.fromkeys(["/api/experimental/model-recommendations", "/v1/models"], "GET"),
+    **dict.fromkeys(["/api/experimental/model-recommendations", "/api/usage", "/api/balance", "/v1/models"], "GET"),
     **dict.fromkeys([f"/api/{name}" for name in ("generate", "chat", "embed", "embeddings", "show")], "POST"),
     **dict.fromkeys([f"/api/{name}" for name in ("pull", "push", "create", "copy", "stop", "unload")], "POST"),
     **dict.fromkeys(["/api/experimental/web_search", "/api/experimental/web_fetch"], "POST"),
