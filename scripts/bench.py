@@ -35,6 +35,9 @@ groups of measures:
   crowd    the same with 500 streams
   times    time to first frame (or byte) and of an unstreamed call, one at a time
   rates    frames/s at 1, 16 and 64 streams; CPU time per frame
+  paths    CPU time per frame of 200 paced streams that pass on /v1/chat/completions, and of as many
+           tool calls on /v1/messages, whose arguments are streamed
+  scale    how the cost grows: 50 to 1,000 paced streams, 10 to 1,000 messages, 1 to 100 tools
   growth   memory after 1,000 and after 20,000 requests
 """
 EPILOG = """\
@@ -169,7 +172,7 @@ def _command(text: str) -> Contestant:
     name, _, command = text.partition("=")
     if not name or not command:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=COMMAND")
-    return Contestant(name, command, "translate", tuple(shlex.split(command)))
+    return Contestant(name, command, "translate", tuple(shlex.split(command)), has_all_paths=True)
 
 
 if __name__ == "__main__":

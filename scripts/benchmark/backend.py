@@ -6,6 +6,7 @@ written in its prompt:
 * ``bench:blast:N`` is N tokens as fast as they are taken, many in one write;
 * ``bench:paced:N`` is N tokens, 20 in a second, each with the time at which it was sent (``@`` and nanoseconds, 19 digits).
   The streams are spread over those 50 ms at random, as those of independent calls are.
+* ``bench:tools:N`` is the same with the tokens as pieces of one tool call's arguments.
 
 Prints its port once it listens; ends on SIGTERM, or when its standard input ends.
 """
@@ -31,7 +32,7 @@ BATCH = 32
 STAMP = b"@0000000000000000000"
 WORDS = (" the", " proxy", " hands", " on", " every", " token", " it", " gets", ",", " quickly")
 
-_PROMPT = re.compile(rb"bench:(blast|paced):(\d+)")
+_PROMPT = re.compile(rb"bench:(blast|paced|tools):(\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream":\s*(true|false)')
 
@@ -74,7 +75,7 @@ class Script:
         return b"%b@%019d%b" % (self._before_stamp, time.monotonic_ns(), self._after_stamp)
 
 
-def _openai() -> Script:
+def _openai(*, tools: bool = False) -> Script:
     def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
         envelope = {
             "id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e",
@@ -87,13 +88,22 @@ def _openai() -> Script:
         }
         return b"data: " + _json(envelope) + b"\n\n"
 
-    def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict[str, Any]]:
+    def choice(delta: dict[str, Any], finish_reason: str | None = None) -> list[dict[str, Any]]:
         return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
+
+    def arguments(piece: str, **call: Any) -> bytes:
+        function = {"name": "write", "arguments": piece} if call else {"arguments": piece}
+        return event(choice({"tool_calls": [{"index": 0, **call, "function": function}]}))
 
     tokens = [event(choice({"content": word})) for word in WORDS]
     first = _chunk(event(choice({"role": "assistant", "content": ""})))
     usage = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109}
-    last = _chunk(event(choice({}, "stop"))) + _chunk(event([], usage)) + _chunk(b"data: [DONE]\n\n")
+    ended = _chunk(event(choice({}, "tool_calls" if tools else "stop")))
+    last = ended + _chunk(event([], usage)) + _chunk(b"data: [DONE]\n\n")
+    if tools:
+        first += _chunk(arguments('{"content":"', id="call_1", type="function"))
+        last = _chunk(arguments('"}')) + last
+        return Script(b"text/event-stream; charset=utf-8", tokens, first, arguments(STAMP.decode()), last)
     return Script(b"text/event-stream; charset=utf-8", tokens, first, event(choice({"content": STAMP.decode()})), last)
 
 
@@ -133,7 +143,7 @@ def _ollama() -> Script:
     return Script(b"application/x-ndjson", tokens, b"", _ollama_frame(STAMP.decode()), last)
 
 
-OPENAI, OLLAMA = _openai(), _ollama()
+OPENAI, OPENAI_TOOLS, OLLAMA = _openai(), _openai(tools=True), _ollama()
 MODELS = _reply(_json({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 1, "owned_by": "bench"}]}))
 VERSION = _reply(b'{"version":"0.24.0"}')
 NOT_ALLOWED = _reply(b'{"error":"405 method not allowed"}', b"405 Method Not Allowed")
@@ -226,8 +236,9 @@ class Connection(asyncio.Protocol):
             whole = _openai_whole(text) if script is OPENAI else _ollama_frame(text, **_COUNTERS)
             self._transport.write(_reply(whole))
             return
-        self._script, self._left = script, number
-        if kind == b"paced":
+        self._script, self._left = OPENAI_TOOLS if kind == b"tools" else script, number
+        script = self._script
+        if kind in (b"paced", b"tools"):
             self._transport.write(script.head)
             self._slot = self._pace.add(self)
         elif number <= BATCH:

@@ -52,6 +52,7 @@ class Contestant:
         path: where it takes chats.
         method: how it is asked in fix mode.
         is_floor: whether it is the server behind the others.
+        has_all_paths: whether it also serves `/v1/chat/completions` and `/v1/messages`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Contestant:
     path: str = "/api/chat"
     method: str = "POST"
     is_floor: bool = False
+    has_all_paths: bool = False
 
 
 def own_contestants(backend_port: int) -> list[Contestant]:
@@ -73,8 +75,8 @@ def own_contestants(backend_port: int) -> list[Contestant]:
     fixing = (("PROXY_MODE", "fix"),)
     found = [
         Contestant("direct", "the back end itself", "translate", port=backend_port, path="/v1/chat/completions", is_floor=True),
-        Contestant("console", "ollama-openai-proxy", "translate", (console,)),
-        Contestant("mitmdump", "mitmdump -s", "translate", dump),
+        Contestant("console", "ollama-openai-proxy", "translate", (console,), has_all_paths=True),
+        Contestant("mitmdump", "mitmdump -s", "translate", dump, has_all_paths=True),
         Contestant("reference", "Starlette, typed SDK", "translate", reference),
         Contestant("fix-direct", "the Ollama itself", "fix", port=backend_port, is_floor=True),
         Contestant("fix-console", "ollama-openai-proxy --mode fix", "fix", (console,), fixing, method="GET"),
@@ -119,14 +121,13 @@ class Process:
 
     def cpu_seconds(self) -> float | None:
         """User and system time that it has used up."""
-        if self.pid is None:
-            return None
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        return None if self.pid is None else sum(map(cpu_seconds, _family(self.pid)))
 
     def memory(self) -> int | None:
         """Resident bytes."""
-        return None if self.pid is None else int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
+        if self.pid is None:
+            return None
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _family(self.pid)) * PAGE
 
     def _start(self, command: list[str]) -> None:
         if self.contestant.name == "nginx":
@@ -195,6 +196,10 @@ class Load:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    def cpu_seconds(self) -> float:
+        """User and system time that it has used up."""
+        return cpu_seconds(self._process.pid)
+
     def begin(self, job: Job) -> None:
         """Give it a job."""
         assert self._process.stdin is not None
@@ -240,6 +245,21 @@ def _helper(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             end(process)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used up."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its workers."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
 
 
 def end(process: subprocess.Popen[Any]) -> None:

@@ -31,6 +31,15 @@ TRAIL_SECONDS = 0.25
 """Between the last token whose lag counts and the end of the streams."""
 GROWTH_STREAMS = 16
 REQUESTS_IN_A_CONNECTION = 20
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string", "description": "of the file"},
+        "content": {"type": "string"},
+        "lines": {"type": "array", "items": {"type": "integer"}},
+    },
+    "required": ["path"],
+}
 SLOWEST = 50.0
 """Requests in a second that every contestant can be expected to answer."""
 
@@ -51,6 +60,10 @@ class Sizes:
         lag_seconds: for which the lag is taken.
         early: requests after which the memory is read.
         late: requests after which it is read again.
+        scale_streams: numbers of paced streams.
+        scale_messages: numbers of messages in a conversation.
+        scale_tools: numbers of tools in a call.
+        scale_requests: one after another, for each of the last two.
         afresh: whether each program is started once before all, since the first start compiles modules, and once more for the
             growth of its memory.
     """
@@ -66,6 +79,10 @@ class Sizes:
     lag_seconds: float = 5.0
     early: int = 1_000
     late: int = 20_000
+    scale_streams: tuple[int, ...] = (50, 200, 500, 1_000)
+    scale_messages: tuple[int, ...] = (10, 100, 1_000)
+    scale_tools: tuple[int, ...] = (1, 10, 100)
+    scale_requests: int = 50
     afresh: bool = True
 
 
@@ -79,6 +96,10 @@ QUICK = Sizes(
     lag_seconds=0.5,
     early=48,
     late=144,
+    scale_streams=(10, 20),
+    scale_messages=(2, 20),
+    scale_tools=(1, 3),
+    scale_requests=3,
     afresh=False,
 )
 
@@ -111,6 +132,11 @@ MEASURES: dict[str, Measure] = {
     "lag_median": Measure("lag, {lag_streams} paced streams: median", "ms", 1e3),
     "lag_p99": Measure("lag, {lag_streams} paced streams: 99th percentile", "ms", 1e3),
     "lag_lost": Measure("streams lost of {lag_streams}", "", 1, 0),
+    "cpu_load": Measure("CPU time per frame of the load generator itself", "µs", 1e6, 1),
+    "cpu_passed": Measure("CPU time per frame that passes, {lag_streams} paced streams", "µs", 1e6, 1),
+    "passed_p99": Measure("lag of frames that pass: 99th percentile", "ms", 1e3),
+    "cpu_arguments": Measure("CPU time per piece of arguments, {lag_streams} paced calls", "µs", 1e6, 1),
+    "arguments_p99": Measure("lag of arguments: 99th percentile", "ms", 1e3),
     "crowd_median": Measure("lag, {crowd_streams} paced streams: median", "ms", 1e3),
     "crowd_p99": Measure("lag, {crowd_streams} paced streams: 99th percentile", "ms", 1e3),
     "crowd_lost": Measure("streams lost of {crowd_streams}", "", 1, 0),
@@ -124,6 +150,19 @@ TIMES_OF_A_CALL = ("first_byte", "first_frame", "first_frame_new", "unstreamed")
 MEASURES |= {
     f"added_{key}": Measure(f"added: {MEASURES[key].label}", MEASURES[key].unit, MEASURES[key].scale) for key in TIMES_OF_A_CALL
 }
+for _sizes in (Sizes(), QUICK):
+    for _number in _sizes.scale_streams:
+        MEASURES[f"scale_cpu_{_number}"] = Measure(
+            f"CPU time per frame, {_number:,} paced streams of a growing number", "µs", 1e6, 1
+        )
+        MEASURES[f"scale_median_{_number}"] = Measure(f"lag, {_number:,} paced streams of a growing number: median", "ms", 1e3)
+        MEASURES[f"scale_p99_{_number}"] = Measure(
+            f"lag, {_number:,} paced streams of a growing number: 99th percentile", "ms", 1e3
+        )
+    for _number in _sizes.scale_messages:
+        MEASURES[f"messages_{_number}"] = Measure(f"unstreamed call, {_number:,} messages", "ms", 1e3)
+    for _number in _sizes.scale_tools:
+        MEASURES[f"tools_{_number}"] = Measure(f"unstreamed call, tools: {_number:,}", "ms", 1e3)
 FLOORS = {"translate": "direct", "fix": "fix-direct"}
 
 type Values = dict[str, float]
@@ -181,8 +220,11 @@ class Course:
     def lag(self) -> Values:
         """From a token's departure to its arrival, and what an open stream takes."""
         before = self._process.memory()
+        load_before = self._load.cpu_seconds()
         outcome, cpu, most = self._paced(self._sizes.lag_streams)
         values: Values = {}
+        # Of the whole stream, whose beginning and end cost little beside its frames.
+        values["cpu_load"] = (self._load.cpu_seconds() - load_before) / max(outcome.tokens, 1)
         values |= {"lag_median": outcome.lag[0], "lag_p99": outcome.lag[1], "lag_lost": outcome.asked - outcome.complete}
         if cpu is not None:
             values["cpu_paced"] = cpu / max(outcome.lags, 1)
@@ -199,12 +241,51 @@ class Course:
             "crowd_lost": outcome.asked - outcome.complete,
         }
 
-    def _paced(self, streams: int) -> tuple[Outcome, float | None, int]:
+    def paths(self) -> Values:
+        """Paced streams on paths other than Ollama's own."""
+        if not self.contestant.has_all_paths:
+            return {}
+        values: Values = {}
+        for name, path, kind in (("passed", "/v1/chat/completions", "paced"), ("arguments", "/v1/messages", "tools")):
+            outcome, cpu, _ = self._paced(self._sizes.lag_streams, path, kind)
+            values[f"{name}_p99"] = outcome.lag[1]
+            if cpu is not None:
+                values[f"cpu_{name}"] = cpu / max(outcome.lags, 1)
+        return values
+
+    def scale(self) -> Values:
+        """How the cost grows with the number of streams, of messages, and of tools."""
+        values: Values = {}
+        for streams in self._sizes.scale_streams:
+            outcome, cpu, _ = self._paced(streams)
+            values[f"scale_median_{streams}"], values[f"scale_p99_{streams}"] = outcome.lag[:2]
+            if cpu is not None:
+                values[f"scale_cpu_{streams}"] = cpu / max(outcome.lags, 1)
+        for number in self._sizes.scale_messages:
+            values[f"messages_{number}"] = self._whole_call(messages=number)
+        for number in self._sizes.scale_tools:
+            values[f"tools_{number}"] = self._whole_call(tools=number)
+        return values
+
+    def _whole_call(self, *, messages: int = 1, tools: int = 0) -> float:
+        job = self._job("blast", FEW_TOKENS, stream=False, requests=self._sizes.scale_requests)
+        body = json.loads(job.body)
+        roles = ("user", "assistant")
+        text = "What a client of a chat sends again with each further question. " * 3
+        body["messages"] = [
+            *({"role": roles[number % 2], "content": text} for number in range(messages - messages % 2)),
+            *body["messages"],
+        ][-messages:]
+        if tools:
+            body["tools"] = [_tool(number) for number in range(tools)]
+        return self._do(replace(job, body=json.dumps(body, separators=(",", ":")))).whole
+
+    def _paced(self, streams: int, path: str | None = None, kind: str = "paced") -> tuple[Outcome, float | None, int]:
         """Also returns the CPU time of the seconds in which the lag was taken, and the memory of that time."""
         opening = streams / self._sizes.opening
         begin = opening + LEAD_SECONDS
         seconds = begin + self._sizes.lag_seconds
-        job = self._job("paced", round((seconds + TRAIL_SECONDS) * PACE), streams=streams, opening=opening)
+        job = self._job(kind, round((seconds + TRAIL_SECONDS) * PACE), path=path, streams=streams, opening=opening)
         self._load.begin(replace(job, pace=PACE, window=(begin, seconds), timeout=2 * seconds + 20))
         time.sleep(begin)
         before = self._process.cpu_seconds()
@@ -227,19 +308,22 @@ class Course:
             done = wanted
         return values
 
-    def _job(self, kind: str, tokens: int, *, stream: bool = True, **further: float) -> Job:
-        openai = self.contestant.path.startswith("/v1/")
+    def _job(self, kind: str, tokens: int, *, stream: bool = True, path: str | None = None, **further: float) -> Job:
+        path = path or self.contestant.path
+        openai, anthropic = path.startswith("/v1/chat"), path.startswith("/v1/messages")
         body: dict[str, object] = {"model": "bench", "messages": [{"role": "user", "content": f"bench:{kind}:TOKENS"}]}
         body["stream"] = stream
         if openai and stream:
             body["stream_options"] = {"include_usage": True}
+        if anthropic:
+            body |= {"max_tokens": 4096, "tools": [{"name": "write", "input_schema": SCHEMA}]}
         return Job(
             port=self._process.port,
             body=json.dumps(body, separators=(",", ":")),
             tokens=tokens,
             method=self.contestant.method,
-            path=self.contestant.path,
-            feeds=2 if openai else 1,
+            path=path,
+            feeds=3 if anthropic else 2 if openai else 1,
             **further,  # type: ignore[arg-type]
         )
 
@@ -257,17 +341,24 @@ class Course:
         return outcome
 
 
+def _tool(number: int) -> dict[str, object]:
+    function = {"name": f"tool_{number}", "description": "Reads or writes a file of the project.", "parameters": SCHEMA}
+    return {"type": "function", "function": function}
+
+
 GROUPS: dict[str, Callable[[Course], Values]] = {
     "lag": Course.lag,
     "crowd": Course.crowd,
     "times": Course.times,
     "rates": Course.rates,
+    "paths": Course.paths,
+    "scale": Course.scale,
     "growth": Course.growth,
 }
 """In this order: memory per stream is taken of a process that has not yet had more streams."""
-ONCE = frozenset({"growth"})
+ONCE = frozenset({"scale", "growth"})
 """What takes a fresh process, and is not repeated."""
-FIX_GROUPS = frozenset({"times", "rates"})
+FIX_GROUPS = frozenset({"lag", "times", "rates"})
 
 
 class Benchmark:

@@ -21,11 +21,14 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="th
 TIMES = {"first_frame", "first_frame_new", "unstreamed"}
 LAGS = {"lag_median", "lag_p99", "lag_lost", "crowd_median", "crowd_p99", "crowd_lost"}
 RATES = {"rate_1", "rate_16", "rate_64"}
-PROCESS = {"cpu", "cpu_paced", "memory_stream", "memory_early", "memory_late", "start_up"}
-FLOOR = TIMES | LAGS | RATES
+SCALE = {f"scale_{kind}_{number}" for kind in ("median", "p99") for number in (10, 20)}
+SCALE |= {"messages_2", "messages_20", "tools_1", "tools_3"}
+PATHS = {"passed_p99", "arguments_p99", "cpu_passed", "cpu_arguments"}
+PROCESS = {"scale_cpu_10", "scale_cpu_20", "cpu", "cpu_paced", "memory_stream", "memory_early", "memory_late", "start_up"}
+FLOOR = TIMES | LAGS | RATES | SCALE | {"cpu_load"}
 PROXY = FLOOR | PROCESS | {f"added_{name}" for name in TIMES}
-FIX_FLOOR = {"first_byte", "rate_16"}
-FIX_PROXY = FIX_FLOOR | {"added_first_byte", "cpu", "start_up"}
+FIX_FLOOR = {"first_byte", "rate_16", "lag_median", "lag_p99", "lag_lost", "cpu_load"}
+FIX_PROXY = FIX_FLOOR | {"added_first_byte", "cpu", "cpu_paced", "memory_stream", "start_up"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,8 +50,8 @@ def test_every_contestant_has_every_measure(files: tuple[dict[str, Any], str, st
     found = {name: set(measures) for mode in files[0]["results"].values() for name, measures in mode.items() if name != "nginx"}
     assert found == {
         "direct": FLOOR,
-        "console": PROXY,
-        "mitmdump": PROXY,
+        "console": PROXY | PATHS,
+        "mitmdump": PROXY | PATHS,
         "reference": PROXY,
         "fix-direct": FIX_FLOOR,
         "fix-console": FIX_PROXY,

@@ -165,6 +165,8 @@ def told_sync(url: str, call: Ask) -> Told:
             answer = list(answer)
     except ollama.ResponseError as error:
         answer = error
+    finally:
+        sdk.close()
     return Told(sent[0], plain_data(answer))
 
 
@@ -181,6 +183,8 @@ async def told_async(url: str, call: Ask) -> Told:
             answer = [part async for part in answer]
     except ollama.ResponseError as error:
         answer = error
+    finally:
+        await sdk.close()
     return Told(sent[0], plain_data(answer))
 
 

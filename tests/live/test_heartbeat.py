@@ -202,16 +202,16 @@ async def collected(parts: AsyncIterator[Any]) -> list[Any]:
 def ask(url: str, path: str, *, sync: bool) -> list[Any]:
     """The parts of a streamed call of the SDK."""
     if sync:
-        client = ollama.Client(url, trust_env=False)
-        return list(
-            client.chat("tiny", HELLO, stream=True) if path == "/api/chat" else client.generate("tiny", "Why?", stream=True)
-        )
+        with ollama.Client(url, trust_env=False) as sdk:
+            return list(
+                sdk.chat("tiny", HELLO, stream=True) if path == "/api/chat" else sdk.generate("tiny", "Why?", stream=True)
+            )
 
     async def ask_async() -> list[Any]:
-        client = ollama.AsyncClient(url, trust_env=False)
-        if path == "/api/chat":
-            return await collected(await client.chat("tiny", HELLO, stream=True))
-        return await collected(await client.generate("tiny", "Why?", stream=True))
+        async with ollama.AsyncClient(url, trust_env=False) as sdk:
+            if path == "/api/chat":
+                return await collected(await sdk.chat("tiny", HELLO, stream=True))
+            return await collected(await sdk.generate("tiny", "Why?", stream=True))
 
     return asyncio.run(ask_async())
 
