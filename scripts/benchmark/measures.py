@@ -248,9 +248,10 @@ class Course:
         values: Values = {}
         for name, path, kind in (("passed", "/v1/chat/completions", "paced"), ("arguments", "/v1/messages", "tools")):
             outcome, cpu, _ = self._paced(self._sizes.lag_streams, path, kind)
-            values[f"{name}_p99"] = outcome.lag[1]
-            if cpu is not None:
-                values[f"cpu_{name}"] = cpu / max(outcome.lags, 1)
+            if outcome.lags:
+                values[f"{name}_p99"] = outcome.lag[1]
+                if cpu is not None:
+                    values[f"cpu_{name}"] = cpu / outcome.lags
         return values
 
     def scale(self) -> Values:
