@@ -111,6 +111,7 @@ class Profile:
         thinking: the parameters for each value of `think` that is sent.
         formats: the types of `response_format` that it takes; with none, the format is told in words.
         schema_in_object: whether it takes a schema as `schema` of the type json_object.
+        raw_schema: the parameter of a text completion for the schema of its answer; "" where there is none.
         ranges: the lowest and the highest value of a parameter.
         json_word: whether it refuses the type json_object unless the messages contain the word JSON.
         most_stops: how many `stop` strings it takes; None is any number.
@@ -133,6 +134,7 @@ class Profile:
     thinking: Mapping[Think, Mapping[str, Any]] = field(default_factory=lambda: _LEVELS)
     formats: frozenset[Format] = _BOTH_FORMATS
     schema_in_object: bool = False
+    raw_schema: str = ""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     json_word: bool = False
     most_stops: int | None = None
@@ -208,6 +210,7 @@ PROFILES: dict[ProfileName, Profile] = {
                 for level, effort in _LEVELS.items()
             }
             | {on: _template(enable_thinking=on) for on in (True, False)},
+            raw_schema="json_schema",
             top_k_off=-1,
         ),
         *(

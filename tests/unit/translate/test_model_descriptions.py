@@ -19,6 +19,7 @@ from ollama_openai_proxy.translate.model_descriptions import (
     read_models,
     show,
     tags_entry,
+    without,
 )
 
 from .test_model_metadata import ENTRIES, NOW
@@ -347,3 +348,10 @@ def test_an_entry_of_the_openai_list_is_a_model_whatever_the_back_end_calls_it()
     listed = openai_entry(model("m", object="something", created="2024-05-06T07:08:09Z"))
     assert listed["object"] == "model"
     assert type(listed["created"]) is int
+
+
+def test_a_model_without_something_is_shown_without_it() -> None:
+    lacking = without(model(), frozenset({"tools"}))
+    assert "tools" not in lacking.capabilities
+    assert lacking.lacks >= {"tools"}
+    assert without(lacking, frozenset()) == lacking

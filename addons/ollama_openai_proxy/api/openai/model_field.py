@@ -76,8 +76,9 @@ def _model_field(content: bytes, content_type: str) -> tuple[int, int] | None:
         value = content.find(b"\r\n\r\n", head, min(end, head + _LONGEST_HEAD))
         if content[head : head + 2] == b"\r\n" and value >= 0 and _names_model(content[head + 2 : value]):
             span = (value + 4, end - 2)
-            if content[end - 2 : end] == b"\r\n" and span[0] <= span[1] and b"\r" not in content[slice(*span)]:
-                return span if b"\n" not in content[slice(*span)] else None
+            model = content[slice(*span)]
+            if content[end - 2 : end] == b"\r\n" and span[0] <= span[1] and b"\r" not in model and b"\n" not in model:
+                return span
         begin = end
     return None
 

@@ -9,6 +9,7 @@ from ...errors import InvalidRequest
 from ...schemas.go_json_syntax import quoted
 from ...schemas.ollama.options import check_options
 from ...schemas.ollama.requests import ChatRequest, Message
+from ..adaptation.format_changes import schema_of
 from ..chat_completion import ChatCall, chat_completion, streamed
 from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
 from ..server_profiles import sampling_parameters
@@ -74,9 +75,11 @@ def completion_parameters(request: GenerateRequest, model: Model, profile: Profi
     Raises:
         InvalidRequest: an option or the format is of a wrong type.
     """
-    response_format(request.format)
+    form = response_format(request.format)
     options = check_options({**model.options, **request.options})
     parameters: Parameters = {"model": model.target, "prompt": request.prompt}
+    if form and profile.raw_schema:
+        parameters[profile.raw_schema] = schema_of(form) or {"type": "object"}
     parameters |= within_ranges(sampling_parameters(options, profile, chat=False), profile) | streamed(profile)
     tokens, context_length = text_tokens(request.prompt), model.known_context_length
     parameters |= completion_limit(parameters, profile, context_length, tokens)

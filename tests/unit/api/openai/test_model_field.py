@@ -131,3 +131,26 @@ def test_the_type_of_a_form_is_read_as_the_rfc_says(content_type: str) -> None:
 def test_a_name_that_is_no_text_is_still_a_name() -> None:
     assert Body(form(MODEL.replace(b"whisper", b"gr\xc3\xbcn")), FORM_TYPE).model == "grün"
     assert Body(form(MODEL.replace(b"whisper", b"\xff")), FORM_TYPE).model == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        part('name="model"', b"two\r\nlines"),
+        part('name="model"', b"two\nlines"),
+        part('name="model"', b""),
+        b"--" + BOUNDARY.encode() + b"\r\nContent-Type: text/plain\r\n\r\nwhisper\r\n",
+        b"--" + BOUNDARY.encode() + b"\r\n" + b"X: y\r\n" * 5000 + b'Content-Disposition: form-data; name="model"\r\n\r\nm\r\n',
+    ],
+    ids=["lines", "a line feed", "empty", "no disposition", "many headers"],
+)
+def test_a_field_that_is_no_name_is_passed_over(field: bytes) -> None:
+    expected = "" if field == part('name="model"', b"") else None
+    assert Body(form(field), FORM_TYPE).model == expected
+    if expected is None:
+        assert Body(form(field, MODEL), FORM_TYPE).model == "whisper"
+
+
+def test_a_form_of_many_parts_is_read_once() -> None:
+    assert Body(form(*[AUDIO] * 3000), FORM_TYPE).model is None
+    assert Body(b"--" + BOUNDARY.encode() + b"\r\na:" * 20000, FORM_TYPE).model is None

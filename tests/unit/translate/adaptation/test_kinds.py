@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.translate.adaptation.changes import KINDS
 from ollama_openai_proxy.translate.adaptation.learned import Attempts, Learned
+from ollama_openai_proxy.translate.adaptation.limits import batch_limit
+from ollama_openai_proxy.translate.adaptation.message_changes import user_last
 
 USER = {"role": "user", "content": "hi"}
 SYSTEM = {"role": "system", "content": "be kind"}
@@ -797,6 +799,8 @@ def test_a_text_that_is_too_long_is_cut(text: str, most: int) -> None:
         ({"model": "m", "input": ["a", "b"]}, 400, "The server is out of order", None),
         ({"model": "m", "input": ["ab"]}, 400, "maximum context length is 256 tokens", None),
         (CHAT, 400, "This is not", None),
+        (CHAT | {"stream": False}, 400, "The server is out of order", None),
+        ({"model": "m", "input": ["a"]}, 400, "Total tokens are limited", None),
         (CHAT | {"seed": 1}, 400, "The seed option must be only", None),
     ],
 )
@@ -851,3 +855,17 @@ def test_a_system_prompt_and_an_image_become_one_message() -> None:
     sent = CHAT | {"messages": [SYSTEM, {"role": "user", "content": [image]}]}
     shaped = after(sent, "System role not supported")["messages"]
     assert shaped == [{"role": "user", "content": [{"type": "text", "text": "be kind"}, image]}]
+
+
+def test_reasoning_models_refuse_only_what_was_sent() -> None:
+    text = "Unsupported parameter: 'top_p' is not supported with this model."
+    assert after(CHAT | {"top_p": 0.1, "seed": 1}, text, "top_p") == CHAT | {"seed": 1}
+
+
+def test_a_turn_of_the_user_is_not_added_to_one() -> None:
+    assert user_last([USER]) == [USER]
+    assert user_last([]) == [{"role": "user", "content": "Continue."}]
+
+
+def test_a_limit_of_tokens_is_no_limit_of_texts() -> None:
+    assert batch_limit("max 1000 tokens per batch", 400, 5) is None

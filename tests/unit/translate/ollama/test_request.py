@@ -390,3 +390,12 @@ def test_the_tools_of_a_request_have_names_for_the_server() -> None:
     assert tool_names(request).sent("a.b") == "a_b"
     (tool,) = chat_parameters(request, MODEL, GENERIC)["tools"]
     assert tool["function"]["name"] == "a_b"
+
+
+@pytest.mark.parametrize(
+    ("form", "schema"), [("json", {"type": "object"}), ({"type": "array"}, {"type": "array"}), ("", None), (None, None)]
+)
+def test_a_format_of_a_raw_prompt_is_a_schema_where_the_server_takes_one(form: Any, schema: dict[str, Any] | None) -> None:
+    request = generate(prompt="a", raw=True, format=form)
+    assert completion_parameters(request, MODEL, PROFILES["llamacpp"]).get("json_schema") == schema
+    assert "json_schema" not in completion_parameters(request, MODEL, GENERIC)
