@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.live.cut_streams import read_stream
 from tests.live.proxy import ProxyProcess
 from tests.patience import PATIENCE
 from tests.standins import (
@@ -660,8 +661,9 @@ def test_a_stream_of_the_openai_surface_passes_to_the_letter(url: str, backend: 
         End(),
     ]
     backend.reply_with(Stream(steps))
-    reply = post(url, "/v1/chat/completions", {"model": "gpt-test", "messages": HELLO, "stream": True})
+    reply = read_stream(url, "/v1/chat/completions", {"model": "gpt-test", "messages": HELLO, "stream": True})
     assert reply.content == b"".join(data for _, data in backend.sent)
+    assert reply.cut, "a client that ignores the error event must not take the answer for whole"
 
 
 def test_an_error_of_the_openai_surface_keeps_openais_form(url: str, backend: Backend) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.live.cut_streams import CUT_AFTER_ERRORS, read_stream
 from tests.live.proxy import Door, ProxyProcess
 from tests.live.raw_http import Raw, post
 from tests.patience import PATIENCE
@@ -81,10 +82,12 @@ def test_an_answer_that_ends_in_time_is_complete(door: Door, stream: bool) -> No
 def test_the_rest_is_ended_with_an_error_that_its_client_understands(path: str, further: dict[str, Any]) -> None:
     with running(DRAIN_SECONDS="0.5") as (backend, proxy):
         speak_for(backend, 20)
-        with asking(proxy.url, path, **further) as answer:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(read_stream, proxy.url, path, {"model": "gpt-test", "messages": HELLO} | further)
             wait_for_call(backend)
             assert proxy.stop() == 0
-            lines = [line for line in answer.result().text.splitlines() if line]
+            lines = answer.result().lines
+        assert answer.result().cut == (path in CUT_AFTER_ERRORS)
         error = json.loads(lines[-1].removeprefix("data: "))["error"]
         assert "shutting down" in (error if isinstance(error, str) else error["message"])
         assert "Traceback" not in proxy.log

@@ -19,6 +19,7 @@ import ollama
 import openai
 import pytest
 
+from tests.live.cut_streams import CUT_AFTER_ERRORS, read_stream
 from tests.live.proxy import Door, ProxyProcess
 from tests.live.raw_http import HOST, Answer, Raw, exchange, get, post, wait_until
 from tests.live.redis_server import RedisServer, running_redis
@@ -704,10 +705,11 @@ def test_a_back_end_that_falls_silent_is_given_up_and_the_stream_ends_with_an_er
     silent = Stream([text("a"), WaitForClient()])
     backend.reply_with(silent)
     begun = time.monotonic()
-    answer = exchange(impatient[0].port, post(path, CALLS[path] | {"stream": True}))
+    answer = read_stream(impatient[0].url, path, CALLS[path] | {"stream": True})
     assert time.monotonic() - begun > SHORT - 0.1
     assert answer.status == 200
-    last = answer.body.decode().strip().splitlines()[-1].removeprefix("data: ")
+    assert answer.cut == (path in CUT_AFTER_ERRORS)
+    last = answer.lines[-1].removeprefix("data: ")
     assert "error" in json.loads(last)
     assert "done_reason" not in last
     assert backend.wait_idle()

@@ -22,6 +22,9 @@ type Rewrite = Callable[[bytes], bytes]
 type ErrorText = Callable[[ApiError], bytes]
 
 COMMENT = b": keep-alive\n"
+_TERMINATORS = re.compile(
+    rb'^data: *\[DONE\]|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed))"', re.MULTILINE
+)
 _LAST_EVENTS = re.compile(
     rb'^data: *\[DONE\]|"finish_reason" *: *"|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed)|error)"',
     re.MULTILINE,
@@ -71,9 +74,11 @@ class LineMachine(RawMachine):
         error_text: writes an error as the last line; None for a body that has no place for errors.
         rewrite: changes whole lines, for instance the name of the model.
         filler: a line that fills a silence; empty for none.
+
+    What breaks off behind its last line is complete.
     """
 
-    __slots__ = ("_error_text", "_filler", "_rest", "_rewrite", "cut_after_failure")
+    __slots__ = ("_error_text", "_filler", "_last", "_rest", "_rewrite", "cut_after_failure")
 
     def __init__(
         self, error_text: ErrorText | None, rewrite: Rewrite | None = None, filler: Callable[[], bytes] | None = None
@@ -84,6 +89,7 @@ class LineMachine(RawMachine):
         self._rewrite = rewrite
         self._filler = filler
         self._rest: list[bytes] = []
+        self._last = b""  # the lines that were told last
 
     def feed(self, data: bytes) -> bytes:
         """The lines that are complete now."""
@@ -112,8 +118,11 @@ class LineMachine(RawMachine):
 
     def fail(self, error: ApiError) -> bytes:
         """The error as the last line. A line that is not complete is left out, since what follows could not be read."""
-        self.ended, self.failure = True, error
+        self.ended = True
         self._rest.clear()
+        if self._is_complete(self._last):
+            return b""
+        self.failure = error
         return b"" if self._error_text is None else self._error_text(error)
 
     def keep_alive(self) -> bytes:
@@ -121,7 +130,18 @@ class LineMachine(RawMachine):
         return self._filler() if self._filler is not None else b""
 
     def _lines(self, lines: bytes) -> bytes:
+        self._last = lines
         return lines if self._rewrite is None else self._rewrite(lines)
+
+    def _is_complete(self, last: bytes) -> bool:
+        """Whether nothing can follow the lines that were told last."""
+        if self._error_text is None or b'"done"' not in last:
+            return False
+        try:
+            frame = from_json(last.splitlines()[-1])
+        except ValueError:
+            return False
+        return isinstance(frame, dict) and frame.get("done") is True
 
     def _missing_end(self, *, framed: bool) -> ApiError | None:  # noqa: ARG002  # for those who know what an end looks like
         return None
@@ -174,6 +194,9 @@ class EventMachine(LineMachine):
         if self.cut_after_failure and b'"error"' in lines:
             self._note_error(lines)
         return super()._lines(lines)
+
+    def _is_complete(self, last: bytes) -> bool:
+        return _TERMINATORS.search(last) is not None
 
     def _note_error(self, lines: bytes) -> None:
         for line in lines.splitlines():

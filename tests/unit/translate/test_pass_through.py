@@ -81,7 +81,50 @@ def test_lines_are_rewritten_the_last_one_too() -> None:
     assert machine.finish(framed=True) == b"TW"
 
 
+@pytest.mark.parametrize(
+    ("last", "complete"),
+    [
+        (b'{"response":"a","done":false}\n{"response":"","done": true}\n', True),
+        (b'{"response":"","done":true}\n{"response":"","done":false}\n', False),
+        (b'{"message":{"tool_calls":[{"function":{"arguments":{"done":true}}}]},"done":false}\n', False),
+        (b'["done"]\n', False),
+        (b'"done" is no JSON\n', False),
+    ],
+)
+def test_what_breaks_off_behind_the_last_frame_is_complete(last: bytes, complete: bool) -> None:
+    machine = LineMachine(error_line)
+    machine.feed(last)
+    assert machine.fail(BROKEN) == (b"" if complete else b"<broke off>\n")
+    assert (machine.ended, machine.failure) == (True, None if complete else BROKEN)
+
+
+def test_a_body_that_has_no_place_for_errors_is_not_looked_into() -> None:
+    machine = LineMachine(None)
+    machine.feed(b'{"done":true}\n')
+    machine.fail(BROKEN)
+    assert machine.failure is BROKEN
+
+
 # ── events
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (DONE, b""),
+        (b"data: [DONE]\r\n", b"\n"),
+        (b'data: {"type":"message_stop"}\n\n', b""),
+        (b'data: {"type":"response.completed"}\n\n', b""),
+        (LAST, b"<broke off>\n"),
+        (CHUNK, b"<broke off>\n"),
+    ],
+)
+def test_a_stream_that_breaks_off_behind_its_last_event_is_complete(last: bytes, told: bytes) -> None:
+    machine = events(has_end=True, cut_after_failure=True)
+    machine.feed(CHUNK)
+    machine.feed(last)
+    assert machine.fail(BROKEN) == told
+    assert (machine.failure is None) == (b"<" not in told)
 
 
 @pytest.mark.parametrize(
