@@ -59,8 +59,8 @@ class Raw:
         with suppress(ConnectionError):
             self.socket.sendall(data)
 
-    def answer(self, method: str = "POST") -> Answer:
-        """The next reply; those with a status of 1xx are replies, too."""
+    def answer(self, method: str = "POST", *, may_be_cut: bool = False) -> Answer:
+        """The next reply; those with a status of 1xx are replies, too. A stream that may be cut is read as far as it goes."""
         head, _, self._received = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         version, status, *_ = first.split(" ")
@@ -69,7 +69,7 @@ class Raw:
         if status.startswith("1") or status in ("204", "304") or method == "HEAD":
             return Answer(int(status), headers, b"")
         if headers.get("transfer-encoding") == "chunked":
-            return Answer(int(status), headers, self._chunks())
+            return Answer(int(status), headers, self._chunks(may_be_cut=may_be_cut))
         if "content-length" in headers:
             return Answer(int(status), headers, self._exactly(int(headers["content-length"])))
         body, self._received = self._received + self.rest(), b""
@@ -93,10 +93,15 @@ class Raw:
         except ConnectionError:
             return True
 
-    def _chunks(self) -> bytes:
+    def _chunks(self, *, may_be_cut: bool) -> bytes:
         body = b""
         while True:
-            size, _, self._received = self._until(b"\r\n").partition(b"\r\n")
+            try:
+                size, _, self._received = self._until(b"\r\n").partition(b"\r\n")
+            except EOFError:
+                if may_be_cut:
+                    return body
+                raise
             part = self._exactly(int(size, 16) + 2)
             if size == b"0":
                 return body
@@ -120,11 +125,11 @@ class Raw:
         self._received += part
 
 
-def exchange(port: int, request: bytes, method: str = "POST") -> Answer:
+def exchange(port: int, request: bytes, method: str = "POST", *, may_be_cut: bool = False) -> Answer:
     """The reply to a request on a connection of its own."""
     with Raw(port) as connection:
         connection.send(request)
-        return connection.answer(method)
+        return connection.answer(method, may_be_cut=may_be_cut)
 
 
 def post(path: str, body: bytes | dict[str, Any] = b"", *headers: str, method: str = "POST") -> bytes:

@@ -220,7 +220,7 @@ def attack(proxy: ProxyProcess, backend: ScriptedBackend, model: str) -> list[st
     for call in calls(model):
         backend._scripts.clear()
         backend.reply_with(*call.scripts)
-        answer = exchange(proxy.port, call.data, call.data.split(b" ", 1)[0].decode())
+        answer = exchange(proxy.port, call.data, call.data.split(b" ", 1)[0].decode(), may_be_cut=True)
         count += 1
         heads = json.dumps(answer.headers)
         if found(heads if call.passed_on else heads + answer.body.decode("utf-8", "replace")):

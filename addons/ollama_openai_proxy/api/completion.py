@@ -139,7 +139,7 @@ def _reader(completion: Completion, parameters: Mapping[str, Any]) -> StreamRead
     opened = True if parameters["model"] in completion.backend.opens_thinking else unknown
     stop = parameters.get("stop") or ()
     return StreamReader(
-        tools={tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in parameters.get("tools") or ()},
+        tools=_offered(parameters),
         original_tool_name=completion.original_tool_name,
         split_thinking=not completion.raw,
         thinking_opened=opened,
@@ -150,6 +150,12 @@ def _reader(completion: Completion, parameters: Mapping[str, Any]) -> StreamRead
         server_model=parameters["model"],
         content_filter_fails=completion.content_filter_fails,
     )
+
+
+def _offered(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The schemas of the tools that a call offers, by name. A tool without a name is the server's to refuse."""
+    functions = [tool.get("function") or {} for tool in parameters.get("tools") or ()]
+    return {name: function.get("parameters") or {} for function in functions if (name := function.get("name"))}
 
 
 def _learn(completion: Completion, reader: StreamReader) -> None:
