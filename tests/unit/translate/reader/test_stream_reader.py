@@ -137,6 +137,14 @@ def test_logprobs_of_a_call_come_behind_it() -> None:
     assert [type(each) for each in events[2:4]] == [ToolCallEnd, Text]
 
 
+def test_logprobs_of_a_completion_come_without_text() -> None:
+    logprobs = {"tokens": ["Hi"], "token_logprobs": [-0.5]}
+    events = read(
+        sse({"choices": [{"index": 0, "text": "", "logprobs": logprobs, "finish_reason": "stop"}]}), split_thinking=False
+    )
+    assert events[0] == Text("", [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}])
+
+
 def test_a_closing_tag_alone_is_told() -> None:
     reader = StreamReader()
     reader.feed(sse(*said("hm", "</think>Hi"), chunk({}, "stop")))
@@ -296,6 +304,13 @@ def test_an_answer_that_is_complete(body: bytes, framed: bool, reason: str | Non
     expected = [("text", "Hi")] * bool(reason) + [("finish", "stop")]
     assert brief(read(body, framed=framed)) == expected
     assert brief(read(body, framed=framed, cuts=range(len(body)))) == expected
+
+
+def test_a_message_behind_deltas_repeats_them() -> None:
+    last = {"choices": [{"index": 0, "delta": {}, "message": {"content": "Hi you"}, "finish_reason": "stop"}]}
+    assert brief(read(sse(*said("Hi", " you"), last))) == [("text", "Hi you"), ("finish", "stop")]
+    pieces = [{"choices": [{"index": 0, "message": {"content": text}}]} for text in ("Hi", " you")]
+    assert brief(read(sse(*pieces))) == [("text", "Hi you"), ("finish", "stop")]
 
 
 def test_an_error_in_a_list_ends_the_answer() -> None:
