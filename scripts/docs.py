@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from ollama_openai_proxy.fix.method_map import ENDPOINTS
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
 
@@ -23,6 +23,7 @@ from tests.unit.translate.reader.corpus import ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ollama_openai_proxy.fix.method_map import Endpoint
     from ollama_openai_proxy.translate.server_profiles import Profile
 
 ROOT = Path(__file__).parents[1]
@@ -164,6 +165,29 @@ def _signs(profile: Profile) -> str:
     )
 
 
+# -- Methods -----------------------------------------------------------------------------------------------------------
+
+
+def methods() -> str:
+    """Fix mode's map of methods."""
+    rows = [("Path", "Method", "Besides"), ("---", "---", "---")]
+    for path, endpoint in ENDPOINTS.items():
+        name = f"`{path}…`" if path != "/" and path.endswith("/") else f"`{path}`"
+        rows.append((name, f"`{endpoint.method}`", _besides(endpoint)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _besides(endpoint: Endpoint) -> str:
+    facts = []
+    if endpoint.path is not None:
+        facts.append(f"goes to `{endpoint.path}`")
+    if endpoint.body is not None:
+        facts.append(f"with the model and `{json.dumps(endpoint.body)}`")
+    if endpoint.bodiless is not None:
+        facts.append("has no body" if endpoint.bodiless == endpoint.method else f"`{endpoint.bodiless}` without a body")
+    return " ".join(facts)
+
+
 # -- Internals of mitmproxy --------------------------------------------------------------------------------------------
 
 DOCUMENTED = frozenset(
@@ -224,6 +248,7 @@ def answers() -> str:
 
 PARTS = {
     Part("docs/architecture.md", "internals"): internals,
+    Part("docs/fix-mode.md", "methods"): methods,
     Part("docs/configuration.md", "settings"): settings,
     Part("docs/translate-mode.md", "profiles"): profiles,
     Part("docs/compatibility.md", "answers"): answers,

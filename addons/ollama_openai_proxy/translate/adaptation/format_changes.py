@@ -203,32 +203,6 @@ class Unwrapper:
         return held.removesuffix("}").rstrip()
 
 
-class ChunkUnwrapper:
-    """Applies an `Unwrapper` to the texts of a back end's chunks, or of its whole answer."""
-
-    def __init__(self) -> None:
-        self._text = Unwrapper()
-
-    def feed(self, chunks: Sequence[Message]) -> list[Message]:
-        """The chunks with the value's text in place of the answer's."""
-        return [self._unwrapped(chunk) for chunk in chunks]
-
-    def _unwrapped(self, chunk: Message) -> Message:
-        choices = chunk.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            return chunk
-        first = dict(choices[0])
-        name = "message" if isinstance(first.get("message"), dict) else "delta"
-        message = dict(first[name]) if isinstance(first.get(name), dict) else {}
-        content = message.get("content")
-        text = self._text.feed(content) if isinstance(content, str) else ""
-        if first.get("finish_reason"):
-            text += self._text.finish()
-        if text or isinstance(content, str):
-            first[name] = {**message, "content": text}
-        return {**chunk, "choices": [first, *choices[1:]]}
-
-
 def schema_of(form: Any) -> Mapping[str, Any] | None:
     """The schema of a `response_format`; None where it has none."""
     match form:

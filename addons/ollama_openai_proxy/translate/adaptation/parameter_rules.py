@@ -65,7 +65,7 @@ _MUST_THINK = re.compile(
     re.IGNORECASE,
 )
 _EFFORT_WORD = re.compile(r"reasoning[_ .]?effort|reasoningEffort", re.IGNORECASE)
-_EFFORT_NONE = re.compile(r"(?:reasoning[_ .]?effort|effort)['\"`]?[^\n]{0,20}['\"` =]none\b", re.IGNORECASE)
+_EFFORT_NONE = re.compile(r"effort[^\n]{0,20}['\"` =]none\b", re.IGNORECASE)
 _REQUIRED = re.compile(
     r"(?:missing(?: required)?|field required|is required|are required|is a required|required (?:parameter|field"
     r"|property|argument))",

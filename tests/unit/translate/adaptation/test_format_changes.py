@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.translate.adaptation.changes import Call
 from ollama_openai_proxy.translate.adaptation.format_changes import (
-    ChunkUnwrapper,
     RefuseFormats,
     SayJson,
     SchemaInWords,
@@ -48,38 +47,6 @@ def test_an_answer_that_is_no_such_object_passes_as_it_is(text: str) -> None:
 
 def test_an_answer_that_was_cut_loses_nothing_of_its_value() -> None:
     assert unwrapped(['{"value": [{"a": {"b": 1}}, {"a"']) == '[{"a": {"b": 1}}, {"a"'
-
-
-@pytest.mark.parametrize("name", ["delta", "message"])
-def test_the_texts_of_chunks_and_of_whole_answers_are_unwrapped(name: str) -> None:
-    chunks: list[dict[str, Any]] = [
-        {
-            "choices": [
-                {"index": 0, name: {"role": "assistant", "content": '{"value": [1'}, "finish_reason": None},
-                {"index": 1},
-            ]
-        },
-        {"choices": [{"index": 0, name: {"content": ", {}]}"}}]},
-        {"choices": [{"index": 0, name: {}, "finish_reason": "stop"}]},
-        {"choices": [], "usage": {}},
-        {"choices": ["odd"]},
-        {"error": {"message": "x"}},
-    ]
-    given_chunks = json.dumps(chunks)
-    read = ChunkUnwrapper().feed(chunks)
-    texts = [choice.get(name, {}).get("content", "") for chunk in read[:3] for choice in chunk["choices"][:1]]
-    assert "".join(texts) == "[1, {}]"
-    assert read[0]["choices"][0][name]["role"] == "assistant"
-    assert read[0]["choices"][1] == {"index": 1}
-    assert read[3:] == chunks[3:]
-    assert json.dumps(chunks) == given_chunks
-
-
-def test_what_is_held_back_comes_with_the_end_though_the_last_chunk_has_no_message() -> None:
-    first = {"choices": [{"delta": {"content": '{"value": {"a": 1}}'}}]}
-    last = {"choices": [{"finish_reason": "stop", "delta": None}]}
-    one, other = ChunkUnwrapper().feed([first, last])
-    assert one["choices"][0]["delta"]["content"] + other["choices"][0]["delta"]["content"] == '{"a": 1}'
 
 
 @pytest.mark.parametrize(

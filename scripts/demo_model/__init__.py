@@ -1,1 +1,0 @@
-"""Make the model of `scripts/run`'s demonstration: what the model learns, its vocabulary, and its network."""
