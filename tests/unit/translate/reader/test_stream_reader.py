@@ -15,6 +15,7 @@ from ollama_openai_proxy.translate.reader.stream_reader import StreamReader
 from tests.unit.translate.reader.bodies import brief, called, chunk, fragment, read, said, sse, whole
 from tests.unit.translate.reader.corpus import PARIS, TOOLS
 
+SO = [{"content": "So"}, {"content": " it"}, {"content": " is"}]
 LOGPROBS = {"content": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}]}
 
 
@@ -165,10 +166,8 @@ def test_a_text_that_is_held_back_for_thinking_is_given_out_at_the_end_or_a_call
 
 
 def test_text_within_a_call_comes_behind_it() -> None:
-    body = called(
-        fragment(0, "get_weather", '{"city": ', "a"), {"content": "So"}, fragment(0, None, '"Paris"}'), {"content": "!"}
-    )
-    assert brief(read(body, tools=TOOLS)) == [("call", "get_weather", PARIS), ("text", "So!"), ("finish", "tool_calls")]
+    body = called(fragment(0, "get_weather", '{"city": ', "a"), *SO, fragment(0, None, '"Paris"}'), {"content": "!"})
+    assert brief(read(body, tools=TOOLS)) == [("call", "get_weather", PARIS), ("text", "So it is!"), ("finish", "tool_calls")]
     body = called(fragment(0, "get_weather", '{"city": ', "a"), {"content": "So"}, finish="error")
     assert brief(read(body, tools=TOOLS))[:2] == [("call", "get_weather", None), ("text", "So")]
 
