@@ -41,6 +41,10 @@ class OfferedTools:
         """Whether a name, cleaned, is that of an offered tool."""
         return self.clean(name) in self._offered
 
+    def begins(self, name: str) -> bool:
+        """Whether a name may become that of an offered tool."""
+        return any(each.startswith(name) for each in self._offered)
+
     def join(self, name: str, piece: str) -> str | None:
         """The name of a call after a further piece of a name has come; None where the piece names another call.
 

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 type Chunk = dict[str, Any]
 
 _LONGEST_TEXT = 2000
+_DONE = frozenset({b"DONE]", b"done]", b'ONE]"', b"DONE"})
 
 
 class SseReader:
@@ -78,7 +79,7 @@ class SseReader:
             self._stray_line(line, chunks)
 
     def _data(self, data: bytes, chunks: list[Chunk]) -> None:
-        if data == b"[DONE]":
+        if data[-5:] in _DONE and data.strip(b'"').upper() in (b"[DONE]", b"DONE"):
             self.done = True
             return
         if data:

@@ -79,6 +79,7 @@ class StreamReader:
             "_choices",
             "_content_halves",
             "_counts",
+            "_deltas",
             "_details",
             "_drop_thinking",
         ),
@@ -150,6 +151,7 @@ class StreamReader:
         self._details = ReasoningDetails()
         self._counts = TokenCounts()
         self._choices = False
+        self._deltas = False
         self._pieces = 0
         self._reason = ""
         self._stop_sequence: str | None = None
@@ -332,8 +334,12 @@ class StreamReader:
             self._choices = True
             if reason := read_finish_reason(choice.get("finish_reason")):
                 self._note_reason(reason, choice)
-            # A server that does not stream sends a message where a delta is expected.
-            message = choice.get("delta") or choice.get("message")
+            message = choice.get("delta")
+            if message:
+                self._deltas = True
+            elif not self._deltas:
+                # A server that does not stream sends a message where a delta is expected; behind deltas it repeats them.
+                message = choice.get("message")
             if isinstance(message, dict):
                 self._read_message(message, choice, events)
             elif text := message or choice.get("text"):

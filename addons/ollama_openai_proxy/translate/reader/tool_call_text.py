@@ -73,6 +73,9 @@ _KEYS = ("name", "function", "tool_name", "tool", "type", "tool_calls", "functio
 _FIRST_KEY = re.compile(r'(?:\[\s*)?\{\s*"([^"]*)("?)')
 _FIRST_NAME = re.compile(r'(?:\[\s*)?\{\s*"name"\s*:\s*"([^"]*)"')
 _BEGUN_OBJECT = re.compile(r"(?:\[\s*)?(?:\{\s*)?")
+_LONGEST_NAME = 256
+"""Characters, the mark among them: what is longer is no mere mention of a mark any more."""
+_NAME_BEGUN = re.compile(r"[^\s<>\[\]{}\"']*")
 _PYTHONIC = re.compile(r"\[\s*([A-Za-z_][\w.]*)(\(?)")
 
 
@@ -159,6 +162,11 @@ class ToolCallText:
         closing = self._mark.closing
         at = text.find(closing, max(self._searched, len(self._mark.opening))) if closing else -1
         if at < 0:
+            if len(text) < _LONGEST_NAME and not self._may_be_call(text):
+                # The text only mentions the mark.
+                self._state = "text"
+                made.append(text[: len(self._mark.opening)])
+                return text[len(self._mark.opening) :]
             self._searched = max(len(text) - len(closing), 0)
             self._held = text
             return ""
@@ -167,6 +175,16 @@ class ToolCallText:
         made.append(find_calls(block, self._tools, self._schemas, whole=True) or block)
         self._state, self._searched = "text", 0
         return text[end:]
+
+    def _may_be_call(self, text: str) -> bool:
+        """Whether what stands behind an opening mark can be a call. Tokens of a model's own stand nowhere else."""
+        opening = self._mark.opening
+        body = text[len(opening) :].lstrip()
+        if not (body and opening) or "|" in opening or _BAR in opening or (body[0] in "{[<" and opening[-1] in "]>"):
+            return True
+        name = _NAME_BEGUN.match(body.lstrip("\"'"))
+        word = name.group() if name else ""
+        return self._tools.begins(word) if body.endswith(word) else self._tools.offers(word)
 
     def _is_decided(self, text: str) -> bool:
         """Whether the beginning of a text shows that it is text, or a call in a fence. A call without marks is held back."""

@@ -15,6 +15,7 @@ from ollama_openai_proxy.translate.reader.stream_reader import StreamReader
 from tests.unit.translate.reader.bodies import brief, called, chunk, fragment, read, said, sse, whole
 from tests.unit.translate.reader.corpus import PARIS, TOOLS
 
+SO = [{"content": "So"}, {"content": " it"}, {"content": " is"}]
 LOGPROBS = {"content": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}]}
 
 
@@ -137,6 +138,14 @@ def test_logprobs_of_a_call_come_behind_it() -> None:
     assert [type(each) for each in events[2:4]] == [ToolCallEnd, Text]
 
 
+def test_logprobs_of_a_completion_come_without_text() -> None:
+    logprobs = {"tokens": ["Hi"], "token_logprobs": [-0.5]}
+    events = read(
+        sse({"choices": [{"index": 0, "text": "", "logprobs": logprobs, "finish_reason": "stop"}]}), split_thinking=False
+    )
+    assert events[0] == Text("", [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}])
+
+
 def test_a_closing_tag_alone_is_told() -> None:
     reader = StreamReader()
     reader.feed(sse(*said("hm", "</think>Hi"), chunk({}, "stop")))
@@ -157,10 +166,8 @@ def test_a_text_that_is_held_back_for_thinking_is_given_out_at_the_end_or_a_call
 
 
 def test_text_within_a_call_comes_behind_it() -> None:
-    body = called(
-        fragment(0, "get_weather", '{"city": ', "a"), {"content": "So"}, fragment(0, None, '"Paris"}'), {"content": "!"}
-    )
-    assert brief(read(body, tools=TOOLS)) == [("call", "get_weather", PARIS), ("text", "So!"), ("finish", "tool_calls")]
+    body = called(fragment(0, "get_weather", '{"city": ', "a"), *SO, fragment(0, None, '"Paris"}'), {"content": "!"})
+    assert brief(read(body, tools=TOOLS)) == [("call", "get_weather", PARIS), ("text", "So it is!"), ("finish", "tool_calls")]
     body = called(fragment(0, "get_weather", '{"city": ', "a"), {"content": "So"}, finish="error")
     assert brief(read(body, tools=TOOLS))[:2] == [("call", "get_weather", None), ("text", "So")]
 
@@ -296,6 +303,13 @@ def test_an_answer_that_is_complete(body: bytes, framed: bool, reason: str | Non
     expected = [("text", "Hi")] * bool(reason) + [("finish", "stop")]
     assert brief(read(body, framed=framed)) == expected
     assert brief(read(body, framed=framed, cuts=range(len(body)))) == expected
+
+
+def test_a_message_behind_deltas_repeats_them() -> None:
+    last = {"choices": [{"index": 0, "delta": {}, "message": {"content": "Hi you"}, "finish_reason": "stop"}]}
+    assert brief(read(sse(*said("Hi", " you"), last))) == [("text", "Hi you"), ("finish", "stop")]
+    pieces = [{"choices": [{"index": 0, "message": {"content": text}}]} for text in ("Hi", " you")]
+    assert brief(read(sse(*pieces))) == [("text", "Hi you"), ("finish", "stop")]
 
 
 def test_an_error_in_a_list_ends_the_answer() -> None:

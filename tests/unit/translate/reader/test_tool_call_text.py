@@ -138,6 +138,27 @@ def test_a_call_that_is_cut_is_neither_call_nor_text(text: str, parts: list[Any]
     assert both_ways(text, cut=True) == parts
 
 
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("the <tool_call> tag", "the <tool_call> tag"),
+        ("the <tool_call>\n", "the "),
+        ("the <tool_call> get", "the "),
+        ("the <tool_call> get_weather", "the "),
+        ("the <tool_call> get_money", "the <tool_call> get_money"),
+        ("the <function=other>", "the <function=other>"),
+        ('the <invoke name="get_', "the "),
+        ("the [TOOL_CALLS] token", "the [TOOL_CALLS] token"),
+        ("the [TOOL_CALLS]get_weather[", "the "),
+        ("the <|python_tag|> token", "the "),
+    ],
+)
+def test_a_mark_that_is_only_mentioned_holds_nothing_back(text: str, given: str) -> None:
+    for pieces in ([text], list(text)):
+        reader = ToolCallText(OfferedTools(frozenset(TOOLS)), TOOLS)
+        assert "".join(str(part) for piece in pieces for part in reader.feed(piece)) == given
+
+
 def test_text_is_held_back_no_longer_than_it_may_be_a_call() -> None:
     reader = ToolCallText(OfferedTools(frozenset(TOOLS)), TOOLS)
     assert reader.feed("{") == []

@@ -65,6 +65,7 @@ F, G = ("A", "f", X), ("B", "g", Y)
         pytest.param([fragment(0, "f", '{"x":1}', "A"), fragment(0, "f", '{"x"'), fragment(0, None, ": 1}")], [F], id="a repeat in pieces"),
         pytest.param([fragment(0, "f", '{"x":1}', "A"), fragment(0, "f", '{"x":'), fragment(0, None, "2}")], [F, ("own", "f", {"x": 2})], id="no repeat in the end"),
         pytest.param([fragment(0, "f", '{"x":1}', "A"), fragment(0, "f", '{"x":'), fragment(1, "g", '{"y":2}', "B")], [F, G], id="a repeat that stops"),
+        pytest.param([fragment(0, "f", X, "A"), fragment(0, "f", X, "B")], [F, ("B", "f", X)], id="calls that are alike but for their ids"),
         pytest.param([fragment(0, "f", '{"x":1}', "A"), fragment(0, "f", "")], [F], id="a name once more"),
         pytest.param([fragment(0, "f", '{"x":1}', "A"), fragment(0, None, "", "B"), fragment(0, "g"), fragment(0, None, '{"y":2}')], [F, G], id="an id before its name"),
         pytest.param([fragment(0, "f", '{"x"', "A"), fragment(1, None, ':1}')], [F], id="an index that counts fragments"),
