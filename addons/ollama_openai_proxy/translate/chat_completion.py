@@ -78,7 +78,7 @@ def function_tools(functions: Iterable[Mapping[str, Any]], names: ToolNames) -> 
     """The tools of a chat completion, with names and schemas that each server takes; of two with one name the first counts."""
     tools: dict[str, dict[str, Any]] = {}
     for function in functions:
-        name = names.sent(function["name"])
+        name = names.sent(function.get("name", ""))
         sent = {**function, "name": name, "parameters": completed_parameters(function.get("parameters"))}
         tools.setdefault(name, {"type": "function", "function": sent})
     return list(tools.values())

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.api.error_shapes import error_event, error_reply
+from ollama_openai_proxy.api.error_shapes import error_event, error_reply, error_response
 from ollama_openai_proxy.api.paths import Surface, surface_of
 from ollama_openai_proxy.errors import ApiError
 
@@ -70,3 +70,14 @@ def test_anthropics_last_event_names_itself() -> None:
         b"event: error\n"
         b'data: {"type":"error","error":{"type":"overloaded_error","message":"broke off\\n\\n"}}\n\n'
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_client_that_is_sent_away_is_logged_unless_that_would_be_too_much(
+    log: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    told_bytes = error_response(408, "too slow", "/api/chat", log=log)
+    assert told_bytes.startswith(b"HTTP/1.1 408 ")
+    assert told_bytes.endswith(b'{"error":"too slow"}')
+    assert ("too slow" in caplog.text) is log

@@ -488,3 +488,72 @@ async def test_a_watcher_sees_what_the_server_sends() -> None:
     server.write(b"a")
     driver.close()
     assert watcher.received_parts == [(201, b""), (201, b"a")]
+
+
+async def test_a_machine_that_cannot_fill_a_silence_leaves_it() -> None:
+    class Mute(Marking):
+        def keep_alive(self) -> bytes:
+            return b""
+
+    stage = Stage(keep_alive=SOON)
+    opening = stage.opening(machine=Mute())
+    await stage.reached(lambda: stage.server.sink)
+    stage.server.write(b"a")
+    await opening
+    stage.driver.start(stage.sink)
+    await asyncio.sleep(5 * SOON)
+    stage.driver.close()
+    assert (stage.sink.data, stage.record.heartbeats) == (b"<a", 0)
+
+
+async def test_a_client_that_leaves_as_its_silence_is_filled_is_filled_no_more() -> None:
+    stage = Stage(keep_alive=SOON)
+
+    class Leaving(Kept):
+        def write(self, part: bytes) -> None:
+            super().write(part)
+            if b"*" in part:
+                stage.driver.close()
+
+    sink = Leaving()
+    await stage.opened()
+    stage.driver.start(sink)
+    await stage.reached(lambda: b"*" in sink.data)
+    await asyncio.sleep(5 * SOON)
+    assert sink.data == b"<a*"
+
+
+async def test_a_client_that_leaves_with_the_last_part_gets_no_end() -> None:
+    stage = Stage()
+
+    class Leaving(Kept):
+        def write(self, part: bytes) -> None:
+            super().write(part)
+            stage.driver.close()
+
+    sink = Leaving()
+    opening = stage.opening()
+    await stage.reached(lambda: stage.server.sink)
+    stage.server.write(b"a")
+    await opening
+    stage.driver.start(Kept())
+    stage.driver.start(sink)
+    server = stage.server
+    server.end()
+    assert (sink.data, sink.ends) == (b")", [])
+
+
+async def test_shutting_down_an_answer_whose_error_has_no_words_just_ends_it() -> None:
+    class Wordless(Marking):
+        def fail(self, error: ApiError) -> bytes:
+            super().fail(error)
+            return b""
+
+    stage = Stage()
+    opening = stage.opening(machine=Wordless())
+    await stage.reached(lambda: stage.server.sink)
+    stage.server.write(b"a")
+    await opening
+    stage.driver.start(stage.sink)
+    stage.driver.fail(ApiError(503, "shutting down"))
+    assert (stage.sink.data, stage.sink.ends) == (b"<a", [None])

@@ -259,3 +259,16 @@ async def test_only_connections_of_the_pool_are_taken() -> None:
         with pytest.raises(TypeError, match="another pool"):
             ServerBody(response).start(Kept())
         response.close()
+
+
+async def test_pausing_and_resuming_a_body_that_has_come_whole_loses_nothing() -> None:
+    async with line() as wire:
+        body, _ = await wire.ask(CHUNKED + chunk(b"a") + END)
+        sink = Kept()
+        body.resume()
+        body.pause()
+        body.start(sink)
+        assert not sink.data
+        body.resume()
+        await sink.ended()
+        assert (sink.data, sink.ends) == (b"a", [None])

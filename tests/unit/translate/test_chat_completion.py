@@ -83,3 +83,8 @@ def test_tools_have_names_and_schemas_that_servers_take() -> None:
         },
         {"type": "function", "function": {"name": "f", "parameters": SCHEMA, "strict": True}},
     ]
+
+
+def test_a_tool_without_a_name_is_the_servers_to_refuse() -> None:
+    (tool,) = function_tools([{}, {}], ToolNames(()))
+    assert tool["function"]["name"]
