@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.net.request_context import Record
+from ollama_openai_proxy.observe import tracing as tracing_module
 from ollama_openai_proxy.observe.tracing import Tracing, tracer
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -278,7 +279,14 @@ def test_spans_are_sent_where_the_environment_says(monkeypatch: pytest.MonkeyPat
 
 def test_a_collector_that_is_not_there_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setattr(tracing_module, "FAREWELL", 0.0)
     tracing = tracer()
     assert tracing is not None
     tracing.ended(Record("1", "POST", "/api/chat", status=200, duration=1.0))
     tracing.close()
+    sending = [thread for thread in threading.enumerate() if thread.name == "traces"]
+    assert sending, "the end has waited until the exporter gave up"
+    # Other tests would meet a thread that still tries to send.
+    for thread in sending:
+        thread.join()
