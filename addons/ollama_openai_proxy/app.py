@@ -27,18 +27,18 @@ from .guard.admission import Gate
 from .guard.keys import brought_key
 from .guard.origins import Access
 from .net.body import WrappedBody
-from .net.messages import REQUEST_ID, Reply
+from .net.http_messages import REQUEST_ID, Reply
 from .net.request_context import Record, begin_record
 from .net.shutdown import Running, goodbye
 from .observe.health import Health
-from .observe.token_counts import read_counts
+from .observe.passed_usage import read_counts
 from .settings import SettingsError, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .net.body import Body
-    from .net.messages import Request
+    from .net.http_messages import Request
     from .observe.metrics import Metrics
     from .settings import Settings
 

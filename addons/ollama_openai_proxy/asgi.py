@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from .app import Front
 from .errors import describe
 from .net.body import BodyReader
-from .net.messages import DIRECT, Reply, Request
+from .net.http_messages import DIRECT, Reply, Request
 from .net.response_head import reply_fields
 from .observe.observers import Observers
 from .settings import SettingsError, load_settings

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .net.bounds import Bounds, most_connections
-from .net.messages import Timeouts
+from .net.http_messages import Timeouts
 from .translate.server_profiles import ProfileName
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ollama_openai_proxy.guard.admission import Gate
 from ollama_openai_proxy.guard.keys import Keys
 from ollama_openai_proxy.models.catalogue import Catalogue
 from ollama_openai_proxy.models.models_file import load_models_file
-from ollama_openai_proxy.net.messages import Timeouts
+from ollama_openai_proxy.net.http_messages import Timeouts
 from ollama_openai_proxy.net.request_context import Record
 from ollama_openai_proxy.settings import load_settings
 from pydantic import SecretStr

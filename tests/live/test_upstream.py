@@ -30,7 +30,7 @@ from ollama_openai_proxy.mitm.http1_patches import teach_manners
 from ollama_openai_proxy.mitm.in_process_upstream import InProcessServer, InProcessUpstream
 from ollama_openai_proxy.net.bounds import Bounds
 from ollama_openai_proxy.net.event_loop import new_event_loop
-from ollama_openai_proxy.net.messages import Reply, Request
+from ollama_openai_proxy.net.http_messages import Reply, Request
 from ollama_openai_proxy.net.server import Server
 
 from tests.bodies import GeneratedBody

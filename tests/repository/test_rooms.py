@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 LISTS: dict[str, list[str]] = PROJECT["ollama-openai-proxy"]
 CONTRACTS: list[dict[str, Any]] = PROJECT["importlinter"]["contracts"]
 MOST_AT_THE_ROOT = 7
+SAME_IN_SEVERAL_ROOMS = {"router", "request", "openai_responses"}
+"""What an API's router, the translation of an API's request, and the API `/v1/responses` are called in each room."""
 IMPURE = {"asyncio", "socket", "ssl", "mitmproxy", "openai", "httpx2", "aiohttp", "uvicorn", "anyio"}
 
 ROOMS = sorted(path.stem for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__")
@@ -44,6 +47,11 @@ def files_of(names: list[str]) -> Iterator[Path]:
 def test_few_modules_stand_at_the_root() -> None:
     assert len(MODULES) <= MOST_AT_THE_ROOT
     assert len(ROOMS) > 10
+
+
+def test_a_name_that_stands_twice_means_the_same() -> None:
+    names = Counter(path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
+    assert {name for name, count in names.items() if count > 1} <= SAME_IN_SEVERAL_ROOMS
 
 
 def test_every_room_says_what_is_in_it() -> None:

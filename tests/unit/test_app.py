@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 from ollama_openai_proxy.app import Front
 from ollama_openai_proxy.fix import request_repair
-from ollama_openai_proxy.net.messages import Reply, Request
+from ollama_openai_proxy.net.http_messages import Reply, Request
 from ollama_openai_proxy.settings import load_settings
 
 if TYPE_CHECKING:

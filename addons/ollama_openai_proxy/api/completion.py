@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..backend.sdk_errors import Refusal
 from ..errors import ModelNotFound
 from ..net.answer_driver import AnswerDriver
-from ..net.messages import Reply
+from ..net.http_messages import Reply
 from ..net.request_context import current_record
 from ..translate.answer_machine import AnswerMachine, Writer
 from ..translate.reader.server_errors import ModelNames, server_error
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ..backend.client import Backend
     from ..translate.adaptation.changes import Call
-    from ..translate.model_descriptions import Model
-    from .keep_alive import Waiting
+    from ..translate.ollama_descriptions import Model
+    from .heartbeats import Waiting
 
 type Parameters = dict[str, Any]
 type Ask = Callable[[Parameters], Awaitable[None]]

@@ -11,7 +11,7 @@ from .openai.router import OpenAIServer
 from .paths import surface_of
 
 if TYPE_CHECKING:
-    from ..net.messages import Reply, Request
+    from ..net.http_messages import Reply, Request
     from ..settings import Settings
 
 

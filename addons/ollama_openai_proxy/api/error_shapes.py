@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..errors import ApiError
-from ..net.messages import MALFORMED
-from ..schemas.ollama.frames import JSON_TYPE, encode_json, error_body
+from ..net.http_messages import MALFORMED
+from ..schemas.ollama.json_encoding import JSON_TYPE, encode_json, error_body
 from ..translate.writers.error_objects import anthropic_error, openai_error
 from .paths import surface_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..schemas.ollama.frames import NDJSON_TYPE, error_body
+from ..schemas.ollama.json_encoding import NDJSON_TYPE, error_body
 from ..translate.pass_through import EventMachine, LineMachine
 from ..translate.writers.ollama_chat import ChatForm
 from ..translate.writers.ollama_frames import OllamaStreamWriter

@@ -19,12 +19,12 @@ from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
-from ..net.messages import REQUEST_ID
+from ..net.http_messages import REQUEST_ID
 from ..net.request_context import current_record
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
-from ..translate.model_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
+from ..translate.ollama_descriptions import read_models
 from ..translate.server_profiles import PROFILES, detect_profile
 from .body_decoding import BODY, decoded
 from .lazy_sdk import httpx2, openai
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from ..net.answer_driver import AnswerDriver, Machine
     from ..net.body import Body
     from ..net.forwarding import MakeMachine
-    from ..net.messages import Reply, Request, Timeouts
+    from ..net.http_messages import Reply, Request, Timeouts
     from ..translate.adaptation.changes import Call, Change
-    from ..translate.model_descriptions import Model
+    from ..translate.ollama_descriptions import Model
     from ..translate.server_profiles import Profile, ProfileName
 
 type Headers = Mapping[str, str | openai.Omit]

@@ -17,7 +17,7 @@ from yarl import URL
 
 from ..net.body import BodyReader
 from ..net.connection_pool import why_unreachable
-from ..net.server_body import ServerBody
+from ..net.upstream_body import ServerBody
 from .body_decoding import BODY
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ..api.paths import OPENAI_BASE, OPENAI_MODELS, ROUTES, below_base
 from ..backend.client import NO_LISTING, Backend
 from ..errors import ApiError
 from ..models.models_file import DEFAULT_BACKEND
-from ..net.messages import Request
+from ..net.http_messages import Request
 from ..translate.error_text import error_text
 from .findings import Finding, models_named
 from .probe import PATIENCE, as_json, is_page, read_body, why_unreachable
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from ..models.models_file import ModelsFile
-    from ..net.messages import Reply
+    from ..net.http_messages import Reply
     from ..settings import Settings
-    from ..translate.model_descriptions import Model
+    from ..translate.ollama_descriptions import Model
     from ..translate.server_profiles import ProfileName
 
 NO_LIST_HINT = "name them in MODELS_FILE, or correct the URL if it is not that of the API"

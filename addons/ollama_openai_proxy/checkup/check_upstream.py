@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..api.paths import TAGS, VERSION
 from ..errors import ApiError
 from ..net.forwarding import Relay
-from ..net.messages import Request
+from ..net.http_messages import Request
 from .findings import Finding, models_named
 from .probe import PATIENCE, as_json, is_proxy, read_body, why_unreachable
 

@@ -12,12 +12,12 @@ from ..api.paths import LIVE
 from ..errors import ApiError
 from ..net.body import read_whole
 from ..net.forwarding import Relay
-from ..net.messages import Request, Timeouts
+from ..net.http_messages import Request, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..net.messages import Reply
+    from ..net.http_messages import Reply
 
 PATIENCE = Timeouts(10.0, 10.0)
 """How long each server may take."""

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from ..api.keep_alive import WriterFiller, kept_waiting, silence_limits
+from ..api.heartbeats import WriterFiller, kept_waiting, silence_limits
 from ..api.passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
 from ..net.body import read_whole
 from ..net.forwarding import Relay
-from ..net.messages import Request
+from ..net.http_messages import Request
 from ..net.request_context import current_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..net.messages import Reply
+    from ..net.http_messages import Reply
     from ..settings import Settings
     from .request_repair import Mender
 

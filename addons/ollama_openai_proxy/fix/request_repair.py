@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from .method_map import KEPT
 
 if TYPE_CHECKING:
-    from ..net.messages import Request
+    from ..net.http_messages import Request
     from .method_map import Endpoint, MethodMap
 
 # Fields whose text is taken as it is, even if it looks like a number.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..api.paths import calls_model
 from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
-from ..net.messages import NO_TUNNEL
+from ..net.http_messages import NO_TUNNEL
 from ..settings import SettingsError
 from .addresses import Addresses
 from .concurrency import Crowd
@@ -19,7 +19,7 @@ from .rate_limits import Rates
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..net.messages import Reply, Request
+    from ..net.http_messages import Reply, Request
     from ..settings import Settings
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ..net.messages import Request
+    from ..net.http_messages import Request
 
 LEAST_LENGTH = 8
 MOST_LENGTH = 1 << 13

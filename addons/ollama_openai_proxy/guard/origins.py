@@ -11,13 +11,13 @@ import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ..net.messages import Reply
+from ..net.http_messages import Reply
 from ..settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..net.messages import Request
+    from ..net.http_messages import Request
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # names, not bindings
 _APPS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mitmproxy import ctx
 
 from ..app import is_upload
-from ..net.messages import NO_TUNNEL, STILL_TO_COME
+from ..net.http_messages import NO_TUNNEL, STILL_TO_COME
 from .addon import ProxyAddon
 from .flow_messages import ARRIVED_AS, REPAIRED, flow_request
 from .http1_patches import teach_manners
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-    from ..net.messages import Reply, Request
+    from ..net.http_messages import Reply, Request
     from ..settings import Settings
     from .in_process_upstream import Watch
 

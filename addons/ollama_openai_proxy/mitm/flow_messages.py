@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from ..net.messages import Request
+from ..net.http_messages import Request
 from ..net.response_head import reply_fields
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mitmproxy import connection
 
-    from ..net.messages import Reply
+    from ..net.http_messages import Reply
 
 ARRIVED_AS = "ollama_arrived_as"
 """In a flow's metadata, the method with which its request came, where that was mended."""

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
 from ..api.error_shapes import error_response
-from ..net.messages import MALFORMED, NO_TUNNEL
+from ..net.http_messages import MALFORMED, NO_TUNNEL
 from .http1_head import Malformed, WithoutTrailers, drop_line_breaks, read_head
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from ..net.body import read_whole
-from ..net.messages import Reply
+from ..net.http_messages import Reply
 from .flow_messages import flow_request, flow_response
 from .response_delivery import Answering, End, Killed, Output, handler_of
 

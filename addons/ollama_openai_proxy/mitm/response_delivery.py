@@ -28,7 +28,7 @@ from mitmproxy.proxy.server import ConnectionIO
 
 from ..errors import describe
 from ..net.body import HIGH_WATER, Body
-from ..net.messages import Reply, Request
+from ..net.http_messages import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

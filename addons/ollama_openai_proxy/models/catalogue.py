@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..backend.client import Backend
 from ..errors import BackendError
 from ..net.request_context import current_record
-from ..translate.model_descriptions import CAPABILITIES, Model, ModelIndex, read_model
+from ..translate.ollama_descriptions import CAPABILITIES, Model, ModelIndex, read_model
 from .models_file import DEFAULT_BACKEND, load_models_file
 
 if TYPE_CHECKING:

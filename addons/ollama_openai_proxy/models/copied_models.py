@@ -10,10 +10,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..translate.model_descriptions import plain_name
+from ..translate.ollama_descriptions import plain_name
 
 if TYPE_CHECKING:
-    from ..translate.model_descriptions import Model
+    from ..translate.ollama_descriptions import Model
 
 MOST = 1000
 """How many names are kept; the oldest makes way."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import parse_name
-from ..translate.model_descriptions import without
+from ..translate.ollama_descriptions import without
 from .copied_models import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..translate.model_descriptions import Model
+    from ..translate.ollama_descriptions import Model
     from .catalogue import Catalogue
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..schemas.usage import Usage
     from .body import Sink
-    from .messages import Timeouts
+    from .http_messages import Timeouts
     from .request_context import Watcher
 
 DRAIN_TIMEOUT = 0.2

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from multidict import CIMultiDict
 
-from .server_body import PushingProtocol
+from .upstream_body import PushingProtocol
 
 CONNECT_TIMEOUT = 10.0
 READ_BUFFER = 1 << 16

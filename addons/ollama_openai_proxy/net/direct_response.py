@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..errors import ApiError
     from .body import Body
-    from .messages import Reply
+    from .http_messages import Reply
 
 
 class Connection(Protocol):

@@ -19,15 +19,15 @@ from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
 from .connection_pool import Connections, why_unreachable
-from .messages import REQUEST_ID, Reply
+from .http_messages import REQUEST_ID, Reply
 from .request_context import current_record
-from .server_body import ServerBody
+from .upstream_body import ServerBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .answer_driver import Machine
-    from .messages import Request, Timeouts
+    from .http_messages import Request, Timeouts
 
 HOP_BY_HOP = frozenset(
     {

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import ApiError
 from .direct_response import DirectResponse
-from .messages import DIRECT, MALFORMED, NO_TUNNEL
+from .http_messages import DIRECT, MALFORMED, NO_TUNNEL
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .messages import Reply
+    from .http_messages import Reply
 
 
 def reply_fields(reply: Reply, version: str, connection: str) -> list[tuple[str, str]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..api.paths import LIVE, READY
 from ..errors import ApiError
-from ..net.messages import Reply
-from ..schemas.ollama.frames import JSON_TYPE, encode_json
+from ..net.http_messages import Reply
+from ..schemas.ollama.json_encoding import JSON_TYPE, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ..net.messages import Reply
+from ..net.http_messages import Reply
 from ..translate.adaptation.changes import KINDS
 from .endpoint_labels import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..schemas.ollama.requests import Think
     from .conversation import Turn
-    from .model_descriptions import Model
+    from .ollama_descriptions import Model
     from .server_profiles import Profile
     from .tool_names import ToolNames
 

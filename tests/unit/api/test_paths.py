@@ -21,7 +21,7 @@ from ollama_openai_proxy.api.paths import (
 )
 from ollama_openai_proxy.fix.method_map import KEPT, MethodMap
 from ollama_openai_proxy.fix.request_repair import Mender
-from ollama_openai_proxy.net.messages import Request
+from ollama_openai_proxy.net.http_messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

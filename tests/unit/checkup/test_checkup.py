@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from ollama_openai_proxy.checkup import Finding, check, report
-from ollama_openai_proxy.net.messages import Timeouts
+from ollama_openai_proxy.net.http_messages import Timeouts
 from ollama_openai_proxy.settings import Settings, load_settings
 
 from tests.live.proxy import free_port

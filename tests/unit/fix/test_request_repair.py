@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.fix.method_map import ENDPOINTS, Endpoint, MethodMap, read_method_map
 from ollama_openai_proxy.fix.request_repair import Mender, mend_slashes
-from ollama_openai_proxy.net.messages import Request
+from ollama_openai_proxy.net.http_messages import Request
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 BLOB = "/api/blobs/sha256:00"

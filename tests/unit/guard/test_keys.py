@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.guard.keys import Keys, brought_key, read_keys
-from ollama_openai_proxy.net.messages import Request
+from ollama_openai_proxy.net.http_messages import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

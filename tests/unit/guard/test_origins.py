@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from ollama_openai_proxy.guard.origins import Access
-from ollama_openai_proxy.net.messages import Reply, Request
+from ollama_openai_proxy.net.http_messages import Reply, Request
 
 HOST = "127.0.0.1:11434"
 HEADERS = (

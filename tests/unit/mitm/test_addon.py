@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ollama_openai_proxy.mitm import addon as module
 from ollama_openai_proxy.mitm.addon import ProxyAddon
-from ollama_openai_proxy.net.messages import Request
+from ollama_openai_proxy.net.http_messages import Request
 from ollama_openai_proxy.settings import Settings
 
 if TYPE_CHECKING:
     import pytest
     from ollama_openai_proxy.app import Front
-    from ollama_openai_proxy.net.messages import Reply
+    from ollama_openai_proxy.net.http_messages import Reply
 
 PATIENCE = 30.0
 

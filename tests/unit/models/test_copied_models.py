@@ -5,7 +5,7 @@ import time
 import pytest
 from ollama_openai_proxy.models import copied_models as derived
 from ollama_openai_proxy.models.copied_models import Derived
-from ollama_openai_proxy.translate.model_descriptions import Model, read_model
+from ollama_openai_proxy.translate.ollama_descriptions import Model, read_model
 
 BASE = read_model({"id": "base", "created": 1_700_000_000}, 2e9, "lab")
 

@@ -9,7 +9,7 @@ import pytest
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.answer_driver import AnswerDriver, ServerAnswer
 from ollama_openai_proxy.net.body import HIGH_WATER
-from ollama_openai_proxy.net.messages import Timeouts
+from ollama_openai_proxy.net.http_messages import Timeouts
 from ollama_openai_proxy.net.request_context import Record, begin_record
 from ollama_openai_proxy.schemas.usage import Usage
 

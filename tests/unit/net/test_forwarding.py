@@ -11,7 +11,7 @@ import pytest
 from ollama_openai_proxy.errors import ApiError, InvalidRequest
 from ollama_openai_proxy.net.body import read_whole
 from ollama_openai_proxy.net.forwarding import WHOLE, Relay
-from ollama_openai_proxy.net.messages import Reply, Request, Timeouts
+from ollama_openai_proxy.net.http_messages import Reply, Request, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -13,7 +13,7 @@ from ollama_openai_proxy.asgi import serve_request
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.bounds import Bounds
 from ollama_openai_proxy.net.http1_protocol import SMALL_REST, BoundedProtocol
-from ollama_openai_proxy.net.messages import Reply, Request
+from ollama_openai_proxy.net.http_messages import Reply, Request
 from ollama_openai_proxy.net.server import Server
 
 if TYPE_CHECKING:

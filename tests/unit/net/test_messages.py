@@ -1,7 +1,7 @@
 """A request knows its path."""
 
 import pytest
-from ollama_openai_proxy.net.messages import Reply, Request
+from ollama_openai_proxy.net.http_messages import Reply, Request
 
 
 @pytest.mark.parametrize(

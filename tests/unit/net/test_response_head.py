@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ollama_openai_proxy.net.messages import Reply
+from ollama_openai_proxy.net.http_messages import Reply
 from ollama_openai_proxy.net.response_head import comes_in_chunks, keeps_connection, reply_fields
 
 from tests.bodies import PushedBody

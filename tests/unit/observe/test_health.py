@@ -13,7 +13,7 @@ from ollama_openai_proxy.observe import health as module
 from ollama_openai_proxy.observe.health import Health
 
 if TYPE_CHECKING:
-    from ollama_openai_proxy.net.messages import Reply
+    from ollama_openai_proxy.net.http_messages import Reply
 
 
 class BackEnd:

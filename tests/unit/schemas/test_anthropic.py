@@ -21,7 +21,7 @@ from ollama_openai_proxy.schemas.anthropic import (
     ToolUseBlock,
     parse_messages_request,
 )
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from pydantic import BaseModel
 
 LEAST = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}

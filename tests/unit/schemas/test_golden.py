@@ -14,9 +14,9 @@ from ollama_openai_proxy.schemas.ollama.requests import (
     GenerateRequest,
     ShowRequest,
 )
-from ollama_openai_proxy.translate.model_descriptions import read_model
 from ollama_openai_proxy.translate.ollama.embeddings import inputs
 from ollama_openai_proxy.translate.ollama.request import chat_parameters, check_raw, generate_parameters
+from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.server_profiles import PROFILES
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "golden"

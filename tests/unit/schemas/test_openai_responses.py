@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.schemas.openai_responses import Item, ResponsesRequest, parse_responses_request
 
 

@@ -6,9 +6,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
-from ...net.messages import Reply
+from ...net.http_messages import Reply
 from ...schemas.anthropic import parse_messages_request
-from ...schemas.ollama.frames import encode_json
+from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
 from ...translate.writers.anthropic_messages import MessageAnswerWriter, MessageStreamWriter
 from ...translate.writers.carried_state import id_of_call, seal_reasoning
@@ -16,8 +16,8 @@ from ..completion import Completion, complete, require_named
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
-    from ...translate.model_descriptions import Model
-    from ..keep_alive import Waiting
+    from ...translate.ollama_descriptions import Model
+    from ..heartbeats import Waiting
 
 JSON_TYPE = "application/json"
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ...backend.client import CHAT, COMPLETIONS
 from ...errors import InvalidRequest
 from ...models.lookup import require_capabilities
-from ...net.messages import Reply
+from ...net.http_messages import Reply
 from ...net.request_context import current_record
 from ...schemas.go_json_decoding import decode
-from ...schemas.ollama.frames import JSON_TYPE
+from ...schemas.ollama.json_encoding import JSON_TYPE
 from ...schemas.ollama.requests import ChatRequest, GenerateRequest
 from ...translate.ollama.generate_context import write_context
 from ...translate.ollama.request import (
@@ -30,7 +30,7 @@ from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStr
 from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
 from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
 from ..completion import Completion, complete
-from ..keep_alive import WriterFiller, kept_waiting, silence_limits
+from ..heartbeats import WriterFiller, kept_waiting, silence_limits
 from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...net.messages import Request
-    from ...translate.model_descriptions import Model
+    from ...net.http_messages import Request
+    from ...translate.ollama_descriptions import Model
     from ...translate.writers.ollama_frames import FrameForm
     from .loaded_models import Residents
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ...backend.embedding_calls import EmbeddingCalls
 from ...backend.sdk_errors import ContextTooLong, Refusal
 from ...errors import BackendError, InvalidRequest
-from ...net.messages import Reply
+from ...net.http_messages import Reply
 from ...schemas.go_json_decoding import decode
-from ...schemas.ollama.frames import JSON_TYPE, encode_json
+from ...schemas.ollama.json_encoding import JSON_TYPE, encode_json
 from ...schemas.ollama.requests import EmbeddingsRequest, EmbedRequest
 from ...translate.ollama.embeddings import inputs, normalised_json
 from ...translate.ollama.request import embedding_parameters
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ...backend.embedding_calls import Embedded
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...net.messages import Request
-    from ...translate.model_descriptions import Model
+    from ...net.http_messages import Request
+    from ...translate.ollama_descriptions import Model
     from .loaded_models import Residents
 
 VECTORS_AT_A_TIME = 8

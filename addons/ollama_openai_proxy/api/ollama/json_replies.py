@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...net.body import KnownParts
-from ...net.messages import Reply
-from ...schemas.ollama.frames import JSON_TYPE, NDJSON_TYPE, encode_json
+from ...net.http_messages import Reply
+from ...schemas.ollama.json_encoding import JSON_TYPE, NDJSON_TYPE, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

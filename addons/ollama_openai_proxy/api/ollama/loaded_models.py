@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...schemas.ollama.frames import timestamp
+from ...schemas.ollama.json_encoding import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...translate.model_descriptions import Model
+    from ...translate.ollama_descriptions import Model
 
 DEFAULT_KEEP_ALIVE = 300.0
 FOREVER = 292 * 365.25 * 86400

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...net.messages import Reply, Request
+from ...net.http_messages import Reply, Request
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.requests import ShowRequest
-from ...translate.model_descriptions import ps_entry, show, tags_entry
+from ...translate.ollama_descriptions import ps_entry, show, tags_entry
 from .json_replies import json_reply
 
 if TYPE_CHECKING:

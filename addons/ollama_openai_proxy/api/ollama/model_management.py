@@ -12,17 +12,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest, ModelNotFound
-from ...net.messages import Reply
+from ...net.http_messages import Reply
 from ...schemas.go_json_decoding import decode
-from ...schemas.ollama.frames import encode_json
+from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_management_requests import CopyRequest, CreateRequest, DeleteRequest, PullRequest, PushRequest
 from ...schemas.ollama.model_names import parse_name
 from .json_replies import progress_reply
 
 if TYPE_CHECKING:
     from ...models.lookup import Models
-    from ...net.messages import Request
-    from ...translate.model_descriptions import Model
+    from ...net.http_messages import Request
+    from ...translate.ollama_descriptions import Model
 
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
 

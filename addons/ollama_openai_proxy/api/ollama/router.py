@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...net.messages import Reply
+from ...net.http_messages import Reply
 from .chat_and_generate import Generation
 from .embed import Embedding
 from .loaded_models import Residents
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...net.messages import Request
+    from ...net.http_messages import Request
     from ...settings import Settings
     from ..paths import Handler
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...net.messages import Reply
-from ...schemas.ollama.frames import TEXT_TYPE
+from ...net.http_messages import Reply
+from ...schemas.ollama.json_encoding import TEXT_TYPE
 from ..paths import find_route
 
 if TYPE_CHECKING:

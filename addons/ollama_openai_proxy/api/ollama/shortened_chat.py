@@ -12,7 +12,7 @@ from ...translate.truncation import shorten, told_size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...translate.model_descriptions import Model
+    from ...translate.ollama_descriptions import Model
     from ...translate.truncation import ContextSizes
     from ..completion import Ask
 

@@ -10,7 +10,7 @@ import zstandard
 from ...errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from ...net.messages import Request
+    from ...net.http_messages import Request
 
 MOST = 100 << 20
 """Bytes to which a body may unpack."""

@@ -9,7 +9,7 @@ from ...net.body import read_whole
 from ...translate.not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
-    from ...net.messages import Reply
+    from ...net.http_messages import Reply
 
 
 async def whole(reply: Reply) -> Reply:

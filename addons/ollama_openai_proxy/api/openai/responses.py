@@ -15,9 +15,9 @@ from ..completion import Completion, complete, require_named
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
-    from ...net.messages import Reply
-    from ...translate.model_descriptions import Model
-    from ..keep_alive import Waiting
+    from ...net.http_messages import Reply
+    from ...translate.ollama_descriptions import Model
+    from ..heartbeats import Waiting
 
 CHARACTERS_PER_TOKEN = 4
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
-from ...net.messages import Reply
-from ...schemas.ollama.frames import encode_json
-from ...translate.model_descriptions import openai_entry
+from ...net.http_messages import Reply
+from ...schemas.ollama.json_encoding import encode_json
 from ...translate.ollama.request import completion_defaults, default_parameters
-from ..keep_alive import Waiting, WriterFiller, kept_waiting, silence_limits
+from ...translate.ollama_descriptions import openai_entry
+from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, SYSTEMONE, below_base
 from .content_encoding import plain_content
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ...backend.client import Backend
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...net.messages import Request
-    from ...translate.model_descriptions import Model
+    from ...net.http_messages import Request
+    from ...translate.ollama_descriptions import Model
 
 TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...api.paths import OPENAI_RESPONSES, find_route, surface_of
 from .attachments import described
+from .conversation_text import call_line, content_lines, message_text
 from .formatting import clipped, compact, indented, number, printable, read_json, section, short, table, text_of
-from .message_text import call_line, content_lines, message_text
 from .tool_signatures import shape, tool_signature
 
 __all__ = ["call_line", "conversation_of", "model_of", "read_body"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .conversation_text import call_line
 from .formatting import clipped, number, pretty, printable, read_json, section, span, table
-from .message_text import call_line
 from .response_assembly import Answer, Part
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ...schemas.ollama.requests import Think
     from ..chat_completion import Parameters
     from ..conversation import Content, Part
-    from ..model_descriptions import Model
+    from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 
 CHARACTERS_PER_TOKEN = 4

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ...schemas.ollama.requests import GenerateRequest
     from ..chat_completion import Parameters
-    from ..model_descriptions import Model
+    from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 
 _TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})

@@ -15,7 +15,7 @@ from .tools import chosen_tools, offered_tools
 if TYPE_CHECKING:
     from ...schemas.openai_responses import ResponsesRequest, TextFormat
     from ..chat_completion import Parameters
-    from ..model_descriptions import Model
+    from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 
 _KNOW_VERBOSITY = frozenset({"openai", "azure", "openrouter"})

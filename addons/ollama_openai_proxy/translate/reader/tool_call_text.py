@@ -17,15 +17,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .call_formats import find_calls
 from .stop_texts import begun_mark
 from .tool_arguments import ArgumentText
+from .tool_call_formats import find_calls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .call_formats import WrittenCall
     from .offered_tools import OfferedTools
+    from .tool_call_formats import WrittenCall
 
 
 _BAR = "\uff5c"

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...schemas.ollama.frames import encode_json, error_body
+from ...schemas.ollama.json_encoding import encode_json, error_body
 from ..events import Finish, ReasoningState, Text, Thinking, ToolCallBegin, ToolCallEnd
 from .answer_timing import AnswerTiming
 from .whole_tool_calls import WholeToolCalls, server_call_id

@@ -10,7 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...schemas.ollama.frames import encode_json
+from ...schemas.ollama.json_encoding import encode_json
 from ..events import Finish, ReasoningState, Text, Thinking, ToolCallArguments, ToolCallBegin, ToolCallEnd
 from .argument_text import ArgumentText, argument_json
 from .error_objects import openai_error

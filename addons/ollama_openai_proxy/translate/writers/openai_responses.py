@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...schemas.ollama.frames import encode_json
+from ...schemas.ollama.json_encoding import encode_json
 from ..events import Finish, ReasoningState, Text, Thinking, ToolCallArguments, ToolCallBegin, ToolCallEnd
 from ..openai_responses.echoed_fields import begun_response
 from ..openai_responses.tools import custom_input, offered_tools

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 from ollama_openai_proxy.api.ollama.loaded_models import Residents
-from ollama_openai_proxy.translate.model_descriptions import Model, read_models
+from ollama_openai_proxy.translate.ollama_descriptions import Model, read_models
 
 A, B, C = read_models([{"id": name} for name in "abc"], 0)
 START = 1_800_000_000.0

@@ -8,7 +8,7 @@ import zstandard
 from ollama_openai_proxy.api.openai import content_encoding as content
 from ollama_openai_proxy.api.openai.content_encoding import plain_content
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.net.messages import Request
+from ollama_openai_proxy.net.http_messages import Request
 
 BODY = b'{"model":"m"}' * 100
 # Without the time of day, so that the tests have the same names in each process that collects them.

@@ -6,7 +6,7 @@ import pytest
 from ollama_openai_proxy.api.openai.missing_routes import names_no_route, whole
 from ollama_openai_proxy.errors import BackendError
 from ollama_openai_proxy.net.body import KnownParts, Sink
-from ollama_openai_proxy.net.messages import Reply
+from ollama_openai_proxy.net.http_messages import Reply
 
 
 def told(status: int, body: object) -> bool:

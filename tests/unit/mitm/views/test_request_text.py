@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.mitm.views.attachments import described
-from ollama_openai_proxy.mitm.views.message_text import call_line
+from ollama_openai_proxy.mitm.views.conversation_text import call_line
 from ollama_openai_proxy.mitm.views.request_text import conversation_of
 from ollama_openai_proxy.mitm.views.tool_signatures import shape, tool_signature
 

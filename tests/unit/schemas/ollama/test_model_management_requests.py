@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.go_json_decoding import WireModel, decode
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.schemas.ollama.model_management_requests import (
     CopyRequest,
     CreateRequest,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.go_json_decoding import decode
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.schemas.ollama.requests import (
     ChatRequest,
     EmbeddingsRequest,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.anthropic import MessagesRequest, parse_messages_request
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.translate.anthropic.request import (
     IMAGE_TOKENS,
     chat_parameters,
@@ -18,7 +18,7 @@ from ollama_openai_proxy.translate.anthropic.request import (
     turns,
     wanted_thinking,
 )
-from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.opaque_state import encode_state
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 

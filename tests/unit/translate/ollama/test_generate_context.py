@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.schemas.go_json_decoding import decode
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.schemas.ollama.requests import GenerateRequest
 from ollama_openai_proxy.translate.ollama.generate_context import read_context, write_context
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.ollama.requests import ChatRequest, GenerateRequest
-from ollama_openai_proxy.translate.model_descriptions import read_model
 from ollama_openai_proxy.translate.ollama.generate_context import write_context
 from ollama_openai_proxy.translate.ollama.request import (
     chat_parameters,
@@ -21,6 +20,7 @@ from ollama_openai_proxy.translate.ollama.request import (
     response_format,
     tool_names,
 )
+from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.schemas.ollama.frames import encode_json
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json
 from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest, parse_responses_request
-from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.openai_responses.request import chat_parameters, tool_names
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.schemas.ollama.frames import encode_json, error_body, timestamp
+from ollama_openai_proxy.schemas.ollama.json_encoding import encode_json, error_body, timestamp
 
 texts = st.text() | st.text(st.sampled_from('\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\n"\\<>&é😀\ud83d'))
 

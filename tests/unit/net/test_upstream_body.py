@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.connection_pool import Connections
-from ollama_openai_proxy.net.server_body import ServerBody
+from ollama_openai_proxy.net.upstream_body import ServerBody
 
 from tests.bodies import Kept
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
-from ..schemas.ollama.frames import timestamp
+from ..schemas.ollama.json_encoding import timestamp
 from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG
 from .model_metadata import Metadata, read_metadata
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.translate.model_descriptions import (
+from ollama_openai_proxy.translate.ollama_descriptions import (
     CAPABILITIES,
     Model,
     ModelIndex,

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.api.keep_alive import Silence, Waiting, WriterFiller, error_of, kept_waiting, silence_limits
+from ollama_openai_proxy.api.heartbeats import Silence, Waiting, WriterFiller, error_of, kept_waiting, silence_limits
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.body import Body, KnownParts
-from ollama_openai_proxy.net.messages import Reply
+from ollama_openai_proxy.net.http_messages import Reply
 from ollama_openai_proxy.net.request_context import Record, begin_record
 
 from tests.bodies import Kept, PushedBody

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from ..errors import ApiError
 from ..net.body import Body, read_whole
-from ..net.messages import Reply
+from ..net.http_messages import Reply
 from ..net.request_context import current_record
 from ..translate.error_text import error_text
 from .paths import MESSAGES, OPENAI_RESPONSES
