@@ -14,7 +14,7 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
-from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
+from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
@@ -54,6 +54,8 @@ REFUSED = frozenset({"backend_refused", "context_overflow"})
 """Kinds of errors that tell a refusal, see `server_error`."""
 CHAT = below_base(OPENAI_CHAT)
 COMPLETIONS = below_base(OPENAI_COMPLETIONS)
+INFILL = "/infill"
+"""llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
@@ -195,7 +197,7 @@ class Backend:
         """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
         Args:
-            path: `CHAT` or `COMPLETIONS`.
+            path: `CHAT`, `COMPLETIONS` or `INFILL`.
             parameters: of the call.
             driver: takes the answer.
             make_machine: makes a machine for each attempt.
@@ -343,7 +345,7 @@ class Backend:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
         # which costs more than all of the translation, and here everything was checked.
         answer = await self._client.post(
-            path,
+            self._base_url.rstrip("/").removesuffix(OPENAI_BASE) + path if path == INFILL else path,
             cast_to=httpx2.Response,
             body=parameters,
             options={"headers": {"Accept-Encoding": "identity", **self._headers()}},

@@ -112,6 +112,7 @@ class Profile:
         formats: the types of `response_format` that it takes; with none, the format is told in words.
         schema_in_object: whether it takes a schema as `schema` of the type json_object.
         raw_schema: the parameter of a text completion for the schema of its answer; "" where there is none.
+        infill: whether it fills in between a prompt and a suffix at `/infill`, beside `/v1`, and ignores a `suffix` elsewhere.
         ranges: the lowest and the highest value of a parameter.
         json_word: whether it refuses the type json_object unless the messages contain the word JSON.
         most_stops: how many `stop` strings it takes; None is any number.
@@ -135,6 +136,7 @@ class Profile:
     formats: frozenset[Format] = _BOTH_FORMATS
     schema_in_object: bool = False
     raw_schema: str = ""
+    infill: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     json_word: bool = False
     most_stops: int | None = None
@@ -211,6 +213,7 @@ PROFILES: dict[ProfileName, Profile] = {
             }
             | {on: _template(enable_thinking=on) for on in (True, False)},
             raw_schema="json_schema",
+            infill=True,
             top_k_off=-1,
         ),
         *(

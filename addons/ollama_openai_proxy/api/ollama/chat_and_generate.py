@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...backend.client import CHAT, COMPLETIONS
+from ...backend.client import CHAT, COMPLETIONS, INFILL
 from ...errors import InvalidRequest
 from ...models.lookup import require_capabilities
 from ...net.http_messages import Reply
@@ -21,6 +21,7 @@ from ...translate.ollama.request import (
     completion_parameters,
     generate_messages,
     generate_parameters,
+    infill_parameters,
     tool_names,
 )
 from ...translate.thinking_levels import check_level, nearest_level
@@ -111,13 +112,18 @@ class Generation:
             return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
         profile = self._catalogue.backend_of(model).profile
         raw = bool(generate.raw or generate.suffix)
+        path, parameters = CHAT, generate_parameters
+        if generate.suffix and profile.infill:
+            path, parameters = INFILL, infill_parameters
+        elif raw:
+            path, parameters = COMPLETIONS, completion_parameters
         context = None if generate.raw else _context_of(generate, model)
         make_writer = GenerateStreamWriter if generate.stream else GenerateAnswerWriter
         return await self._complete(
             generate,
             model,
-            path=COMPLETIONS if raw else CHAT,
-            parameters=(completion_parameters if raw else generate_parameters)(generate, model, profile),
+            path=path,
+            parameters=parameters(generate, model, profile),
             writer=make_writer(generate.model, context),
             prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
             raw=raw,

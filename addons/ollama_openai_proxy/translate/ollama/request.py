@@ -91,6 +91,19 @@ def completion_parameters(request: GenerateRequest, model: Model, profile: Profi
     return parameters
 
 
+def infill_parameters(request: GenerateRequest, model: Model, profile: Profile) -> Parameters:
+    """The body of llama.cpp's `/infill`, for a prompt with a suffix; the names are those of its own `/completion`.
+
+    Raises:
+        InvalidRequest: an option or the format is of a wrong type.
+    """
+    parameters = completion_parameters(request, model, profile)
+    for name in ("stream_options", "logprobs"):
+        parameters.pop(name, None)
+    renamed = {"prompt": "input_prefix", "suffix": "input_suffix", profile.token_limit: "n_predict"}
+    return {renamed.get(name, name): value for name, value in parameters.items()}
+
+
 def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
     """What the models file adds to a chat completion of a client: the options and the system prompt that it does not set.
 

@@ -20,6 +20,7 @@ from ...errors import BackendError
 from ..events import Failure, Finish, ReasoningState, Text, Thinking
 from ..surrogate_pairs import HalfJoiner
 from .finish_reasons import ending_of, read_finish_reason
+from .infill_chunks import infill_choice
 from .logprobs import read_logprobs
 from .message_text import content_of, is_thought, reasoning_of
 from .offered_tools import OfferedTools
@@ -329,6 +330,8 @@ class StreamReader:
             if isinstance(inner, dict) and "choices" in inner:
                 # A gateway's envelope.
                 chunk, choice = inner, _first_choice(inner)
+            elif "content" in chunk:
+                choice = infill_choice(chunk)
         self._counts.read_chunk(chunk, choice)
         if choice is not None:
             self._choices = True

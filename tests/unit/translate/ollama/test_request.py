@@ -17,6 +17,7 @@ from ollama_openai_proxy.translate.ollama.request import (
     embedding_parameters,
     generate_messages,
     generate_parameters,
+    infill_parameters,
     response_format,
     tool_names,
 )
@@ -203,6 +204,19 @@ def test_a_context_of_another_server_is_ignored() -> None:
 def test_a_raw_prompt_and_a_suffix_are_completed() -> None:
     assert completion(prompt="a", raw=True) == {"prompt": "a", "max_tokens": 2048}
     assert completion(prompt="a", suffix="c") == {"prompt": "a", "suffix": "c", "max_tokens": 2048}
+
+
+def test_llama_cpp_fills_in_with_names_of_its_own() -> None:
+    asked = generate(prompt="a", suffix="c", logprobs=True, format="json", options={"num_predict": 5, "top_k": 3})
+    assert infill_parameters(asked, MODEL, PROFILES["llamacpp"]) == {
+        "model": "m",
+        "input_prefix": "a",
+        "input_suffix": "c",
+        "stream": True,
+        "n_predict": 5,
+        "top_k": 3,
+        "json_schema": {"type": "object"},
+    }
 
 
 @pytest.mark.parametrize(

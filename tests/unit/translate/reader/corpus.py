@@ -596,6 +596,19 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         CONTENT,
+        "the chunks of `/infill`, which have no choices",
+        "llama.cpp",
+        "the text between prompt and suffix",
+        sse(
+            {"index": 0, "content": "return", "stop": False},
+            {"index": 0, "content": " 1", "stop": True, "stop_type": "limit", "timings": {"prompt_n": 4, "predicted_n": 2}},
+            done=False,
+        ),
+        (("text", "return 1"), LENGTH),
+        options={"split_thinking": False},
+    ),
+    Row(
+        CONTENT,
         "thinking between `<think>` tags, or the tags of other models",
         "servers without a parser",
         "thinking and text",
