@@ -19,7 +19,7 @@ from .observe.observers import Observers
 from .settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from .net.body import Body
     from .settings import Settings
@@ -150,6 +150,10 @@ class ResponseWriter(Protocol):
         """The host that an absolute request target names; empty for the usual target."""
 
     @property
+    def fields(self) -> Iterable[tuple[bytes, bytes]]:
+        """The headers of the request, in the client's spelling where the server keeps that."""
+
+    @property
     def body(self) -> bytes | None:
         """The whole body of the request, if it has arrived."""
 
@@ -180,10 +184,11 @@ def request_of(scope: Scope, out: ResponseWriter) -> Request:
     """The request of an ASGI scope."""
     fields: list[tuple[str, str]] = []
     headers: dict[str, str] = {}
-    for octets, value_octets in scope["headers"]:
+    for octets, value_octets in out.fields:
         name, value = octets.decode("ascii", "replace"), value_octets.decode("utf-8", "surrogateescape")
         fields.append((name, value))
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
     body = out.body
     return Request(
         scope["method"],
@@ -206,6 +211,7 @@ class StandardResponse:
         query = scope.get("query_string", b"")
         path = scope.get("raw_path") or scope["path"].encode()
         self.target = (path + (b"?" + query if query else b"")).decode("utf-8", "surrogateescape")
+        self.fields: Iterable[tuple[bytes, bytes]] = scope["headers"]
         self._scope = scope
         self._receive = receive
         self._send = send

@@ -42,9 +42,10 @@ _CODINGS = re.compile(rb"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re
 _EMPTY_LINE_BEGUN = (b"\r\n\r", b"\r\n", b"\r")
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
-_UPGRADE = re.compile(rb"\nupgrade(?=:)", re.IGNORECASE)
+_UPGRADE = re.compile(rb"\n((?:x-)*upgrade)(?=:)", re.IGNORECASE)
+_HIDDEN_UPGRADE = re.compile(rb"(?:x-)+upgrade", re.IGNORECASE)
 _HUGE_LENGTH = re.compile(rb"(\ncontent-length:[ \t]*)[1-9][0-9]{18,998}(?=[ \t]*\r)", re.IGNORECASE)
-_UNUSUAL = re.compile(rb"(?<!\r)\n|\nupgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"(?<!\r)\n|\n(?:x-)*upgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -105,6 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_goal = 0
         self._method = b""
         self.authority = ""
+        self.fields: list[tuple[bytes, bytes]] = []
+        """The headers of the request in the client's spelling."""
         self.failure: ApiError | None = None
         """Why the rest of the body will not arrive."""
         self.task: asyncio.Task[object] | None = None
@@ -270,7 +273,7 @@ class BoundedProtocol(HttpToolsProtocol):
         target, space, rest = rest.partition(b" ")
         target = _NOT_ASCII.sub(lambda octet: b"%%%02X" % octet[0][0], target)
         if _UNUSUAL.search(rest):
-            rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+            rest = _UPGRADE.sub(rb"\nx-\1", _LONE_LINE_FEED.sub(b"\r\n", rest))
             rest = _HUGE_LENGTH.sub(rb"\g<1>" + b"9" * 18, rest)
         self.parser.feed_data(b"POST " + target + space + rest)
 
@@ -299,10 +302,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # -- What the parser calls
 
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.fields = []
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers are dropped, since the application has its headers already."""
         if self._phase == "head":
-            super().on_header(b"upgrade" if name == b"x-upgrade" else name, value)
+            if _HIDDEN_UPGRADE.fullmatch(name):
+                name = name[2:]
+            self.fields.append((name, value))
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Refuse what two servers could take for different requests, and call the application."""

@@ -143,6 +143,16 @@ def test_requests_are_the_same_however_their_bytes_are_cut(data: st.DataObject) 
     assert not talk.closed
 
 
+@pytest.mark.parametrize("names", [("X-One", "x-one", "ACCEPT"), ("Upgrade", "X-Upgrade", "x-x-upgrade", "X-Up", "AX-Upgrade")])
+def test_headers_arrive_in_order_and_in_the_clients_spelling(names: tuple[str, ...]) -> None:
+    lines = [f"{name}: {number}" for number, name in enumerate(names)]
+    head = "\r\n".join(["GET / HTTP/1.1", "Connection: Upgrade", *lines, "", ""]).encode()
+    (request,) = Talk([head]).application.requests
+    assert request.fields == (("Connection", "Upgrade"), *((name, str(number)) for number, name in enumerate(names)))
+    assert set(request.headers) == {"connection", *(name.lower() for name in names)}
+    assert request.headers[names[0].lower()] == ("0, 1" if names[0] == "X-One" else "0")
+
+
 @pytest.mark.parametrize("size", [0, 1, 10_000, SMALL_REST])
 def test_the_connection_is_kept_if_the_rest_of_a_refused_request_is_small(size: int) -> None:
     head = b"POST /refused HTTP/1.1\r\n"
