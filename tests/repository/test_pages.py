@@ -363,7 +363,7 @@ def test_every_models_file_can_be_loaded(heading: str, folder: Path, monkeypatch
     catalogue = Catalogue(load_settings({"openai_api_key": "sk-test", "models_file": "models.toml"}))
     for name, entry in loaded.backends.items():
         backend: Backend = catalogue._backends[name]
-        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url, []))
+        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url or "", []))
 
 
 def test_every_block_of_toml_of_other_pages_can_be_used(folder: Path) -> None:
