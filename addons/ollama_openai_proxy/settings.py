@@ -23,6 +23,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .api.paths import OPENAI_PREFIX
 from .net.bounds import Bounds, most_connections
 from .net.http_messages import Timeouts
 from .translate.server_profiles import ProfileName
@@ -181,10 +182,10 @@ def api_names(words: Sequence[str]) -> list[ApiName]:
     Raises:
         ValueError: a word names none.
     """
-    names = [_API_WORDS[re.sub(r"[ ._/-]", "", word.lower().removeprefix("/v1/"))] for word in words if word.strip()]
-    if not names:
+    names = [_API_WORDS.get(re.sub(r"[ ._/-]", "", word.lower().removeprefix(OPENAI_PREFIX))) for word in words if word.strip()]
+    if not names or None in names:
         raise ValueError("no API")
-    return names
+    return [name for name in names if name]
 
 
 _API_WORDS: dict[str, ApiName] = {
@@ -202,7 +203,7 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
     def validate(value: Any) -> Any:
         try:
             check(value.get_secret_value() if isinstance(value, SecretStr) else value)
-        except (ValueError, KeyError, AttributeError, RecursionError):
+        except (ValueError, AttributeError, RecursionError):
             raise ValueError("wrong") from None
         return value
 

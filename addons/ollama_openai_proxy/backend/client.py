@@ -20,6 +20,7 @@ from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
+from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
@@ -358,6 +359,8 @@ class Backend:
             if isinstance(error, openai.APIStatusError):
                 _note_id(error.response.headers)
             raise backend_error(error, self._base_url) from error
+        except RedirectsElsewhere as error:
+            raise BackendError(502, str(error)) from error
         except TimeoutError as error:
             raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
         except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import OPENAI_BASE
+from ..api.paths import OPENAI_BASE, SHOW
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class ModelDetails:
         asked = [entry for entry in listing if self._shown.get(_key(entry), (-LIFETIME, None))[0] <= now - LIFETIME]
         if len(self._shown) > MOST_KEPT:
             self._shown.clear()
-        url = self._base_url.removesuffix(OPENAI_BASE) + "/api/show"
+        url = self._base_url.removesuffix(OPENAI_BASE) + SHOW
         turns = asyncio.Semaphore(AT_A_TIME)
 
         async def show(entry: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError
-from ..net.redirects import RedirectsElsewhere
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
 
@@ -54,8 +53,6 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
             return BackendError(504, f"the back end at {base_url} did not answer in time")
         case openai.APIConnectionError():
             cause = error.__cause__
-            if isinstance(cause, RedirectsElsewhere):
-                return BackendError(502, str(cause))
             if isinstance(cause, httpx2.ConnectError):
                 return BackendError(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
             return BackendError(502, f"the connection to the back end at {base_url} broke: {_reason(cause or error)}")

@@ -175,7 +175,7 @@ async def _unauthorized(server: Server, backend: Backend, status: int, text: str
         said = f": {text}" if text else ""
         return Finding(
             "warning",
-            f"{server} refuses to list its models to this key ({status}{said}), but takes calls with this key: clients see only "
+            f"{server} refuses to list its models to this key ({status}{said}), but takes calls with it: clients see only "
             "the names of MODELS_FILE, and each other name that they ask for goes through; name the models there, or let the "
             "key list models",
         )
@@ -183,7 +183,7 @@ async def _unauthorized(server: Server, backend: Backend, status: int, text: str
 
 
 async def _takes_calls(backend: Backend) -> bool:
-    """Whether a back end that refuses to list its models takes calls with the key: it refuses a call without a model otherwise."""
+    """Whether a back end that refuses to list its models takes calls: then it refuses a call without a model otherwise."""
     head = {"content-type": "application/json"}
     try:
         reply = await backend.forward(Request("POST", _CHAT, head, b"{}", tuple(head.items())), _CHAT)

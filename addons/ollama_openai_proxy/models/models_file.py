@@ -246,7 +246,7 @@ def _complaint(error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             return f"{place} is no setting"
-        case "value_error" | "key_error" if place.endswith(".apis"):
+        case "value_error" if place.endswith(".apis"):
             return f"{place} is wrong: it must be {APIS_RULE}"
         case "value_error" if place.endswith(".api_key"):
             return f"{place} is wrong: it must be {KEY_RULE}"

@@ -106,7 +106,7 @@ LAB = '[backends.lab]\nurl = "http://lab/v1"\n'
             ": backends.lab.api_key is wrong: it must be an API key, which has neither spaces nor letters with accents.",
             id="a key that no header can hold",
         ),
-        pytest.param("[backends.lab]", ": backends.lab.url is wrong: field required.", id="a back end without URL"),
+        pytest.param("[backends.lab]", ": backends.lab needs a url or a preset.", id="a back end without URL"),
         pytest.param(
             "[models.a]\nbackend = 'x'", ": models.a.backend names 'x', which is not in [backends].", id="unknown back end"
         ),
