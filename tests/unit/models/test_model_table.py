@@ -9,8 +9,8 @@ from ollama_openai_proxy.models.model_table import ModelTable, own_name_at
 from ollama_openai_proxy.models.models_file import ModelEntry
 from ollama_openai_proxy.models.name_patterns import matches, passes
 from ollama_openai_proxy.models.servers import Server
-from ollama_openai_proxy.net.messages import Timeouts
-from ollama_openai_proxy.translate.model_descriptions import Model, read_models
+from ollama_openai_proxy.net.http_messages import Timeouts
+from ollama_openai_proxy.translate.ollama_descriptions import Model, read_models
 
 LISTS = {"default": ["m", "tiny:latest", "gpt-5"], "lab": ["m", "big", "big-preview"]}
 

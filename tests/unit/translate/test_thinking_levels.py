@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.ollama.requests import Think
-from ollama_openai_proxy.translate.model_descriptions import Model, read_model
+from ollama_openai_proxy.translate.ollama_descriptions import Model, read_model
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 from ollama_openai_proxy.translate.thinking_levels import check_level, level_for, nearest_level, shown_thinking
 
