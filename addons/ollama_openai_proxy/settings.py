@@ -713,6 +713,12 @@ class Settings(BaseSettings):
         return not self.backends or "openai_api_base_url" in self.model_fields_set
 
     @property
+    def servers(self) -> str:
+        """What stands behind the proxy, in words for the log."""
+        own = [self.upstream_url] if self.proxy_mode == "fix" or self.has_own_server else []
+        return ", ".join([*own, *(comma_separated(self.backends) if self.proxy_mode == "translate" else [])])
+
+    @property
     def upstream_url(self) -> str:
         """The URL of what stands behind the proxy in its mode."""
         return self.openai_api_base_url if self.proxy_mode == "translate" else self.ollama_upstream_url
