@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
+from ollama_openai_proxy.translate.service_presets import PRESETS
 
 from scripts.diagrams import draw
 from tests.unit.translate.reader.corpus import ROWS
@@ -165,6 +166,18 @@ def _signs(profile: Profile) -> str:
     )
 
 
+# -- Presets -----------------------------------------------------------------------------------------------------------
+
+
+def presets() -> str:
+    """The hosted services that are known by their names."""
+    rows = ["| Preset | Base URL | Variable of the key | Source |", "| --- " * 4 + "|"]
+    rows += [
+        f"| `{name}` | `{preset.url}` | `{preset.key_variable}` | [1]({preset.source}) |" for name, preset in PRESETS.items()
+    ]
+    return "\n".join(rows)
+
+
 # -- Methods -----------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +264,7 @@ PARTS = {
     Part("docs/fix-mode.md", "methods"): methods,
     Part("docs/configuration.md", "settings"): settings,
     Part("docs/translate-mode.md", "profiles"): profiles,
+    Part("docs/models-file.md", "presets"): presets,
     Part("docs/compatibility.md", "answers"): answers,
 }
 

@@ -119,7 +119,7 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> None:
             f"[{host}]" if ":" in host else host,
             port,
             settings.proxy_mode,
-            settings.upstream_url,
+            settings.servers,
         )
     if settings.proxy_mode == "translate":
         loop.call_later(SDK_DELAY, loop.run_in_executor, None, load_sdk)

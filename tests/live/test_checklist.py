@@ -211,7 +211,7 @@ def test_copying_onto_a_name_in_another_case_keeps_the_name(client: Client) -> N
     client.copy("gpt-test", "MY-COPY")
     names = listed(client)
     client.delete("my-copy")
-    assert [name for name in names if name and name.lower() == "my-copy"] == ["My-Copy"]
+    assert [name for name in names if name and name.lower() == "my-copy:latest"] == ["My-Copy:latest"]
 
 
 def test_a_model_made_under_the_name_of_another_takes_its_place(client: Client, backend: Backend) -> None:
@@ -221,7 +221,7 @@ def test_a_model_made_under_the_name_of_another_takes_its_place(client: Client, 
     told = asked(backend)["messages"][0]
     client.delete("gpt-test")
     assert told == {"role": "system", "content": "Be brief."}
-    assert names.count("gpt-test") == 1
+    assert (names.count("gpt-test:latest"), names.count("gpt-test")) == (1, 0)
 
 
 # ── generate

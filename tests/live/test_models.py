@@ -434,13 +434,13 @@ def test_a_name_that_no_model_can_have_is_refused(url: str, path: str, body: dic
 
 def test_a_copy_can_be_shown_used_and_deleted(client: Client, main: ScriptedBackend) -> None:
     assert client.copy("gpt-test", "my-copy").status == "success"
-    assert names(client)[0] == "my-copy"
+    assert names(client)[0] == "my-copy:latest"
     assert client.show("my-copy:latest").capabilities == client.show("gpt-test").capabilities
     assert client.chat("My-Copy", HELLO).model == "My-Copy"
     assert asked(main)["model"] == "gpt-test"
     assert "My-Copy" not in [model.model for model in client.ps().models]
     assert client.delete("my-copy").status == "success"
-    assert "my-copy" not in names(client)
+    assert "my-copy:latest" not in names(client)
     with pytest.raises(ResponseError, match="model 'my-copy:latest' not found"):
         client.show("my-copy")
 

@@ -363,7 +363,7 @@ def test_every_models_file_can_be_loaded(heading: str, folder: Path, monkeypatch
     catalogue = Catalogue(load_settings({"openai_api_key": "sk-test", "models_file": "models.toml"}))
     for name, entry in loaded.backends.items():
         backend: Backend = catalogue._backends[name]
-        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url, []))
+        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url or "", []))
 
 
 def test_every_block_of_toml_of_other_pages_can_be_used(folder: Path) -> None:
@@ -375,7 +375,9 @@ def test_every_block_of_toml_of_other_pages_can_be_used(folder: Path) -> None:
 
 @pytest.mark.parametrize(("marker", "table"), [("backends", BackendEntry), ("models", ModelEntry)])
 def test_every_key_of_the_models_file_is_explained(marker: str, table: type[BackendEntry | ModelEntry]) -> None:
-    firsts = [line.split(" | ")[0] for line in marked(TRANSLATE, marker).splitlines() if line.startswith("| `")]
+    firsts = [
+        line.split(" | ")[0] for line in marked(page("docs/models-file.md"), marker).splitlines() if line.startswith("| `")
+    ]
     assert sorted(re.findall(r"`(\w+)`", " ".join(firsts))) == sorted(table.model_fields)
 
 

@@ -38,7 +38,7 @@ class TranslateServer:
         Raises:
             ApiError: it does not.
         """
-        await self._catalogue.default.models()
+        await self._catalogue.reach()
 
     async def model_names(self) -> list[str]:
         """The names of `/api/tags`.

@@ -52,6 +52,7 @@ type BodyKind = Literal["none", "json", "form", "file"]
 ROOT = "/"
 VERSION = "/api/version"
 TAGS = "/api/tags"
+SHOW = "/api/show"
 CHAT = "/api/chat"
 GENERATE = "/api/generate"
 OPENAI_CHAT = "/v1/chat/completions"
@@ -148,7 +149,7 @@ ROUTES: tuple[Route, ...] = (
     _ollama_model(CHAT, "chat", "chat", streams=True),
     _ollama_model("/api/embed", "embed", "embeddings", streams=False),
     _ollama_model("/api/embeddings", "embeddings", "embeddings", streams=False),
-    _ollama("/api/show", "POST", "show", "json"),
+    _ollama(SHOW, "POST", "show", "json"),
     _ollama("/api/pull", "POST", "pull", "json", streams=True),
     _ollama("/api/push", "POST", "push", "json", streams=True),
     _ollama("/api/create", "POST", "create", "json", streams=True),

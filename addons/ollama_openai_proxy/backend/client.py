@@ -20,6 +20,7 @@ from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
+from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
@@ -28,7 +29,9 @@ from ..translate.ollama_descriptions import read_models
 from ..translate.server_profiles import PROFILES, detect_profile
 from .body_decoding import BODY, decoded
 from .lazy_sdk import httpx2, openai
+from .model_lists import ModelDetails, listed_entries
 from .sdk_errors import ContextTooLong, Refusal, backend_error
+from .server_options import ServerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from ..net.body import Body
     from ..net.forwarding import MakeMachine
     from ..net.http_messages import Reply, Request, Timeouts
+    from ..net.request_context import Record
     from ..translate.adaptation.changes import Call, Change
     from ..translate.ollama_descriptions import Model
     from ..translate.server_profiles import Profile, ProfileName
@@ -62,6 +66,8 @@ NOT_FORWARDED = (
     *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
 )
 """Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
+_SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
+"""Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 
@@ -77,6 +83,7 @@ class Backend:
         timeouts: how long it may take.
         passthrough: whether the key that a client brings takes the place of the proxy's own.
         adapt: whether to learn from refusals, and to make a refused call again in another way.
+        options: the way to it.
 
     Attributes:
         name: what the models file calls it.
@@ -85,6 +92,7 @@ class Backend:
         learned: what its refusals have taught of each model.
         timeouts: how long it may take.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
+        options: the way to it.
     """
 
     def __init__(
@@ -97,6 +105,7 @@ class Backend:
         *,
         passthrough: bool = False,
         adapt: bool = True,
+        options: ServerOptions | None = None,
     ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
@@ -106,7 +115,8 @@ class Backend:
         self.missing = Missing(time.monotonic)
         self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
-        self._connections = Connections(base_url, environment=True)
+        self.options = options or ServerOptions()
+        self._connections = Connections(base_url, environment=True, ca_file=self.options.ca_file)
         self.opens_thinking: set[str] = set()
         self._finish_reasons: set[str] = set()
         self._key = key
@@ -115,7 +125,9 @@ class Backend:
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=self._connections, watched=True)
+        self._relay = Relay(base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True)
+        self._details = ModelDetails(base_url, self._told_json, time.monotonic)
+        self._running: list[Record] = []
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
@@ -126,7 +138,9 @@ class Backend:
             base_url=self._base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=self._key.get_secret_value() if self._key else "none",
-            http_client=httpx2.AsyncClient(transport=Transport(self._connections), timeout=None, follow_redirects=True),
+            default_query=self.options.plain_query() or None,
+            # The transport follows redirects, since the client would lose the method.
+            http_client=httpx2.AsyncClient(transport=Transport(self._connections, self._base_url), timeout=None),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
@@ -158,6 +172,7 @@ class Backend:
         Raises:
             BackendError: the server cannot be reached, or broke off before its reply.
         """
+        self._note_running()
         watcher = current_record().watcher
         if watcher is not None:
             watcher.sent(
@@ -165,6 +180,7 @@ class Backend:
             )
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
+        target = self.options.with_query(target)
         reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
         _note_id(reply.headers)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
@@ -180,7 +196,7 @@ class Backend:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
-                listing = _listing(from_json(reply.http_response.content))
+                listing = listed_entries(from_json(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -189,7 +205,34 @@ class Backend:
         self.lists_models = True
         if self._detect:
             self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
-        return read_models(listing, time.time(), self.name)
+        shown = await self._details.add_to(listing, self.profile)
+        return read_models(listing, time.time(), self.name, shown=shown)
+
+    @property
+    def may_not_be_disturbed(self) -> bool:
+        """Whether another request would end an answer that is running."""
+        if not self.profile.stops_answers:
+            return False
+        self._running = [record for record in self._running if record.duration is None]
+        return bool(self._running)
+
+    def _note_running(self) -> None:
+        """Note that the request being answered uses the server, where other requests must not disturb that."""
+        record = current_record()
+        if self.profile.stops_answers and record.request_id and all(each is not record for each in self._running):
+            self._running.append(record)
+
+    async def _told_json(self, url: str, body: Parameters | None) -> Any:
+        """The JSON that the server has at a URL; None where there is none."""
+        options: Any = {"headers": self._headers()}
+        try:
+            if body is None:
+                response = await self._client.get(url, cast_to=httpx2.Response, options=options)
+            else:
+                response = await self._client.post(url, cast_to=httpx2.Response, body=body, options=options)
+            return from_json(response.content)
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError):
+            return None
 
     async def answer(
         self, path: str, parameters: Parameters, driver: AnswerDriver, make_machine: Callable[[Call], Machine], *, whole: bool
@@ -277,6 +320,7 @@ class Backend:
         """
         attempts = self.learned.attempts(parameters, excluding)
         record = current_record()
+        self._note_running()
         while True:
             if record.watcher is not None:
                 record.watcher.sent(self.name, self._base_url, attempts.call.parameters, with_key=self._brings_key())
@@ -315,6 +359,8 @@ class Backend:
             if isinstance(error, openai.APIStatusError):
                 _note_id(error.response.headers)
             raise backend_error(error, self._base_url) from error
+        except RedirectsElsewhere as error:
+            raise BackendError(502, str(error)) from error
         except TimeoutError as error:
             raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
         except ValueError as error:
@@ -328,6 +374,8 @@ class Backend:
             headers["Authorization"] = f"Bearer {record.client_key}"
         elif self._key is None:
             headers["Authorization"] = openai.Omit()
+        for name, value in self.options.plain_headers().items():
+            headers[_SDK_HEADERS.get(name.lower(), name)] = value
         return headers
 
     def _brings_key(self) -> bool:
@@ -339,7 +387,8 @@ class Backend:
         own = self._key.get_secret_value() if self._key else ""
         key = (record.client_key if self._passthrough else None) or own
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
-        return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
+        own_headers = self.options.plain_headers().items()
+        return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys, *own_headers]
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
@@ -373,17 +422,3 @@ def _note_id(headers: Mapping[str, str]) -> None:
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
-
-
-def _listing(answer: Any) -> list[dict[str, Any]]:
-    """The entries of a list of models, which Together gives bare.
-
-    Raises:
-        ValueError: it is no such list.
-    """
-    entries = answer.get("data") if isinstance(answer, dict) else answer
-    if entries is None and isinstance(answer, dict) and "data" in answer:
-        return []  # Ollama's empty list
-    if not isinstance(entries, list):
-        raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
-    return [entry for entry in entries if isinstance(entry, dict)]

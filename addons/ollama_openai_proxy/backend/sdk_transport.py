@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import aiohttp
 import httpx2
 from multidict import CIMultiDict
-from yarl import URL
 
 from ..net.body import BodyReader
 from ..net.connection_pool import why_unreachable
@@ -27,25 +26,32 @@ if TYPE_CHECKING:
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Makes requests over the connections of a pool, which is not closed with it. How long to wait is for the caller to say."""
+    """Makes requests over the connections of a pool, which is not closed with it. How long to wait is for the caller to say.
 
-    def __init__(self, connections: Connections) -> None:
+    Args:
+        connections: the pool.
+        base_url: the server's, for the error about a redirect.
+    """
+
+    def __init__(self, connections: Connections, base_url: str = "") -> None:
         self._connections = connections
+        self._base_url = base_url
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response, when its head is there.
 
         Raises:
             httpx2.TransportError: there is none.
+            RedirectsElsewhere: the server redirects to another site.
         """
         content = await request.aread()
         with _errors():
-            response = await self._connections.session().request(
+            response = await self._connections.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                str(request.url),
                 headers=CIMultiDict(request.headers.multi_items()),
                 data=content or None,
-                allow_redirects=False,
+                base_url=self._base_url or str(request.url),
             )
         body = ServerBody(response)
         extensions: dict[str, object] = {BODY: body}

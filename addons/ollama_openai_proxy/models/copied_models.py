@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..schemas.ollama.model_names import parse_name
 from ..translate.ollama_descriptions import plain_name
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ class Derived:
     def add(self, name: str, source: Model, *, system: str = "", options: dict[str, Any] | None = None) -> None:
         """Make `name` another name for `source`, with the given settings in place of its own where there are any.
 
-        A name that is there already in another case stays as it was written first, as it does in Ollama.
+        The name is listed with its tag. A name that is there already in another case stays as it was written first, as it does
+        in Ollama.
         """
         earlier = self._models.pop(plain_name(name), None)
         self._models[plain_name(name)] = replace(
             source,
-            id=earlier.id if earlier else name,
+            id=earlier.id if earlier else parse_name(name.strip()).shortest,
             created=int(time.time()),
             system=system or source.system,
             options={**source.options, **(options or {})},

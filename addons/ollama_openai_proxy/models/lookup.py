@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..translate.ollama_descriptions import Model
+    from ..translate.server_profiles import Profile
     from .catalogue import Catalogue
 
 
@@ -49,6 +50,10 @@ class Models:
             if denied := backend.learned.lacks(model.target) - model.lacks:
                 model = without(model, denied)
         return model
+
+    def profile_of(self, model: Model) -> Profile:
+        """The profile of the back end that has a model."""
+        return self._catalogue.backend_of(model).profile
 
     async def require(
         self, name: str, *, nameless: str = "model is required", quoted: bool = False, tagged: bool = False

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
 
 from ..errors import ApiError, BackendError, InvalidRequest
 from ..translate.pass_through import RawMachine
@@ -20,6 +19,7 @@ from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
 from .connection_pool import Connections, why_unreachable
 from .http_messages import REQUEST_ID, Reply
+from .redirects import RedirectsElsewhere
 from .request_context import current_record
 from .upstream_body import ServerBody
 
@@ -58,6 +58,7 @@ class Relay:
         wait: seconds for which a connection that is refused is tried again.
         connections: the pool to use, which is closed with the relay; one of its own where there is none.
         watched: whether the watcher of a request is told of what the server sends.
+        follow: whether redirects within the server's site are followed.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Relay:
         wait: float = 0,
         connections: Connections | None = None,
         watched: bool = False,
+        follow: bool = False,
     ) -> None:
         self._base_url = base_url
         self._what = what
@@ -77,6 +79,7 @@ class Relay:
         self._hint = f"; {hint}" if hint else ""
         self._wait = wait
         self._watched = watched
+        self._follow = follow
         self._connections = connections or Connections(base_url, environment=False)
 
     async def close(self) -> None:
@@ -120,13 +123,15 @@ class Relay:
             try:
                 # An upload takes the time that it takes.
                 async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
-                    return await self._connections.session().request(
+                    return await self._connections.request(
                         method,
-                        URL(self._base_url + target, encoded=True),
+                        self._base_url + target,
                         headers=headers,
                         data=data,
-                        allow_redirects=False,
+                        base_url=self._base_url if self._follow else None,
                     )
+            except RedirectsElsewhere as error:
+                raise BackendError(502, str(error)) from error
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:

@@ -24,7 +24,7 @@ def found(made: Derived, name: str) -> Model:
 def test_a_copy_is_its_source_under_another_name(made: Derived) -> None:
     made.add("copy", BASE)
     copy = found(made, "copy")
-    assert (copy.id, copy.target, copy.backend, copy.capabilities) == ("copy", "base", "lab", BASE.capabilities)
+    assert (copy.id, copy.target, copy.backend, copy.capabilities) == ("copy:latest", "base", "lab", BASE.capabilities)
     assert (copy.system, copy.options) == ("", {})
     assert copy.digest != BASE.digest
 
@@ -49,7 +49,7 @@ def test_settings_replace_those_of_the_source_one_by_one(made: Derived) -> None:
 def test_a_name_made_again_is_replaced_whole(made: Derived) -> None:
     made.add("m", BASE, system="Be brief.", options={"seed": 1})
     made.add("M:latest", BASE, options={"top_k": 1})
-    assert [(model.id, model.system, model.options) for model in made.list()] == [("m", "", {"top_k": 1})]
+    assert [(model.id, model.system, model.options) for model in made.list()] == [("m:latest", "", {"top_k": 1})]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_name_made_again_is_replaced_whole(made: Derived) -> None:
 )
 def test_a_name_is_found_and_forgotten_however_it_is_written(made: Derived, name: str) -> None:
     made.add("My-Model", BASE)
-    assert found(made, name).id == "My-Model"
+    assert found(made, name).id == "My-Model:latest"
     assert made.remove(name)
     assert made.find(name) is None
     assert not made.remove(name)
@@ -74,12 +74,12 @@ def test_nothing_else_is_found(made: Derived) -> None:
 def test_the_newest_comes_first(made: Derived) -> None:
     for name in ("a", "b", "c", "a"):
         made.add(name, BASE)
-    assert [model.id for model in made.list()] == ["a", "c", "b"]
+    assert [model.id for model in made.list()] == ["a:latest", "c:latest", "b:latest"]
 
 
 def test_the_oldest_name_makes_way_for_one_too_many(made: Derived, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "MOST", 2)
     for name in ("a", "b", "a", "c"):
         made.add(name, BASE)
-    assert [model.id for model in made.list()] == ["c", "a"]
+    assert [model.id for model in made.list()] == ["c:latest", "a:latest"]
     assert made.find("b") is None

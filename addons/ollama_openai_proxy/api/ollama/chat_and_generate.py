@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ...backend.client import CHAT, COMPLETIONS, INFILL
-from ...errors import InvalidRequest
+from ...errors import BackendError, InvalidRequest
 from ...models.lookup import require_capabilities
 from ...net.http_messages import Reply
 from ...net.request_context import current_record
@@ -24,7 +24,7 @@ from ...translate.ollama.request import (
     infill_parameters,
     tool_names,
 )
-from ...translate.thinking_levels import check_level, nearest_level
+from ...translate.thinking_levels import check_level, level_for, nearest_level
 from ...translate.truncation import ContextSizes
 from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
@@ -32,6 +32,7 @@ from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
 from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
 from ..completion import Completion, complete
 from ..heartbeats import WriterFiller, kept_waiting, silence_limits
+from ..paths import OPENAI_COMPLETIONS
 from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
@@ -110,11 +111,16 @@ class Generation:
             require_capabilities(model, generate.model, wanted, "generate")
         if not generate.prompt:
             return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
-        profile = self._catalogue.backend_of(model).profile
+        backend = self._catalogue.backend_of(model)
+        profile = backend.profile
         raw = bool(generate.raw or generate.suffix)
         path, parameters = CHAT, generate_parameters
         if generate.suffix and profile.infill:
             path, parameters = INFILL, infill_parameters
+        elif raw and not backend.options.uses(OPENAI_COMPLETIONS):
+            raise BackendError(
+                501, f"raw and suffix need {OPENAI_COMPLETIONS}, which is not used of the back end {backend.name}"
+            )
         elif raw:
             path, parameters = COMPLETIONS, completion_parameters
         context = None if generate.raw else _context_of(generate, model)
@@ -141,7 +147,7 @@ class Generation:
                 parameters=parameters,
                 model=asked.model,
                 stream=asked.stream,
-                drop_thinking=nearest_level(asked.think) is False,
+                drop_thinking=level_for(asked.think, model) is False,
                 content_filter_fails=True,
                 keep_alive=silence_limits("", self._heartbeat).between,
                 attempts=shortened.attempts if shortened else None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...net.http_messages import Request
     from ...translate.ollama_descriptions import Model
 
+NO_FILES = "a model cannot be created from files: the models here are those of another server; create it from one of them"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
 
 
@@ -75,7 +76,7 @@ class Lifecycle:
         return progress_reply(frames, stream=asked.stream)
 
     async def create(self, request: Request) -> Reply:
-        """Make a model from another one. One from files cannot be made here; the files are taken and forgotten."""
+        """Make a model from another one. A model from files cannot be made here, which the client is told."""
         asked = decode(CreateRequest, request.body)
         name = asked.about.strip()
         if not parse_name(name).valid:
@@ -86,13 +87,11 @@ class Lifecycle:
             return Reply(400, {"Content-Type": "application/json"}, error)
         if asked.adapters:
             raise InvalidRequest("LoRA adapters are no longer supported")
-        layers: list[str] = []
-        if asked.from_:
-            source = await self._models.require(asked.from_)
-            self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
-            layers.append(f"using existing layer sha256:{source.digest}")
-        else:
-            layers.append("parsing GGUF")
+        if not asked.from_:
+            raise InvalidRequest(NO_FILES)
+        source = await self._models.require(asked.from_)
+        self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
+        layers = [f"using existing layer sha256:{source.digest}"]
         if asked.system:
             layers.append(f"creating new layer sha256:{hashlib.sha256(asked.system.encode()).hexdigest()}")
         frames = [{"status": status} for status in (*layers, "writing manifest", "success")]

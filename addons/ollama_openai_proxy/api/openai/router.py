@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import InvalidRequest, ModelNotFound
+from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
 from ...schemas.ollama.json_encoding import encode_json
@@ -95,6 +95,10 @@ class OpenAIServer:
         call = await self._resolve(request, body, content)
         if path == SYSTEMONE and request.method == "POST":
             return await _decide(call, keep_alive)
+        if request.method == "POST" and not call.backend.options.uses(path):
+            if path not in TRANSLATED:
+                raise BackendError(501, f"{path} is not among the APIs that are used of the back end {call.backend.name}")
+            return await _translate(call, keep_alive, waiting)
         if request.method != "POST" or path not in TRANSLATED:
             return await _forward(call, keep_alive)
         if path not in call.backend.missing:

@@ -12,8 +12,8 @@ from ...schemas.ollama.requests import ChatRequest, Message
 from ..adaptation.format_changes import schema_of
 from ..chat_completion import ChatCall, chat_completion, streamed
 from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
-from ..server_profiles import sampling_parameters
-from ..thinking_levels import nearest_level
+from ..server_profiles import sampling_parameters, thinking_parameters
+from ..thinking_levels import level_for
 from ..token_estimate import text_tokens
 from ..tool_names import ToolNames
 from .chat_messages import turns
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..server_profiles import Profile
 
 _TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+_THINKING = frozenset({"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "think"})
+"""Parameters of a chat completion that say how a model is to think."""
 
 
 def chat_parameters(request: ChatRequest, model: Model, profile: Profile) -> Parameters:
@@ -105,7 +107,7 @@ def infill_parameters(request: GenerateRequest, model: Model, profile: Profile) 
 
 
 def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
-    """What the models file adds to a chat completion of a client: the options and the system prompt that it does not set.
+    """What the models file adds to a chat completion of a client: options, thinking and the system prompt that it does not set.
 
     Raises:
         InvalidRequest: an option is of a wrong type.
@@ -116,6 +118,8 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
     if not set_by_call.isdisjoint(_TOKEN_LIMITS):
         set_by_call |= _TOKEN_LIMITS  # two names of one limit, of which a server takes one only
     added = {name: value for name, value in defaults.items() if name not in set_by_call}
+    if set_by_call.isdisjoint(_THINKING):
+        added |= thinking_parameters(level_for(None, model), profile)
     messages = call.get("messages")
     if model.system and isinstance(messages, list):
         roles = {message.get("role") for message in messages if isinstance(message, dict)}
@@ -173,7 +177,7 @@ def _conversation(
         turns(messages),
         ToolNames(tool.function.name for tool in tools),
         options=request.options,
-        think=nearest_level(request.think),
+        think=request.think,
         response_format=response_format(request.format),
         tools=[tool.function.model_dump(exclude_unset=True) for tool in tools],
         further=further,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InvalidRequest
 from ..chat_completion import ChatCall, chat_completion
 from ..conversation import Turn
-from ..thinking_levels import nearest_level
 from ..tool_names import ToolNames
 from .input_items import turns
 from .tools import chosen_tools, offered_tools
@@ -45,7 +44,7 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
         conversation,
         names,
         options={name: value for name, value in given.items() if value is not None},
-        think=nearest_level(asked.thinking),
+        think=asked.thinking,
         response_format=_response_format(asked.text.format),
         tools=chosen.functions,
         further=further,
