@@ -29,15 +29,11 @@ def pretty(value: object) -> str:
 
 
 def read_json(text: str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: it is none, or is nested too deeply.
-    """
+    """The value of a JSON text; None where it is none, or is nested too deeply."""
     try:
         return json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (RecursionError, ValueError):
+        return None
 
 
 def clipped(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -55,6 +51,11 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else compact(value)
+
+
+def list_of(value: object) -> list[Any]:
+    """A list as it is, and an empty one for all else."""
+    return value if isinstance(value, list) else []
 
 
 def number(value: object) -> float | None:
