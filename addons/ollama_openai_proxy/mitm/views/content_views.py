@@ -1,6 +1,6 @@
 """The content views: what mitmweb and mitmproxy show in place of a body's bytes.
 
-Each view only chooses what a flow has for it and hands that on; `request_text`, `response_text` and `backend_side` make the text.
+Each view only chooses what a flow has for it and hands that on to the module of the text.
 A view may be chosen by hand for any body, so none of them relies on the rest of the flow being there.
 """
 

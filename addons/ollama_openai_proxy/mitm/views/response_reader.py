@@ -61,11 +61,11 @@ def read_answer(data: bytes) -> Answer:
     """Read a body: as received, without content coding; perhaps only its beginning."""
     answer = Answer()
     chunks: dict[int, list[bytes]] = {}
-    for frame in _frames(data, answer):
+    for place, frame in enumerate(_frames(data, answer)):
         try:
-            for index, chunk in _read_frame(frame, answer):
+            for index, chunk in _read_frame(frame, place, answer):
                 chunks.setdefault(index, []).append(b"data: %b\n\n" % json.dumps(chunk).encode())
-        except RecursionError:
+        except (RecursionError, ValueError):  # too deep, or a number of too many digits
             answer.unreadable = True
     for index, texts in sorted(chunks.items()):
         try:
@@ -91,15 +91,14 @@ def _frames(data: bytes, answer: Answer) -> Iterable[Frame]:
     return frames
 
 
-def _read_frame(frame: Frame, answer: Answer) -> Iterable[tuple[int, Frame]]:
+def _read_frame(frame: Frame, place: int, answer: Answer) -> Iterable[tuple[int, Frame]]:
     """Note what is no event, and give the rest as chunks, each with one choice, beside the number of the choice."""
-    chunk = chat_chunk(frame)
+    chunk = chat_chunk(frame, place)
     for named in (frame, chunk):
         if not answer.model and isinstance(model := named.get("model"), str):
             answer.model = model
     answer.counters.read(frame, chunk)
-    _read_progress(frame, answer)
-    _read_vectors(frame, answer)
+    _read_results(frame, answer)
     choices = chunk.get("choices")
     if not isinstance(choices, list) or not choices:
         yield 0, chunk
@@ -124,17 +123,8 @@ def _events(chunks: bytes, answer: Answer) -> list[Event]:
     return [event for event in events if not isinstance(event, Finish | Failure)]
 
 
-def _read_progress(frame: Frame, answer: Answer) -> None:
-    match frame:
-        case {"object": _} | {"type": _} | {"error": _}:
-            return
-        case {"status": str(status)}:
-            total, completed = number(frame.get("total")), number(frame.get("completed"))
-            answer.steps[status] = f"{size(completed or 0)} of {size(total)}" if total is not None else ""
-            answer.finished = status == "success"
-
-
-def _read_vectors(frame: Frame, answer: Answer) -> None:
+def _read_results(frame: Frame, answer: Answer) -> None:
+    """Note embeddings, and how far a pull, push or create has come."""
     match frame:
         case {"embeddings": list(vectors)}:
             answer.vectors += vectors
@@ -142,3 +132,9 @@ def _read_vectors(frame: Frame, answer: Answer) -> None:
             answer.vectors.append(vector)
         case {"data": list(items)}:
             answer.vectors += [item["embedding"] for item in items if isinstance(item, dict) and "embedding" in item]
+        case {"object": _} | {"type": _} | {"error": _}:
+            pass
+        case {"status": str(status)}:
+            total, completed = number(frame.get("total")), number(frame.get("completed"))
+            answer.steps[status] = f"{size(completed or 0)} of {size(total)}" if total is not None else ""
+            answer.finished = status == "success"

@@ -70,6 +70,73 @@ def test_a_whole_answer_reads_as_a_streamed_one(whole: dict[str, Any], text: str
     assert f"\n{text}\n" in answer_text(encoded(whole))
 
 
+def events(*frames: dict[str, Any]) -> bytes:
+    return b"".join(b"event: " + frame["type"].encode() + b"\ndata: " + encoded(frame) + b"\n\n" for frame in frames)
+
+
+def ollama_call(name: str, **arguments: Any) -> bytes:
+    return encoded({"message": {"content": "", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]}}) + b"\n"
+
+
+ADDED, DELTA, DONE = (
+    {"type": f"response.{kind}", "output_index": 0}
+    for kind in ("output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.done")
+)
+PATCH: dict[str, Any] = {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": ""}
+BLOCK, PIECE = ({"type": f"content_block_{kind}", "index": 0} for kind in ("start", "delta"))
+
+
+@pytest.mark.parametrize(
+    ("data", "calls"),
+    [
+        pytest.param(ollama_call("now") * 2, ["→ now()"] * 2, id="Ollama, two calls that are alike"),
+        pytest.param(ollama_call("now") + ollama_call("then", day=1), ["→ now()", "→ then(day: 1)"], id="Ollama, two calls"),
+        pytest.param(
+            events(ADDED | {"item": PATCH}, DELTA | {"delta": 'a "b"\n'}, DELTA | {"delta": "ü"}, DONE),
+            ['→ patch(input: "a \\"b\\"\\nü")'],
+            id="Responses, free text",
+        ),
+        pytest.param(
+            events(ADDED | {"item": PATCH}, DELTA | {"delta": "a"}), ['→ patch({"input":"a)'], id="Responses, free text, cut"
+        ),
+        pytest.param(
+            encoded({"object": "response", "output": [PATCH | {"input": "a"}]}), ['→ patch(input: "a")'], id="Responses, whole"
+        ),
+        pytest.param(
+            encoded({"type": "message", "content": [{"type": "tool_use", "id": "t", "name": "now", "input": {}}]}),
+            ["→ now()"],
+            id="Anthropic, whole",
+        ),
+        pytest.param(
+            events(
+                BLOCK | {"content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}},
+                PIECE | {"delta": {"type": "input_json_delta", "partial_json": '{"a": '}},
+            ),
+            ['→ f({"a": )'],
+            id="Anthropic, cut",
+        ),
+    ],
+)
+def test_tool_calls_of_every_api_are_shown_as_far_as_they_came(data: bytes, calls: list[str]) -> None:
+    assert said(data)[2] == calls
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ({"model": "m", "response": "", "done": True, "done_reason": "load"}, "load"),
+        ({"object": "response", "model": "m", "status": "completed", "output": []}, "completed"),
+        (
+            {"object": "response", "model": "m", "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            "max_output_tokens",
+        ),
+        ({"type": "message", "model": "m", "content": [], "stop_reason": "end_turn"}, "end_turn"),
+    ],
+)
+def test_the_first_line_says_why_an_answer_ended_in_the_words_of_its_api(frame: dict[str, Any], reason: str) -> None:
+    assert heading(encoded(frame)) == f"m · {reason}"
+
+
 def test_the_blocks_come_in_the_order_of_reading() -> None:
     text = answer_text(sample("chat.ndjson"))
     places = [text.index(f"── {title}") for title in ("thinking", "text", "tool calls", "counters", "frames (6)")]
@@ -118,6 +185,8 @@ def test_an_error_in_the_middle_of_a_stream_is_shown_first() -> None:
         ({"error": 'model "x" not found'}, 'model "x" not found'),
         ({"error": {"message": "no", "type": "invalid_request_error", "code": "x"}}, "no (invalid_request_error, x)"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, "busy (overloaded_error)"),
+        ({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "no"}}}, "no (server_error)"),
+        ({"object": "response", "status": "failed", "error": {"code": "x", "message": "no"}}, "no (x)"),
     ],
 )
 def test_every_form_of_an_error_is_known(error: dict[str, Any], shown: str) -> None:
