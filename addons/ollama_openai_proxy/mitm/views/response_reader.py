@@ -119,7 +119,7 @@ def _events(chunks: bytes, answer: Answer) -> list[Event]:
         kinds = [str(kind) for kind in (error.error_type, error.code) if kind]
         answer.errors.append(error.message + (f" ({', '.join(kinds)})" if kinds else ""))
     # A failure that shows at the end is only that there was no end.
-    events += reader.finish(framed=False)
+    events += reader.finish(framed=True)
     return [event for event in events if not isinstance(event, Finish | Failure)]
 
 

@@ -78,6 +78,7 @@ def ollama_call(name: str, **arguments: Any) -> bytes:
     return encoded({"message": {"content": "", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]}}) + b"\n"
 
 
+ENDED = encoded({"message": {"content": ""}, "done": True, "done_reason": "stop"})
 ADDED, DELTA, DONE = (
     {"type": f"response.{kind}", "output_index": 0}
     for kind in ("output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.done")
@@ -89,7 +90,7 @@ BLOCK, PIECE = ({"type": f"content_block_{kind}", "index": 0} for kind in ("star
 @pytest.mark.parametrize(
     ("data", "calls"),
     [
-        pytest.param(ollama_call("now") * 2, ["→ now()"] * 2, id="Ollama, two calls that are alike"),
+        pytest.param(ollama_call("now") * 2 + ENDED, ["→ now()"] * 2, id="Ollama, two calls that are alike"),
         pytest.param(ollama_call("now") + ollama_call("then", day=1), ["→ now()", "→ then(day: 1)"], id="Ollama, two calls"),
         pytest.param(
             events(ADDED | {"item": PATCH}, DELTA | {"delta": 'a "b"\n'}, DELTA | {"delta": "ü"}, DONE),
@@ -97,13 +98,19 @@ BLOCK, PIECE = ({"type": f"content_block_{kind}", "index": 0} for kind in ("star
             id="Responses, free text",
         ),
         pytest.param(
-            events(ADDED | {"item": PATCH}, DELTA | {"delta": "a"}), ['→ patch({"input":"a)'], id="Responses, free text, cut"
+            events(ADDED | {"item": PATCH}, DELTA | {"delta": "a"}), ['→ patch({"input": "a)'], id="Responses, free text, cut"
         ),
         pytest.param(
             encoded({"object": "response", "output": [PATCH | {"input": "a"}]}), ['→ patch(input: "a")'], id="Responses, whole"
         ),
         pytest.param(
-            encoded({"type": "message", "content": [{"type": "tool_use", "id": "t", "name": "now", "input": {}}]}),
+            encoded(
+                {
+                    "type": "message",
+                    "content": [{"type": "tool_use", "id": "t", "name": "now", "input": {}}],
+                    "stop_reason": "tool_use",
+                }
+            ),
             ["→ now()"],
             id="Anthropic, whole",
         ),

@@ -107,7 +107,12 @@ def test_words_are_kept_up_to_a_length() -> None:
 
 def test_an_event_of_many_lines_is_not_read_again_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[bytes] = []
-    monkeypatch.setattr(sse, "parse_json", lambda data: tried.append(data) or parse_json(data))
+
+    def counted(data: bytes) -> Any:
+        tried.append(data)
+        return parse_json(data)
+
+    monkeypatch.setattr(sse, "parse_json", counted)
     reader = SseReader()
     assert reader.feed(b"data: {\n" * 5_000 + b"\n") == []
     assert reader.broken
