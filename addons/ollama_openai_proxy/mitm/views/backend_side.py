@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ...api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, ROUTES, below_base
-from .formatting import clipped, indented, list_of, pretty, printable, read_json, section, text_of
+from .formatting import clipped, compact, indented, list_of, printable, read_json, section, text_of
 from .response_text import answer_text
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def _note(note: object) -> str:
 def _request_text(request: object) -> str:
     """The body, each line of it clipped; a line holds no more than one text, such as an image."""
     value = read_json(request) if isinstance(request, str) else request
-    text = request if isinstance(request, str) and value is None else pretty(value)
+    text = request if isinstance(request, str) and value is None else compact(value, 2)
     return "\n".join(clipped(line, MOST_OF_A_TEXT) for line in text.split("\n"))

@@ -21,14 +21,7 @@ _SHOWN = frozenset(
         *("type", "id", "status"),
     )
 )
-_ROLES = {
-    "function_call": "assistant",
-    "custom_tool_call": "assistant",
-    "reasoning": "assistant",
-    "function_call_output": "tool",
-    "custom_tool_call_output": "tool",
-}
-"""Whose the items are that stand beside messages in the input of Responses."""
+_MEDIA = ("image_url", "input_image", "image", "computer_screenshot", "document", "input_audio", "file", "input_file")
 
 
 def call_line(name: object, arguments: object, call_id: object = None) -> str:
@@ -48,9 +41,10 @@ def message_text(message: object) -> str:
         return _below("?", [short(message)])
     kind = message.get("type")
     if "role" not in message and isinstance(kind, str) and kind != "message":
-        result = kind.endswith("_output") and kind in _ROLES
-        heading = f"tool  [{text_of(message.get('call_id'))}]" if result else _ROLES.get(kind, kind)
-        return _below(heading, content_lines(message["output"] if result and "output" in message else message))
+        # An item beside messages in the input of Responses.
+        if kind.endswith("_call_output") and "output" in message:
+            return _below(f"tool  [{text_of(message.get('call_id'))}]", content_lines(message["output"]))
+        return _below("assistant" if kind == "reasoning" or kind.endswith("_call") else kind, content_lines(message))
     thinking = next((text for name in _THINKING if isinstance(text := message.get(name), str) and text), "")
     lines = [_below("(thinking)", [thinking])] if thinking else []
     lines += content_lines(message.get("content"))
@@ -85,12 +79,12 @@ def _part(part: Mapping[str, Any]) -> str:
             return "\n".join(_below("(thinking)", [text]) for text in texts)
         case {"type": "refusal", "refusal": text}:
             return f"(refusal) {text_of(text)}"
-        case {"type": "tool_use" | "server_tool_use" | "function_call" | "custom_tool_call", "name": _}:
+        case {"type": str(kind), "name": _} if kind.endswith(("_call", "tool_use")):
             return _call(part)
         case {"type": "tool_result"}:
             failed = "error of" if part.get("is_error") else "result of"
             return _below(f"({failed} {text_of(part.get('tool_use_id')) or 'a tool'})", content_lines(part.get("content")))
-        case {"type": "image_url" | "input_image" | "image" | "document" | "input_audio" | "file" | "input_file" as kind}:
+        case {"type": str(kind)} if kind in _MEDIA:
             place = part.get("source", part.get(kind, part.get("image_url", part)))
             inner = place if isinstance(place, dict) else {"url": place}
             kind = kind.removeprefix("input_").removesuffix("_url").replace("audio", f"{text_of(inner.get('format'))} sound")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import statistics
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .flow_list import speed
 from .formatting import number, printable, section, span, table, text_of
@@ -21,19 +20,12 @@ MOST_LINES = 5_000
 """Of an answer; a difference takes longer than in proportion to them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of two answers.
-
-    Attributes:
-        title: what tells it from the other.
-        answer: its body.
-        info: what the proxy measured.
-    """
+class Side(NamedTuple):
+    """One of two answers: what tells it from the other, its body, and what the proxy measured."""
 
     title: str
     answer: bytes
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = {}  # nobody changes it
 
 
 def difference(left: Side, right: Side) -> str:

@@ -9,21 +9,12 @@ from typing import Any
 MOST_CHARACTERS = 300
 """Of a value that is shown in one line."""
 _WIDTH = 60
-_compact = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def compact(value: object) -> str:
-    """JSON in one line; of what is nested too deeply, a sentence."""
+def compact(value: object, indent: int | None = None) -> str:
+    """JSON in one line, or over several with an indent; of what is nested too deeply, a sentence."""
     try:
-        return _compact(value)
-    except (RecursionError, TypeError, ValueError):
-        return "(nested too deeply to be shown)"
-
-
-def pretty(value: object) -> str:
-    """JSON over several lines."""
-    try:
-        return json.dumps(value, ensure_ascii=False, indent=2)
+        return json.dumps(value, ensure_ascii=False, indent=indent)
     except (RecursionError, TypeError, ValueError):
         return "(nested too deeply to be shown)"
 

@@ -39,7 +39,9 @@ def conversation_of(path: str, body: bytes, method: str = "POST") -> str:
             return printable("\n\n".join(_blocks(path, heading, request)) + "\n")
         except RecursionError:  # parts within parts within parts …
             pass
-    return printable(f"{heading}\n\n{_unreadable(body)}\n")
+    text = body.decode(errors="replace")
+    why = f"(no JSON object that can be shown, {len(body):,} bytes)\n{clipped(text, MOST_RAW)}" if body else "(no body)"
+    return printable(f"{heading}\n\n{why}\n")
 
 
 def read_body(body: bytes) -> dict[str, Any] | None:
@@ -115,10 +117,3 @@ def _setting(name: str, value: object) -> str:
         case "files" | "adapters", dict():
             return clipped(", ".join(value)) or "(none)"
     return short(value)
-
-
-def _unreadable(body: bytes) -> str:
-    if not body:
-        return "(no body)"
-    text = body.decode(errors="replace")
-    return f"(no JSON object that can be shown, {len(body):,} bytes)\n{clipped(text, MOST_RAW)}"

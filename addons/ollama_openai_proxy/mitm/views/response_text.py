@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...translate.events import Text, Thinking, ToolCallArguments, ToolCallBegin, ToolCallEnd
 from ...translate.reader.sse import parse_json
 from .conversation_text import call_line
-from .formatting import clipped, number, pretty, printable, section, short, size, span, table
+from .formatting import clipped, compact, number, printable, section, short, size, span, table
 from .response_reader import read_answer
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _raw(data: bytes) -> str:
     """The body as it came: an object over several lines, of anything else the first frames and the last one."""
     text = data.decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n").strip()
     if isinstance(whole := parse_json(data), dict | list):
-        return section("as it came", pretty(whole) if len(text) <= MOST_RAW else clipped(text, MOST_RAW))
+        return section("as it came", compact(whole, 2) if len(text) <= MOST_RAW else clipped(text, MOST_RAW))
     end = "\n\n" if text.startswith(("data:", "event:", "id:", ":")) else "\n"
     frames = text.split(end, MOST_FRAMES)
     shown = [clipped(frame, MOST_OF_A_FRAME) for frame in frames[:MOST_FRAMES]]
