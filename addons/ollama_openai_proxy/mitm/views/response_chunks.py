@@ -14,6 +14,7 @@ from .formatting import list_of
 type Frame = dict[str, Any]
 
 _CALLS = ("tool_use", "server_tool_use", "function_call", "custom_tool_call", "mcp_call")
+_SILENT = ("ping", "message_", "content_block_", "response.")
 
 
 def chat_chunk(frame: Frame, number: int) -> Frame:
@@ -53,7 +54,7 @@ def chat_chunk(frame: Frame, number: int) -> Frame:
             return _arguments(index, json.dumps(text)[1:-1])
         case {"type": "response.custom_tool_call_input.done", "output_index": index}:
             return _arguments(index, '"}')
-        case {"type": str()}:
+        case {"type": str(kind)} if kind.startswith(_SILENT):
             return {}
         # Ollama
         case {"message": dict(message)}:

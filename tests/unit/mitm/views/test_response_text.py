@@ -193,6 +193,7 @@ def test_an_error_in_the_middle_of_a_stream_is_shown_first() -> None:
         ({"error": {"message": "no", "type": "invalid_request_error", "code": "x"}}, "no (invalid_request_error, x)"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, "busy (overloaded_error)"),
         ({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "no"}}}, "no (server_error)"),
+        ({"object": "error", "type": "BadRequestError", "code": 400, "message": "no"}, "no (BadRequestError, 400)"),
         ({"object": "response", "status": "failed", "error": {"code": "x", "message": "no"}}, "no (x)"),
     ],
 )
