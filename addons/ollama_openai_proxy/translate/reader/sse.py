@@ -17,6 +17,8 @@ from pydantic_core import from_json
 type Chunk = dict[str, Any]
 
 _LONGEST_TEXT = 2000
+_LINES_TRIED = 64
+"""Lines of an event after each of which the event may be whole. An event of more is read when it ends, in linear time."""
 _DONE = frozenset({b"DONE]", b"done]", b'ONE]"', b"DONE"})
 
 
@@ -30,7 +32,7 @@ class SseReader:
         idle: nothing of an event is held back.
     """
 
-    __slots__ = ("_event", "_pending", "_rest", "_stray", "broken", "done", "idle", "text")
+    __slots__ = ("_event", "_pending", "_rest", "_stray", "_stray_size", "broken", "done", "idle", "text")
 
     def __init__(self) -> None:
         self.done = False
@@ -41,6 +43,7 @@ class SseReader:
         self._event = b""
         self._pending: list[bytes] = []
         self._stray: list[bytes] = []
+        self._stray_size = 0
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that are complete now."""
@@ -84,11 +87,13 @@ class SseReader:
             return
         if data:
             self._pending.append(data)
-        if not self._pending:
-            return
+        if 0 < len(self._pending) <= _LINES_TRIED:
+            self._take_event(chunks)
+
+    def _take_event(self, chunks: list[Chunk]) -> None:
+        """Read the lines of an event, if they are JSON; otherwise the next line may complete them."""
         chunk = parse_json(self._pending[0] if len(self._pending) == 1 else b"\n".join(self._pending))
         if chunk is _NO_JSON:
-            # The next line may complete it.
             return
         self._pending.clear()
         if isinstance(chunk, dict):
@@ -97,7 +102,11 @@ class SseReader:
             self._plain_text(str(chunk), chunks)
 
     def _end_event(self, chunks: list[Chunk]) -> None:
-        """End an event whose data are no JSON: part of a chunk, which is lost, or words."""
+        """End an event whose data are no JSON so far: part of a chunk, which is lost, or words."""
+        if len(self._pending) > _LINES_TRIED:
+            self._take_event(chunks)
+            if not self._pending:
+                return
         data = b"\n".join(self._pending)
         self._pending.clear()
         if data.startswith((b"{", b"[")):
@@ -116,8 +125,9 @@ class SseReader:
         if line.startswith(b"{") and isinstance(chunk := parse_json(line), dict):
             chunks.append(chunk)
             return
-        if sum(map(len, self._stray)) < 8 * _LONGEST_TEXT:
+        if self._stray_size < 8 * _LONGEST_TEXT:
             self._stray.append(line)
+            self._stray_size += len(line) + 1
         self._add_text(line)
 
     def _add_text(self, data: bytes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.translate.reader.sse import SseReader
+from ollama_openai_proxy.translate.reader import sse
+from ollama_openai_proxy.translate.reader.sse import SseReader, parse_json
 
 A, B = {"n": 1}, {"n": 2}
 
@@ -36,6 +37,10 @@ def read(*reads: bytes) -> tuple[list[dict[str, Any]], bool]:
         pytest.param(b'data: [DONE]\n\ndata: {"n":1}\n\ndata: {', [], True, id="something after the end"),
         pytest.param(b'data: {"n":\ndata: 1}\n\ndata: {"n":2}\n\n', [A, B], False, id="several lines"),
         pytest.param(b'data: {\ndata:\ndata: "n":\ndata: 1\ndata: }\n\n', [A], False, id="many lines"),
+        pytest.param(b"data: {\n" + b"data:\ndata: \n" * 99 + b'data: "n": 1}\n\n', [A], False, id="lines without data"),
+        pytest.param(
+            b"data: {\n" + b'data: "x":0,\n' * 99 + b'data: "n":1}\n\n', [{"x": 0, "n": 1}], False, id="a hundred lines"
+        ),
         pytest.param(b"data:\n\ndata: \n\n", [], False, id="no data"),
         pytest.param(b"data: 5\n\ndata: [1]\n\ndata: null\n\n", [], False, id="no objects"),
         pytest.param(b'event: error\ndata: {"message":"x"}\n\n', [{"error": {"message": "x"}}], False, id="an error event"),
@@ -98,3 +103,23 @@ def test_words_are_kept_up_to_a_length() -> None:
     assert reader.text.startswith("it broke again\nit broke again")
     assert len(reader.text) == 2000
     assert reader.finish() == []
+
+
+def test_an_event_of_many_lines_is_not_read_again_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    def counted(data: bytes) -> Any:
+        tried.append(data)
+        return parse_json(data)
+
+    monkeypatch.setattr(sse, "parse_json", counted)
+    reader = SseReader()
+    assert reader.feed(b"data: {\n" * 5_000 + b"\n") == []
+    assert reader.broken
+    assert len(tried) < 100
+
+
+def test_stray_lines_are_kept_up_to_a_size() -> None:
+    lines = b"{\n" + b'"x": 0,\n' * 1_000 + b'"n": 1\n}\n'
+    assert read(lines) == ([{"x": 0, "n": 1}], False)
+    assert read(lines * 3) == ([], False)
