@@ -16,7 +16,7 @@ from .settings import Settings, SettingsError, check_loop, help_text, listening_
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = "ollama-openai-proxy"
 
@@ -27,8 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the proxy until SIGINT or SIGTERM; returns the exit status."""
-    args = _parser().parse_args(arguments)
+    """Run the proxy until SIGINT or SIGTERM, or a sub-command with arguments of its own; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and (command := COMMANDS.get(words[0])):
+        return command(words[1:])
+    args = _parser().parse_args(words)
     try:
         settings = load_settings({"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port})
         if args.action == "check":
@@ -38,6 +41,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _launch(arguments: Sequence[str]) -> int:
+    from .launch.command import launch
+
+    return launch(arguments)
+
+
+def _tool(name: str) -> Callable[[Sequence[str]], int]:
+    def start(arguments: Sequence[str]) -> int:
+        from .mitm.tools import run_tool
+
+        return run_tool(name, arguments)
+
+    return start
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"launch": _launch} | {
+    name: _tool(name) for name in ("web", "dump", "tui")
+}
+"""Sub-commands with arguments of their own."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,9 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "action",
         nargs="?",
-        choices=["serve", "check"],
+        choices=["serve", "check", *COMMANDS],
         default="serve",
-        help="serve (the default), or check the settings and what is behind the proxy, and say what is wrong",
+        help="serve (the default); check the settings and what is behind the proxy, and say what is wrong; launch a coding "
+        "agent with this proxy as its server; or web, dump, tui: mitmproxy's tools with this proxy in them. The last four "
+        "have arguments of their own: see `launch --help`, `web --help`",
     )
     parser.add_argument("--mode", choices=["translate", "fix"], help="instead of PROXY_MODE")
     parser.add_argument("--host", help="address to listen on, instead of PROXY_HOST")
