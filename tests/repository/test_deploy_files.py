@@ -203,11 +203,23 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 
 
+WEB_PORT = 8081
+"""mitmweb's own default."""
+
+
+def test_mitmweb_has_a_password_and_a_place_for_its_files() -> None:
+    command = SERVICES["debug"]["command"]
+    assert command[0] == "web"
+    assert "web_password=${MITMWEB_PASSWORD:-}" in command
+    assert SERVICES["debug"]["read_only"] is True
+    assert SERVICES["debug"]["tmpfs"] == ["/tmp"]
+
+
 def test_the_compose_file_is_one() -> None:
     check(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
 
 
-def test_it_has_both_modes_and_replicas() -> None:
+def test_it_has_both_modes_and_replicas_and_a_view_of_calls() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
     assert [name for name, named in profiles.items() if not named] == ["proxy"]
     assert {name for name, named in profiles.items() if named == ["ollama"]} == {"ollama", "fix"}
@@ -217,8 +229,10 @@ def test_it_has_both_modes_and_replicas() -> None:
         "replica-2",
         "balancer",
     }
+    assert [name for name, named in profiles.items() if named == ["debug"]] == ["debug"]
     modes = {name: service["environment"]["PROXY_MODE"] for name, service in OURS.items()}
-    assert modes == {"proxy": "translate", "fix": "fix", "replica-1": "translate", "replica-2": "translate"}
+    translating = dict.fromkeys(("proxy", "debug", "replica-1", "replica-2"), "translate")
+    assert modes == {**translating, "fix": "fix"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -236,6 +250,10 @@ def test_its_variables_are_settings_that_let_the_proxy_be_reached(name: str) -> 
 def test_ports_are_those_of_this_machine_until_someone_says_otherwise(name: str) -> None:
     service = SERVICES[name]
     for port in service.get("ports", []):
+        if port["target"] == WEB_PORT:
+            # mitmweb shows prompts and answers.
+            assert port["host_ip"] == "127.0.0.1"
+            continue
         assert port["host_ip"] == "${PROXY_HOST:-127.0.0.1}"
         assert port["published"] == f"${{PROXY_PORT:-{port['target']}}}"
         assert port["target"] in DEFAULT_PORTS.values()

@@ -83,24 +83,23 @@ class CodingModel(ThreadedServer):
             message = f"The model `{body.get('model')}` does not exist."
             return web.json_response({"error": {"message": message, "code": "model_not_found"}}, status=404)
         said = next_step(body.get("messages") or [], body.get("tools") or [])
-        if isinstance(said, str):
-            message: dict[str, Any] = {"role": "assistant", "content": said}
-            reason = "stop"
-        else:
+        reply: dict[str, Any] = {"role": "assistant", "content": said}
+        reason = "stop"
+        if not isinstance(said, str):
             name, arguments = said
             self.tools_called.append(name)
             function = {"name": name, "arguments": json.dumps(arguments)}
-            call = {"id": f"call_{next(self._ids)}", "type": "function", "function": function}
-            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+            reply["content"] = None
+            reply["tool_calls"] = [{"id": f"call_{next(self._ids)}", "type": "function", "function": function}]
             reason = "tool_calls"
         envelope = {"id": f"chatcmpl-{next(self._ids)}", "created": 1_700_000_000, "model": self.model}
         usage = {"prompt_tokens": 1000, "completion_tokens": 20, "total_tokens": 1020}
         if not body.get("stream"):
-            choice = {"index": 0, "message": message, "finish_reason": reason}
+            choice = {"index": 0, "message": reply, "finish_reason": reason}
             return web.json_response({**envelope, "object": "chat.completion", "choices": [choice], "usage": usage})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for delta, ended in _deltas(message, reason):
+        for delta, ended in _deltas(reply, reason):
             choice = {"index": 0, "delta": delta, "finish_reason": ended}
             chunk = {**envelope, "object": "chat.completion.chunk", "choices": [choice]}
             await self.write(response, f"data: {json.dumps(chunk)}\n\n".encode())
