@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from dataclasses import replace
+from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,6 +47,8 @@ COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
+SHOULD_RETRY = "X-Should-Retry"
+"""What Anthropic's SDKs, and Claude Code, obey: no later attempt makes a wrong key right, and Claude Code makes eleven."""
 logger = logging.getLogger(__name__)
 
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
@@ -201,6 +204,8 @@ class Front:
         headers[REQUEST_ID] = record.request_id
         if surface_of(record.path) == "anthropic":
             headers[ANTHROPIC_REQUEST_ID] = record.request_id
+            if reply.status == HTTPStatus.UNAUTHORIZED:
+                headers[SHOULD_RETRY] = "false"
         if self._health.draining:
             headers["Connection"] = "close"
         return Reply(reply.status, headers, reply.body, reply.length)

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
@@ -17,6 +18,7 @@ from pydantic_core import from_json
 from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
+from ..net.body import read_whole
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
@@ -25,7 +27,8 @@ from ..net.request_context import current_record
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.ollama.embeddings import is_without_vectors
-from ..translate.ollama_descriptions import read_models
+from ..translate.ollama_descriptions import read_models, DEFAULT_BACKEND
+from ..translate.refused_key import refused_key, told_in_body
 from ..translate.server_profiles import PROFILES, detect_profile
 from .body_decoding import BODY, decoded
 from .lazy_sdk import httpx2, openai
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from ..net.request_context import Record
     from ..translate.adaptation.changes import Call, Change
     from ..translate.ollama_descriptions import Model
+    from ..translate.refused_key import KeyOwner
     from ..translate.server_profiles import Profile, ProfileName
 
 type Headers = Mapping[str, str | openai.Omit]
@@ -52,6 +56,8 @@ type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+OWN_SERVER = "default"
+"""The name of the server of OPENAI_API_BASE_URL."""
 MOST_NOTED = 100
 """Unknown words for the end of an answer that are logged."""
 REFUSED = frozenset({"backend_refused", "context_overflow"})
@@ -183,6 +189,9 @@ class Backend:
         target = self.options.with_query(target)
         reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
         _note_id(reply.headers)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            content = reply.body if isinstance(reply.body, bytes) else await read_whole(reply.body)
+            reply = replace(reply, body=told_in_body(content, *self._key_sent()), length=None)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -270,6 +279,12 @@ class Backend:
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
 
+    def with_key_named[Error: BackendError](self, error: Error) -> Error:
+        """The error, whose text says whose key was refused, if one was."""
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            error.message = refused_key(error.message, *self._key_sent())
+        return error
+
     def note_finish_reason(self, word: str) -> None:
         """Log a word for the end of an answer that is not known, once."""
         if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
@@ -303,6 +318,29 @@ class Backend:
             return body
 
         return await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the server's OpenAI API."""
+        return self._base_url
+
+    async def post_json(self, url: str, body: Mapping[str, Any], patience: float) -> Any:
+        """The JSON of the reply to a call beside the OpenAI API.
+
+        Args:
+            url: the whole URL.
+            body: of the call.
+            patience: seconds that the server may take.
+
+        Raises:
+            BackendError: the server cannot be reached, refuses, or sends no JSON.
+        """
+        with self.errors():
+            async with asyncio.timeout(patience):
+                response = await self._client.post(
+                    url, cast_to=httpx2.Response, body=dict(body), options={"headers": self._headers()}
+                )
+            return from_json(response.content)
 
     async def adapted[T](
         self, parameters: Parameters, attempt: Callable[[Call], Awaitable[T]], *, excluding: tuple[type[Change], ...] = ()
@@ -358,7 +396,7 @@ class Backend:
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             if isinstance(error, openai.APIStatusError):
                 _note_id(error.response.headers)
-            raise backend_error(error, self._base_url) from error
+            raise self.with_key_named(backend_error(error, self._base_url)) from error
         except RedirectsElsewhere as error:
             raise BackendError(502, str(error)) from error
         except TimeoutError as error:
@@ -379,7 +417,14 @@ class Backend:
         return headers
 
     def _brings_key(self) -> bool:
-        return self._key is not None or bool(self._passthrough and current_record().client_key)
+        return self._key_sent()[0] != "nobody"
+
+    def _key_sent(self) -> tuple[KeyOwner, str]:
+        """Whose key a call carries, and how the settings call the proxy's."""
+        named = "OPENAI_API_KEY" if self.name == OWN_SERVER else f"of the back end {self.name}"
+        if self._passthrough and current_record().client_key:
+            return "client", named
+        return ("nobody" if self._key is None else "proxy"), named
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
         """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""

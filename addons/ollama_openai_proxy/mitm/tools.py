@@ -38,4 +38,4 @@ def _can_write(folder: Path) -> bool:
     """Whether a folder is there, or could be made, and takes files; a container's user may have no home."""
     while not folder.exists():
         folder = folder.parent
-    return os.access(folder, os.W_OK)
+    return folder.is_dir() and os.access(folder, os.W_OK)

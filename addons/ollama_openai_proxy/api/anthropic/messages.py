@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
 from ...net.http_messages import Reply
+from ...backend.prompt_counts import count_prompt
 from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
@@ -67,12 +68,14 @@ async def create_message(
     )
 
 
-def count_message_tokens(content: bytes, model: Model | None) -> Reply:
-    """Answer a call of `/v1/messages/count_tokens` with an estimate.
+async def count_message_tokens(content: bytes, model: Model | None, backend: Backend) -> Reply:
+    """Answer a call of `/v1/messages/count_tokens`: with the server's count where it has a tokenizer, else with an estimate.
 
     Raises:
         ApiError: the request cannot be understood, or names no model.
     """
     params = parse_messages_request(content, counting=True)
-    require_named(model)
-    return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": count_tokens(params)}))
+    model = require_named(model)
+    estimate = count_tokens(params)
+    counted = await count_prompt(backend, chat_parameters(params, model, backend.profile))
+    return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": counted or estimate}))
