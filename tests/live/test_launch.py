@@ -196,7 +196,7 @@ def test_what_is_printed_does_the_same_in_a_shell(launch: Launcher, proxy: Proxy
             "Codex is not installed: there is no command codex. Install it with: npm install --global @openai/codex",
         ),
         (["vi"], 2, "there is no program 'vi'; there are claude, codex, "),
-        (["claude", "--model", "no-such-model"], 1, "refused /api/show: model 'no-such-model' not found"),
+        (["claude", "--model", "no-such-model"], 1, "refused /api/show: model 'no-such-model"),
         (["claude", "--url", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
         (["claude", "--url", "example"], 1, "example is no URL"),
     ],

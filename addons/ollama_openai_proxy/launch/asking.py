@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 from typing import Any
@@ -11,6 +12,7 @@ from ..api.paths import TAGS, VERSION
 from .target import Target, read_target
 
 SHOW = "/api/show"
+UNAUTHORIZED = http.HTTPStatus.UNAUTHORIZED
 PATIENCE = 30.0
 """Seconds that a proxy may take to list its models: its back end may have to be asked first."""
 SHORT_PATIENCE = 3.0
@@ -22,11 +24,12 @@ class LaunchError(Exception):
 
 
 def is_reachable(url: str) -> bool:
-    """Whether a server with the Ollama API answers."""
+    """Whether a server with the Ollama API answers, be it that a key is missing."""
     try:
-        return isinstance(_call(url, "GET", VERSION, "", SHORT_PATIENCE).get("version"), str)
+        status, value = _ask(url, "GET", VERSION, "", SHORT_PATIENCE)
     except LaunchError:
         return False
+    return isinstance(value, dict) and isinstance(value.get("error" if status == UNAUTHORIZED else "version"), str)
 
 
 def ask_target(url: str, key: str, model: str | None) -> Target:
@@ -57,6 +60,16 @@ def _only_model(url: str, key: str) -> str:
 
 
 def _call(url: str, method: str, path: str, key: str, patience: float, body: object = None) -> dict[str, Any]:
+    status, value = _ask(url, method, path, key, patience, body)
+    if status == UNAUTHORIZED:
+        raise LaunchError(f"{url} wants a key: set OLLAMA_API_KEY to one of the proxy's keys. ({_told(value, status)})")
+    if status >= http.HTTPStatus.BAD_REQUEST or not isinstance(value, dict):
+        raise LaunchError(f"{url} refused {path}: {_told(value, status)}")
+    return value
+
+
+def _ask(url: str, method: str, path: str, key: str, patience: float, body: object = None) -> tuple[int, Any]:
+    """The status of a reply, and its JSON; None for a body that is no JSON."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -74,14 +87,9 @@ def _call(url: str, method: str, path: str, key: str, patience: float, body: obj
     finally:
         connection.close()
     try:
-        value = json.loads(content)
+        return status, json.loads(content)
     except ValueError:
-        value = None
-    if status == 401:
-        raise LaunchError(f"{url} wants a key: set OLLAMA_API_KEY to one of the proxy's keys. ({_told(value, status)})")
-    if status >= 400 or not isinstance(value, dict):
-        raise LaunchError(f"{url} refused {path}: {_told(value, status)}")
-    return value
+        return status, None
 
 
 def _told(value: object, status: int) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 from ollama_openai_proxy.launch.printing import as_shell, listing, not_installed
-from ollama_openai_proxy.launch.programs import PROGRAMS, find_program
+from ollama_openai_proxy.launch.programs import PROGRAMS
 from ollama_openai_proxy.launch.target import Setup
 
-CLAUDE = find_program("claude")
-assert CLAUDE is not None
+CLAUDE = next(program for program in PROGRAMS if program.name == "claude")
 
 
 def test_a_setup_as_lines_for_a_shell() -> None:

@@ -36,9 +36,9 @@ _LARGEST = 4 << 20
 
 INSTRUCTION = (
     "The conversation has become too long and is about to be replaced by your summary of it. Write the summary for the model "
-    "that goes on with the work and sees nothing else: what the user wants, with every constraint and preference; what has been "
-    "done and found out; the files, commands, names and values that matter, exactly as they are written; decisions and their "
-    "reasons; and what remains to be done, with the next step. Answer with the summary alone, and call no tools."
+    "that goes on with the work and sees nothing else: what the user wants, with every constraint and preference; what has "
+    "been done and found out; the files, commands, names and values that matter, exactly as they are written; decisions and "
+    "their reasons; and what remains to be done, with the next step. Answer with the summary alone, and call no tools."
 )
 _INTRODUCTION = "The conversation before this message was replaced by a summary of it:\n\n"
 
