@@ -8,10 +8,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..api.paths import TAGS, VERSION
+from ..api.paths import SHOW, TAGS, VERSION
 from .target import Target, read_target
 
-SHOW = "/api/show"
 UNAUTHORIZED = http.HTTPStatus.UNAUTHORIZED
 PATIENCE = 30.0
 """Seconds that a proxy may take to list its models: its back end may have to be asked first."""

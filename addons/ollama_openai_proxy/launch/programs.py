@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from ..api.paths import CHAT, MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 from . import setups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .target import Setup, Target
-
-type Api = Literal["/v1/messages", "/v1/responses", "/v1/chat/completions", "/api/chat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Program:
         title: as its makers write the name.
         command: the executable.
         install: the command that installs the program.
-        api: the API that the program is pointed to.
+        api: the path of the API that the program calls.
         setup: makes the configuration.
         page: where the program's configuration is described.
         task: arguments before the text of a task that the program does without a screen; empty if it cannot.
@@ -39,7 +38,7 @@ class Program:
     title: str
     command: str
     install: str
-    api: Api
+    api: str
     setup: Callable[[Target], Setup]
     page: str
     task: tuple[str, ...] = ()
@@ -60,7 +59,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Claude Code",
         "claude",
         _npm("@anthropic-ai/claude-code"),
-        "/v1/messages",
+        MESSAGES,
         setups.claude,
         "https://code.claude.com/docs/en/llm-gateway",
         task=("-p",),
@@ -74,7 +73,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Codex",
         "codex",
         _npm("@openai/codex"),
-        "/v1/responses",
+        OPENAI_RESPONSES,
         setups.codex,
         "https://developers.openai.com/codex/config-reference",
         task=("exec",),
@@ -89,7 +88,7 @@ PROGRAMS: tuple[Program, ...] = (
         "opencode",
         "opencode",
         _npm("opencode-ai"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.opencode,
         "https://opencode.ai/docs/config",
         task=("run",),
@@ -101,7 +100,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Qwen Code",
         "qwen",
         _npm("@qwen-code/qwen-code"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.qwen,
         "https://qwenlm.github.io/qwen-code-docs",
         task=("-p",),
@@ -115,7 +114,7 @@ PROGRAMS: tuple[Program, ...] = (
         "GitHub Copilot CLI",
         "copilot",
         _npm("@github/copilot"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.copilot,
         "https://docs.github.com/en/copilot/how-tos/copilot-cli",
         task=("-p",),
@@ -130,7 +129,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Cline",
         "cline",
         _npm("cline"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.cline,
         "https://docs.cline.bot",
         task=("--auto-approve", "true"),
@@ -142,7 +141,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Continue",
         "cn",
         _npm("@continuedev/cli"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.continue_,
         "https://docs.continue.dev/reference",
         task=("-p",),
@@ -156,7 +155,7 @@ PROGRAMS: tuple[Program, ...] = (
         "aider",
         "aider",
         "python -m pip install aider-chat",
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.aider,
         "https://aider.chat/docs/llms/openai-compat.html",
         task=("--message",),
@@ -169,7 +168,7 @@ PROGRAMS: tuple[Program, ...] = (
         "pi",
         "pi",
         _npm("@mariozechner/pi-coding-agent"),
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.pi,
         "https://github.com/badlogic/pi-mono",
         task=("-p",),
@@ -181,7 +180,7 @@ PROGRAMS: tuple[Program, ...] = (
         "gptme",
         "gptme",
         "pipx install gptme",
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.gptme,
         "https://gptme.org/docs/providers.html",
         task=("--non-interactive",),
@@ -192,7 +191,7 @@ PROGRAMS: tuple[Program, ...] = (
         "llm",
         "llm",
         "pipx install llm && llm install llm-ollama",
-        "/api/chat",
+        CHAT,
         setups.llm,
         "https://github.com/taketwo/llm-ollama",
         package="llm-ollama",
@@ -202,7 +201,7 @@ PROGRAMS: tuple[Program, ...] = (
         "aichat",
         "aichat",
         "cargo install aichat",
-        "/v1/chat/completions",
+        OPENAI_CHAT,
         setups.aichat,
         "https://github.com/sigoden/aichat/wiki/Configuration-Guide",
         package="aichat",
@@ -213,7 +212,7 @@ PROGRAMS: tuple[Program, ...] = (
         "oterm",
         "oterm",
         "pipx install oterm",
-        "/api/chat",
+        CHAT,
         setups.oterm,
         "https://ggozad.github.io/oterm",
         package="oterm",
@@ -224,7 +223,7 @@ PROGRAMS: tuple[Program, ...] = (
         "Ollama's command",
         "ollama",
         "curl -fsSL https://ollama.com/install.sh | sh",
-        "/api/chat",
+        CHAT,
         setups.ollama,
         "https://docs.ollama.com/cli",
         note="Give its own words behind `--`, as in `-- run MODEL`. It sends no key.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..api.paths import OPENAI_BASE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,7 +45,7 @@ class Target:
     @property
     def openai_url(self) -> str:
         """The base URL for clients of the OpenAI API."""
-        return f"{self.url}/v1"
+        return self.url + OPENAI_BASE
 
     @property
     def sent_key(self) -> str:

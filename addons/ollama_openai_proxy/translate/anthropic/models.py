@@ -12,9 +12,24 @@ if TYPE_CHECKING:
 
 
 def anthropic_entry(model: Model) -> dict[str, Any]:
-    """A model, with 1970 as its date where the back end does not say."""
+    """A model, with 1970 as its date where the back end does not say, as Anthropic's API does it.
+
+    Every field is there. Nothing is said of capabilities: clients of a model without any known ones ask for all.
+    """
     created = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "model", "id": model.id, "display_name": model.id, "created_at": created}
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.id,
+        "created_at": created,
+        "capabilities": None,
+        "deprecated_at": None,
+        "lifecycle": "active",
+        "line": None,
+        "max_input_tokens": model.known_context_length or None,
+        "max_tokens": None,
+        "retires_at": None,
+    }
 
 
 def anthropic_list(models: Iterable[Model]) -> dict[str, Any]:

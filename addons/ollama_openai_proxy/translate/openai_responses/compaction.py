@@ -55,9 +55,11 @@ def open_summary(text: str) -> str | None:
         return None
     try:
         data = base64.urlsafe_b64decode(text[len(_MARK) :] + "==")
-        return zlib.decompressobj().decompress(data, _LARGEST).decode("utf-8", "surrogatepass")
+        unpacked = zlib.decompressobj()
+        summary = unpacked.decompress(data, _LARGEST).decode("utf-8", "surrogatepass")
     except (ValueError, zlib.error):
         return None
+    return summary if unpacked.eof else None
 
 
 def summary_message(summary: str) -> str:

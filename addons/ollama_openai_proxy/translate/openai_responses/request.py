@@ -70,7 +70,7 @@ def compaction_parameters(asked: ResponsesRequest, model: Model, profile: Profil
     Raises:
         InvalidRequest: see `chat_parameters`.
     """
-    plain = {
+    plain: dict[str, Any] = {
         "text": Text(),
         "tool_choice": ToolChoice(type="none"),
         "max_output_tokens": None,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest
 from ollama_openai_proxy.schemas.usage import Usage
 from ollama_openai_proxy.translate.events import Finish, Text, Thinking
-from ollama_openai_proxy.translate.openai_responses.compaction import open_summary
+from ollama_openai_proxy.translate.openai_responses.compaction import no_summary, open_summary
 from ollama_openai_proxy.translate.writers.compaction import CompactionAnswerWriter, CompactionStreamWriter
-from openai.types.responses import CompactedResponse
+from openai.types.responses import ResponseCompactionItem
 
-from .answers import FAILURE, written
+from .answers import written
 from .sse import events as sse_events
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def test_thinking_is_taken_where_there_is_nothing_else() -> None:
 def test_a_reply_has_the_users_messages_and_the_compaction() -> None:
     reply = json.loads(whole(Text("All of it."), STOP))
     message, item = reply["output"]
-    assert CompactedResponse.model_validate(reply).object == "response.compaction"
+    assert reply["object"] == "response.compaction"
+    # The SDK's types have no message of the user among a Response's items, although its own words promise one here.
+    assert ResponseCompactionItem.model_validate(item).type == "compaction"
     assert message["content"] == [{"type": "input_text", "text": "go on"}]
     assert open_summary(item["encrypted_content"]) == "All of it."
     assert reply["usage"]["total_tokens"] == 12
@@ -73,4 +75,4 @@ def test_a_reply_has_the_users_messages_and_the_compaction() -> None:
 def test_there_is_no_reply_without_a_summary() -> None:
     assert whole(STOP) == b""
     writer = CompactionAnswerWriter(REQUEST, response_id="resp_1")
-    assert (writer.begin(), writer.keep_alive(), writer.fail(FAILURE)) == (b"", b"", b"")
+    assert (writer.begin(), writer.keep_alive(), writer.fail(no_summary())) == (b"", b"", b"")
