@@ -205,17 +205,26 @@ class CustomCallItem(OutputItem):
 
 
 class ToolSearchCallItem(OutputItem):
-    """A call of the client's search for tools; the text is the JSON of the arguments, which the item has as an object."""
+    """A call of the client's search for tools; the text is the JSON of the arguments, which the item has as an object.
+
+    OpenAI has no events for pieces of an object, so the item is told when it is whole: the SDKs keep what the first event says.
+    """
 
     def __init__(self, item_id: str, output_index: int, call_id: str) -> None:
         super().__init__(item_id, output_index)
         self._head = {"id": item_id, "type": "tool_search_call", "call_id": call_id, "execution": "client"}
 
+    def opening(self) -> list[Event]:  # noqa: D102
+        return []
+
+    def closing(self, status: Status) -> list[Event]:  # noqa: D102
+        return [*super().opening(), *super().closing(status)]
+
     def snapshot(self, status: Status) -> dict[str, Any]:  # noqa: D102
         return {**self._head, "status": status, "arguments": _object(self.text)}
 
     def _empty(self) -> dict[str, Any]:
-        return {**self._head, "status": "in_progress", "arguments": {}}
+        return self.snapshot("in_progress")
 
 
 class CompactionItem(OutputItem):
