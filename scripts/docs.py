@@ -286,7 +286,7 @@ def _program(program: Program) -> str:
     shown = as_shell(program, setup, arguments_of(program, setup, []), folder, "")
     note = f" {program.note}" if program.note else ""
     tested = f"Version {', '.join(program.versions)} was run." if program.versions else "No test runs it."
-    return f"### {program.title}\n\nIt calls `{program.api}`. {tested}{note}\n\n```sh\n{shown.rstrip()}\n```"
+    return f"### {program.title}\n\nIt calls `{program.api}`. {tested}{note}\n\n```text\n{shown.rstrip()}\n```"
 
 
 PARTS = {

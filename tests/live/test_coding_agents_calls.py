@@ -194,7 +194,7 @@ def test_claude_code_is_told_not_to_try_a_refused_key_again(url_of_pair: str, ch
     chat_only.backend.reply_with(REFUSED)
     with pytest.raises(anthropic.AuthenticationError):
         client.messages.create(model=chat_only.model, max_tokens=9, messages=[{"role": "user", "content": "Hello"}])
-    assert len(chat_only.posts()) == 1
+    assert len(chat_only.posts("/v1/chat/completions")) == 1
 
 
 # -- Counts ------------------------------------------------------------------------------------------------------------

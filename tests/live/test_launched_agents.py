@@ -6,6 +6,7 @@ or .cache/agents of this checkout.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -119,6 +120,39 @@ def test_a_program_does_its_task_at_the_first_try(
     calls = [request for request in model.requests if request.path == "/v1/chat/completions"]
     assert {request.json["model"] for request in calls} == {model.model}
     assert len(calls) <= MOST_CALLS
+
+
+# -- Compaction --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", ["OpenAI", "another"])
+def test_codex_goes_on_after_its_conversation_was_compacted(
+    provider: str, proxy: ProxyProcess, model: CodingModel, tmp_path: Path
+) -> None:
+    """Of a provider with the name of OpenAI, Codex wants the compaction; otherwise Codex asks the model itself."""
+    (program,) = (program for program in TESTED if program.name == "codex")
+    folder, environment = in_empty_home(tmp_path, installed(program), OLLAMA_API_KEY="key-of-a-client")
+    model.requests.clear()
+    given = [
+        *("-c", f'model_providers.ollama-openai-proxy.name="{provider}"', "-c", "model_auto_compact_token_limit=1010"),
+        *("exec", "--skip-git-repo-check", "--sandbox", "workspace-write", TASK),
+    ]
+    done = subprocess.run(
+        [BIN / "ollama-openai-proxy", "launch", "codex", "--url", proxy.url, "--", *given],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
+    calls = [json.dumps(request.json["messages"]) for request in model.requests if request.path == "/v1/chat/completions"]
+    introduced = [call for call in calls if "was replaced by a summary of it" in call]
+    assert bool(introduced) == (provider == "OpenAI")
+    assert any("The task: write" in call for call in calls)
 
 
 # -- Ollama's own command ----------------------------------------------------------------------------------------------

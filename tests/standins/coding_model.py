@@ -4,7 +4,8 @@ The task stands in the user's message as ``write TEXT into FILE and read it back
 then a tool that reads it, then answers with the file's name and with what the read tool has given back. So an agent passes only
 if its tools have run, and if their results have come back through the proxy.
 
-A message without that task is answered with a fixed text. Compaction, titles and the like are such messages.
+Asked for a summary, the model tells the task and the results so far, and goes on from there. A message without the task, such
+as one that asks for a title, is answered with a fixed text.
 """
 
 import itertools
@@ -26,6 +27,8 @@ UNREAD = "The file could not be read."
 _FOLDER = re.compile(
     r"(?:working directory|current directory|in the directory|cwd)\b[^/\n\w]{0,12}(/[^\s<>\"'`,)]+)", re.IGNORECASE
 )
+_SUMMARISE = re.compile(r"\b(?:write|create|provide)\b[^.]{0,60}\bsummary\b", re.IGNORECASE)
+_SUMMARISED = re.compile(r"^Result: ?(.*)$", re.MULTILINE)
 _SHELL_NAMES = re.compile(r"bash|shell|command|exec|terminal", re.IGNORECASE)
 _PATHS = ("file_path", "filePath", "filepath", "path", "absolute_path", "target_file", "file")
 _CONTENTS = ("content", "contents", "new_text", "text", "file_text")
@@ -112,12 +115,18 @@ class CodingModel(ThreadedServer):
 def next_step(messages: list[Mapping[str, Any]], tools: list[Mapping[str, Any]]) -> str | tuple[str, dict[str, Any]]:
     """The model's answer to a conversation: a text, or the name and the arguments of a tool to call."""
     asked = [index for index, message in enumerate(messages) if message.get("role") == "user" and TASK.search(_text(message))]
-    if not asked or not tools:
+    if not asked:
         return ANSWER
     task = TASK.search(_text(messages[asked[-1]]))
     assert task is not None
     text, file = task["text"], task["file"]
-    results = [_text(message) for message in messages[asked[-1] :] if message.get("role") == "tool"]
+    # What a summary says of results that are no longer there.
+    results = _SUMMARISED.findall(_text(messages[asked[-1]]))
+    results += [_text(message) for message in messages[asked[-1] :] if message.get("role") == "tool"]
+    if _SUMMARISE.search(_text(messages[-1])):
+        return "\n".join([f"The task: {task[0]}", *(f"Result: {' '.join(each.split())}" for each in results)])
+    if not tools:
+        return ANSWER
     folder = _folder(messages)
     if not results:
         return write_call(tools, f"{folder}/{file}" if folder else file, text)
