@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web.master import WebMaster
 from ollama_openai_proxy import cli
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
+from ollama_openai_proxy.launch.command import _parser as launch_parser
+from ollama_openai_proxy.launch.programs import find_program
 from ollama_openai_proxy.models.catalogue import Catalogue
 from ollama_openai_proxy.models.models_file import BackendEntry, ModelEntry, load_models_file
 from ollama_openai_proxy.settings import Settings, load_settings
@@ -143,7 +146,14 @@ def is_script(command: Command) -> None:
 def is_console(command: Command) -> None:
     """The console command, with arguments that it takes."""
     arguments = [word for word in command.words[1:] if word != "--help"]
-    cli._parser().parse_args(arguments)
+    match arguments:
+        case ["launch", *own]:
+            launching = launch_parser().parse_args(own)
+            assert launching.program is None or find_program(launching.program)
+        case ["web" | "dump" | "tui" as tool, *own]:
+            is_mitmproxy(replace(command, words=[f"mitm{tool.replace('tui', 'proxy')}", *own]))
+        case _:
+            cli._parser().parse_args(arguments)
 
 
 def is_mitmproxy(command: Command) -> None:

@@ -27,7 +27,7 @@ from ..net.request_context import current_record
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.ollama.embeddings import is_without_vectors
-from ..translate.ollama_descriptions import read_models, DEFAULT_BACKEND
+from ..translate.ollama_descriptions import read_models
 from ..translate.refused_key import refused_key, told_in_body
 from ..translate.server_profiles import PROFILES, detect_profile
 from .body_decoding import BODY, decoded

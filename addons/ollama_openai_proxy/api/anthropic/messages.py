@@ -6,8 +6,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
-from ...net.http_messages import Reply
 from ...backend.prompt_counts import count_prompt
+from ...net.http_messages import Reply
 from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking

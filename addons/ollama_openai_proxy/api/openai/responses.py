@@ -19,10 +19,10 @@ from ..completion import Completion, complete, require_named
 if TYPE_CHECKING:
     from ...backend.client import Backend
     from ...net.http_messages import Reply
-    from ...translate.ollama_descriptions import Model
-    from ..heartbeats import Waiting
     from ...schemas.openai_responses import ResponsesRequest
+    from ...translate.ollama_descriptions import Model
     from ..completion import ApiWriter
+    from ..heartbeats import Waiting
 
 CHARACTERS_PER_TOKEN = 4
 

@@ -12,11 +12,11 @@ from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
 from ...schemas.ollama.json_encoding import encode_json
+from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
-from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
-from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.openai_responses.compaction import has_trigger, with_summaries
+from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..paths import (
     COMPACT,

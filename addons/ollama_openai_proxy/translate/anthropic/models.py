@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model_descriptions import Model
+    from ..ollama_descriptions import Model
 
 
 def anthropic_entry(model: Model) -> dict[str, Any]:

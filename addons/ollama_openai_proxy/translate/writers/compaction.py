@@ -6,7 +6,7 @@ import time
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from ...schemas.ollama.frames import encode_json
+from ...schemas.ollama.json_encoding import encode_json
 from ..events import Finish, Text, Thinking
 from ..openai_responses.compaction import kept_messages, no_summary, seal_summary
 from .openai_responses import ResponseStreamWriter, response_usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from anthropic.types import ModelInfo
 from ollama_openai_proxy.translate.anthropic.models import anthropic_entry, anthropic_list
-from ollama_openai_proxy.translate.model_descriptions import read_models
+from ollama_openai_proxy.translate.ollama_descriptions import read_models
 
 MODELS = read_models([{"id": "a", "created": 1_700_000_000}, {"id": "b"}], 1_800_000_000)
 

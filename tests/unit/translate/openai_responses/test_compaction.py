@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest
-from ollama_openai_proxy.translate.model_descriptions import read_model
+from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.openai_responses.compaction import (
     INSTRUCTION,
     MOST_KEPT_TOKENS,
