@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 
+_MAY_KNOW_EVERY_EFFORT = frozenset({"generic", "openai", "azure", "openrouter", "litellm", "github"})
 _TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 _THINKING = frozenset({"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "think"})
 """Parameters of a chat completion that say how a model is to think."""
@@ -107,7 +108,10 @@ def infill_parameters(request: GenerateRequest, model: Model, profile: Profile) 
 
 
 def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
-    """What the models file adds to a chat completion of a client: options, thinking and the system prompt that it does not set.
+    """What changes in a chat completion of a client that is handed on.
+
+    The models file adds the options, the thinking and the system prompt that the call does not set. A name of a high effort
+    that the kind of server is known not to have becomes the nearest one that the server has.
 
     Raises:
         InvalidRequest: an option is of a wrong type.
@@ -120,12 +124,25 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
     added = {name: value for name, value in defaults.items() if name not in set_by_call}
     if set_by_call.isdisjoint(_THINKING):
         added |= thinking_parameters(level_for(None, model), profile)
+    if (effort := known_effort(call.get("reasoning_effort"), profile)) is not None:
+        added["reasoning_effort"] = effort
     messages = call.get("messages")
     if model.system and isinstance(messages, list):
         roles = {message.get("role") for message in messages if isinstance(message, dict)}
         if roles.isdisjoint(("system", "developer")):
             added["messages"] = [{"role": "system", "content": model.system}, *messages]
     return added
+
+
+def known_effort(effort: Any, profile: Profile) -> str | None:
+    """The effort in the place of one above "high"; None where the given one is to stay.
+
+    It stays at servers of which nothing is known, and at those where some models have these levels.
+    """
+    if profile.name in _MAY_KNOW_EVERY_EFFORT or not isinstance(effort, str) or nearest_level(effort) != "max":
+        return None
+    known = profile.thinking.get("max", {}).get("reasoning_effort", "high")
+    return known if isinstance(known, str) and known != effort else None
 
 
 def completion_defaults(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
