@@ -774,7 +774,8 @@ def test_the_command_is_never_asked_to_sign_in_because_of_the_back_end(
     for agent, status in ((COMMAND, 502), ("ollama-python/0.6.3", 401)):
         backend.reply_with(Error(401, error_body("Incorrect API key provided.")))
         reply = post(url, path, body, **{"User-Agent": agent})
-        assert (reply.status_code, reply.json()) == (status, {"error": "Incorrect API key provided."})
+        assert reply.status_code == status
+        assert reply.json()["error"].endswith(": Incorrect API key provided.")
 
 
 NESTED = json.dumps({"error": {"message": "out of memory", "code": 500}})

@@ -548,4 +548,5 @@ def test_the_command_line_is_not_told_to_sign_in(url: str, backend: ScriptedBack
     backend.reply_with(Error(401, error_body("wrong key")))
     body = {"model": "gpt-test", "messages": HELLO}
     reply = httpx.post(f"{url}/api/chat", json=body, headers={"User-Agent": "ollama/0.24.0 (amd64 linux) Go/go1.26"})
-    assert (reply.status_code, reply.json()) == (502, {"error": "wrong key"})
+    assert reply.status_code == 502
+    assert reply.json()["error"].endswith(": wrong key")
