@@ -13,7 +13,7 @@ from ..adaptation.format_changes import schema_of
 from ..chat_completion import ChatCall, chat_completion, streamed
 from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
 from ..server_profiles import sampling_parameters, thinking_parameters
-from ..thinking_levels import level_for
+from ..thinking_levels import level_for, nearest_level
 from ..token_estimate import text_tokens
 from ..tool_names import ToolNames
 from .chat_messages import turns
