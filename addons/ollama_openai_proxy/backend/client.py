@@ -56,6 +56,8 @@ type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+"""Headers in which servers expect a key."""
 OWN_SERVER = "default"
 """The name of the server of OPENAI_API_BASE_URL."""
 MOST_NOTED = 100
@@ -424,7 +426,9 @@ class Backend:
         named = "OPENAI_API_KEY" if self.name == OWN_SERVER else f"of the back end {self.name}"
         if self._passthrough and current_record().client_key:
             return "client", named
-        return ("nobody" if self._key is None else "proxy"), named
+        # A server may also be configured with a header of its own for the key.
+        own = self._key is not None or any(name.lower() in KEY_HEADERS for name in self.options.plain_headers())
+        return ("proxy" if own else "nobody"), named
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
         """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""
