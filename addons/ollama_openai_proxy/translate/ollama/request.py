@@ -110,8 +110,8 @@ def infill_parameters(request: GenerateRequest, model: Model, profile: Profile) 
 def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
     """What changes in a chat completion of a client that is handed on.
 
-    The models file adds the options, the thinking and the system prompt that the call does not set. A name of a high effort
-    that the kind of server is known not to have becomes the nearest one that the server has.
+    The models file adds options, thinking and the system prompt that the call does not set. A name of a high effort that the
+    kind of server is known not to have becomes the nearest one that the server has.
 
     Raises:
         InvalidRequest: an option is of a wrong type.
