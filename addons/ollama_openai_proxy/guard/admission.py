@@ -11,8 +11,9 @@ from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
 from ..net.http_messages import NO_TUNNEL
 from ..settings import SettingsError
+from ..workers.link import SharedPlaces, SharedRates
 from .addresses import Addresses
-from .concurrency import Crowd
+from .concurrency import Crowd, busy
 from .keys import Keys, read_keys
 from .rate_limits import Rates
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
+    from ..workers.link import Link
+    from .concurrency import Places
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings
 MOST_DIGITS = 20
@@ -30,17 +33,23 @@ MOST_DIGITS = 20
 class Gate:
     """All that stands before an answer.
 
+    Args:
+        settings: of the proxy.
+        link: to where calls are counted over all workers; None counts the calls of this process.
+
     Raises:
         SettingsError: a setting cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         listed = settings.proxy_api_keys.get_secret_value() if settings.proxy_api_keys else None
         try:
             self._keys = Keys(read_keys(listed, settings.proxy_api_keys_file))
             self._addresses = Addresses(settings.trusted_proxies)
             self._rates = (
-                Rates(settings.rate_limit, settings.rate_limit_storage.get_secret_value()) if settings.rate_limit else None
+                Rates(settings.rate_limit, settings.rate_limit_storage.get_secret_value(), SharedRates(link) if link else None)
+                if settings.rate_limit
+                else None
             )
         except ValueError as error:
             raise SettingsError(str(error)) from None
@@ -50,7 +59,8 @@ class Gate:
             )
         self._own_names = _LOCAL_NAMES | {settings.proxy_host.lower()}
         self._most = int(settings.max_body_size)
-        self._crowd = Crowd(settings.max_concurrent_requests, settings.max_queued_requests)
+        most, most_waiting = settings.max_concurrent_requests, settings.max_queued_requests
+        self._crowd: Places = SharedPlaces(link, most, most_waiting, busy) if link else Crowd(most, most_waiting)
 
     @property
     def needs_key(self) -> bool:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from math import inf
+from typing import Protocol
 
 from ..errors import ApiError
+from .turns import TooManyWaiting, Turns
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own text, with its two spaces."""
 
 
+class Places(Protocol):
+    """How many calls are answered at a time: in this process, or over all workers."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+
+    async def enter(self) -> None:
+        """Take a place, or wait for one; raises `ApiError` if too many are waiting."""
+
+    def leave(self) -> None:
+        """Give a place back; to be called once for each `enter`."""
+
+
 class Crowd:
-    """How many calls are answered at a time, and how many may wait; first come, first served.
+    """How many calls are answered at a time, and how many may wait, in this process.
 
     Args:
         most: how many are answered at a time; 0 is any number.
@@ -21,15 +35,12 @@ class Crowd:
     """
 
     def __init__(self, most: int, most_waiting: int) -> None:
-        # While there is a free place, nobody waits.
-        self._free = most or inf
-        self._most_waiting = most_waiting
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turns: Turns[asyncio.Future[None]] = Turns(most, most_waiting)
 
     @property
     def limited(self) -> bool:
         """Whether there is a limit at all."""
-        return self._free != inf
+        return self._turns.limited
 
     async def enter(self) -> None:
         """Take a place, or wait for one; a caller that is cancelled while waiting has no place.
@@ -37,28 +48,27 @@ class Crowd:
         Raises:
             ApiError: too many are waiting.
         """
-        if self._free:
-            self._free -= 1
-            return
-        if len(self._waiting) >= self._most_waiting:
-            raise ApiError(503, BUSY)
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        try:
+            if self._turns.enter(turn):
+                return
+        except TooManyWaiting:
+            raise busy() from None
         try:
             await turn
         except BaseException:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif not turn.cancelled():
+            if not self._turns.withdraw(turn):
                 # The place came in the same moment.
                 self.leave()
             raise
 
     def leave(self) -> None:
         """Give a place back, which is at once that of whoever waits longest; to be called once for each `enter`."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
+        turn = self._turns.leave()
+        if turn is not None and not turn.done():  # whoever is cancelled gives the place back in turn
+            turn.set_result(None)
+
+
+def busy() -> ApiError:
+    """The error for a caller who may not even wait."""
+    return ApiError(503, BUSY)
