@@ -30,10 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _in_one_process(overrides, check=True)
     if not hasattr(os, "fork"):  # Windows
         return _in_one_process(overrides, check=False)
-    from .observe.log import set_up_logging
     from .workers.supervisor import Supervisor
 
-    return Supervisor(PROGRAM, functools.partial(_work, overrides), set_up_logging).run()
+    return Supervisor(PROGRAM, functools.partial(_work, overrides)).run()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -24,18 +24,17 @@ The supervisor sends `stop`, `hurry` (end running responses) and `retire` (end w
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
-import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .messages import MessageReader, encode
 from .shared_state import SharedState
+from .supervisor_log import SupervisorLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,8 +52,6 @@ AT_ONCE = 2.0
 """Seconds; a worker that ends earlier has not worked."""
 MOST_READ = 1 << 18
 MOST_SOCKETS = 64
-
-logger = logging.getLogger(__name__)
 
 
 class WorkerStart:
@@ -98,6 +95,9 @@ class Worker:
         self.addresses: set[Address] = set()
         self.refusal = ""
 
+    def __str__(self) -> str:
+        return f"worker {self.number} (process {self.pid})"
+
     def send(self, message: Message) -> None:
         """Send a message, without waiting."""
         self.unsent += encode(message)
@@ -133,13 +133,12 @@ class Supervisor:
     Args:
         program: its name, for the one sentence about a wrong setting.
         work: runs in each worker; returns the worker's exit status.
-        set_up_logging: takes LOG_LEVEL and LOG_FORMAT.
     """
 
-    def __init__(self, program: str, work: Callable[[WorkerStart], int], set_up_logging: Callable[[str, Any], None]) -> None:
+    def __init__(self, program: str, work: Callable[[WorkerStart], int]) -> None:
         self._program = program
         self._work = work
-        self._set_up_logging = set_up_logging
+        self._log = SupervisorLog()
         self._selector = selectors.DefaultSelector()
         self._shared = SharedState()
         self._sockets: Sockets = {}
@@ -216,7 +215,7 @@ class Supervisor:
         if self._to_replace or self._starting:
             self._reload_again = True
             return
-        logger.info("the settings are read anew")
+        self._log.info("the settings are read anew")
         self._to_replace = [*range(1, self._wanted + 1)]
         self._go_on()
 
@@ -262,9 +261,8 @@ class Supervisor:
                 each.close()
             status = self._work(WorkerStart(theirs, self._sockets, is_first=not self._is_up))
         except BaseException:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         finally:
-            logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
@@ -292,12 +290,12 @@ class Supervisor:
                         self._sockets[host, port] = [socket.socket(fileno=file) for file in files]
             case {"op": "replace"}:
                 if not (worker.is_leaving or self._is_stopping or worker.number in self._starting):
-                    logger.info("worker %d (process %d) is replaced", worker.number, worker.pid)
+                    self._log.info(f"{worker} is replaced")
                     self._start(worker.number)
             case {"op": "refused", "reason": reason}:
                 worker.refusal = reason
             case {"op": "ready", "workers": wanted, "log_level": level, "log_format": form}:
-                self._set_up_logging(level, form)
+                self._log.level, self._log.form = level, form
                 self._ready(worker, wanted)
 
     def _ready(self, worker: Worker, wanted: int) -> None:
@@ -316,7 +314,7 @@ class Supervisor:
         if self._to_replace and self._to_replace[0] == worker.number:
             self._to_replace = [number for number in self._to_replace[1:] if number <= wanted]
             if not self._to_replace:
-                logger.info("all workers were replaced")
+                self._log.info("all workers were replaced")
         if not self._to_replace:
             self._adjust_number()
         self._go_on()
@@ -371,7 +369,7 @@ class Supervisor:
             self._status = status if status > 0 else 1
             return
         if was_starting and worker.number in self._serving:
-            logger.error("the workers go on with the settings that they have: %s", worker.refusal or _how_ended(status))
+            self._log.error(f"the workers go on with the settings that they have: {worker.refusal or _how_ended(status)}")
             self._to_replace = []
         elif not worker.is_leaving:
             self._replace_dead(worker, worker.refusal or _how_ended(status))
@@ -379,14 +377,14 @@ class Supervisor:
 
     def _replace_dead(self, worker: Worker, reason: str) -> None:
         if worker.number in self._starting:
-            logger.error("worker %d (process %d) has ended: %s", worker.number, worker.pid, reason)
+            self._log.error(f"{worker} has ended: {reason}")
             return
         pause = 0.0
         if time.monotonic() - worker.started < AT_ONCE or not worker.is_ready:
             self._failures += 1
             pause = min(2.0 ** (self._failures - 1), LONGEST_PAUSE)
         then = f"in {pause:.0f} s" if pause else "now"
-        logger.error("worker %d (process %d) has ended: %s; another one is started %s", worker.number, worker.pid, reason, then)
+        self._log.error(f"{worker} has ended: {reason}; another one is started {then}")
         if pause:
             self._start_at[worker.number] = time.monotonic() + pause
         else:
