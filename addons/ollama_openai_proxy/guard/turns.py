@@ -1,4 +1,4 @@
-"""Who has a place, and who waits for one: the rules of MAX_CONCURRENT_REQUESTS and MAX_QUEUED_REQUESTS, without the waiting itself.
+"""Who has a place, and who waits for one: the rules of MAX_CONCURRENT_REQUESTS and MAX_QUEUED_REQUESTS, without any waiting.
 
 `guard.concurrency` waits in one process. With workers, the supervisor keeps the places of all of them; so this module imports
 nothing that would make the supervisor larger.

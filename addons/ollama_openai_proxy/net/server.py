@@ -156,7 +156,7 @@ class Server(UvicornServer):
         await self._stop_listening(sockets or ())
         looking = asyncio.get_running_loop().create_task(self._look_on())
         try:
-            while self._retiring and self._is_in_use():
+            while self._retiring and self._is_in_use():  # noqa: ASYNC110  # connections tell nobody
                 await asyncio.sleep(1 / TICKS_PER_SECOND)
             await self._application.drain(self._is_busy)
             for connection in self._connections():

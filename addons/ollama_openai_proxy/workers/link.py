@@ -103,16 +103,16 @@ class Link(asyncio.Protocol):
         self.send("know", table=table, key=key, value=value)
 
     async def told(self) -> None:
-        """Wait until what this worker told has been sent to all; a request that arrives later meets no worker that does not know."""
+        """Wait until all workers have been sent what this one told: whichever of them gets the next request knows."""
         with suppress(ConnectionError):  # there are no others
             await self.ask("told")
 
     # -- What is told of each request, as to any observer
 
-    def began(self, record: Record) -> None:
+    def began(self, _: Record) -> None:
         """Do nothing: only requests that have ended are counted for good."""
 
-    def ended(self, record: Record) -> None:
+    def ended(self, _: Record) -> None:
         """Have the next report made."""
         self._news = True
 
@@ -127,7 +127,7 @@ class Link(asyncio.Protocol):
         for message in self._reader.feed(data):
             self._take(message)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Stop serving: nobody would replace this worker, or tell it to stop."""
         orderly, self._transport = self._transport is None, None
         for answer in list(self._asked.values()):

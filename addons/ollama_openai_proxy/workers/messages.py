@@ -1,6 +1,7 @@
 """The messages between the supervisor and its workers: one JSON object a line, over a pair of Unix sockets.
 
-What a worker sends names its operation in `op`; if the message has an `id`, the supervisor answers with that `id` and a `value`.
+What a worker sends names its operation in `op`; if the message has an `id`, the supervisor answers with this `id` and a
+`value`.
 `workers.shared_state` lists the operations of the state that workers share, and `workers.supervisor` the others.
 """
 

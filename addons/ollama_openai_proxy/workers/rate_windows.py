@@ -1,7 +1,7 @@
 """Counts calls in windows of time, for all workers: what Redis does where RATE_LIMIT_STORAGE names one.
 
-For each key two numbers are kept: the calls of the current window, and those of the window before, which count in the proportion
-in which the window before lies within the last window's length of time.
+For each key two numbers are kept: the calls of the current window, and those of the window before, which count in the
+proportion in which the window before lies within the last window's length of time.
 """
 
 from __future__ import annotations
