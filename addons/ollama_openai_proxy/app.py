@@ -240,7 +240,7 @@ class Front:
             record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
         if lost := self._mender.lost_body(request):
             raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
-        return await self._gate.in_turn(request, self._server.respond)
+        return await self._gate.in_turn(request, record.caller, self._server.respond)
 
     def _is_refused(self, request: Request) -> bool:
         """Whether a request is refused, whatever its body."""

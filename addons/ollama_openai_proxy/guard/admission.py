@@ -60,7 +60,11 @@ class Gate:
         self._own_names = _LOCAL_NAMES | {settings.proxy_host.lower()}
         self._most = int(settings.max_body_size)
         most, most_waiting = settings.max_concurrent_requests, settings.max_queued_requests
-        self._crowd: Places = SharedPlaces(link, most, most_waiting, busy) if link else Crowd(most, most_waiting)
+        self._crowd: Places = (
+            SharedPlaces(link, most, most_waiting, busy, several=len(self._keys) > 1)
+            if link
+            else Crowd(most, most_waiting, several=len(self._keys) > 1)
+        )
 
     @property
     def needs_key(self) -> bool:
@@ -121,7 +125,7 @@ class Gate:
             wait = max(ceil(seconds), 1)
             raise ApiError(429, f"rate limit exceeded: try again in {wait} s", {"Retry-After": str(wait)})
 
-    async def in_turn(self, request: Request, respond: Callable[[Request], Awaitable[Reply]]) -> Reply:
+    async def in_turn(self, request: Request, caller: str, respond: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """The reply, once there is room to make it; the place is given back when its body has ended.
 
         Raises:
@@ -129,16 +133,16 @@ class Gate:
         """
         if not (self._crowd.limited and calls_model(request.method, request.path)):
             return await respond(request)
-        await self._crowd.enter()
+        await self._crowd.enter(caller)
         try:
             reply = await respond(request)
         except BaseException:
-            self._crowd.leave()
+            self._crowd.leave(caller)
             raise
         if isinstance(reply.body, bytes):
-            self._crowd.leave()
+            self._crowd.leave(caller)
             return reply
-        return replace(reply, body=ReleasingBody(reply.body, self._crowd.leave))
+        return replace(reply, body=ReleasingBody(reply.body, lambda: self._crowd.leave(caller)))
 
     def _too_large(self) -> ApiError:
         return ApiError(413, f"the request is larger than {self._most} bytes, which MAX_BODY_SIZE allows")

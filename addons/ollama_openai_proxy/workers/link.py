@@ -167,36 +167,39 @@ class SharedPlaces:
         link: to the supervisor.
         most: how many are answered at a time; 0 is any number.
         most_waiting: how many may wait beside them.
+        several: whether it is known that there is more than one caller.
         busy: makes the error for a caller who may not wait.
     """
 
-    def __init__(self, link: Link, most: int, most_waiting: int, busy: Callable[[], Exception]) -> None:
+    def __init__(
+        self, link: Link, most: int, most_waiting: int, busy: Callable[[], Exception], *, several: bool = False
+    ) -> None:
         self._link = link
         self._busy = busy
         self.limited = most > 0
-        link.send("limits", most=most, most_waiting=most_waiting)
+        link.send("limits", most=most, most_waiting=most_waiting, several=several)
 
-    async def enter(self) -> None:
+    async def enter(self, caller: str = "") -> None:
         """Take a place, or wait for one; raises the error of `busy`."""
-        number, answer = self._link.begin("enter")
+        number, answer = self._link.begin("enter", caller=caller)
         try:
             allowed = await asyncio.shield(answer)
         except ConnectionError:  # the worker ends, too
             return
         except BaseException:
-            self._link.send("withdraw", entering=number)
-            answer.add_done_callback(self._came_too_late)
+            self._link.send("withdraw", entering=number, caller=caller)
+            answer.add_done_callback(lambda answer: self._came_too_late(answer, caller))
             raise
         if not allowed:
             raise self._busy()
 
-    def _came_too_late(self, answer: asyncio.Future[Any]) -> None:
+    def _came_too_late(self, answer: asyncio.Future[Any], caller: str) -> None:
         if answer.exception() is None and answer.result():
-            self.leave()
+            self.leave(caller)
 
-    def leave(self) -> None:
+    def leave(self, caller: str = "") -> None:
         """Give a place back."""
-        self._link.send("leave")
+        self._link.send("leave", caller=caller)
 
 
 class SharedRates:

@@ -2,10 +2,10 @@
 
 | operation | fields | answer |
 | --- | --- | --- |
-| `limits` | `most`, `most_waiting`: MAX_CONCURRENT_REQUESTS and MAX_QUEUED_REQUESTS | none |
-| `enter` | none | whether the worker has a place, once there is one; false if too many wait |
-| `withdraw` | `entering`: the id of an `enter` that nobody waits for any more | none |
-| `leave` | none | none |
+| `limits` | `most`, `most_waiting`, `several`: see `Turns` | none |
+| `enter` | `caller` | whether the call has a place, as soon as this is known |
+| `withdraw` | `entering`, `caller`: id and caller of an `enter` that nobody waits for any more | none |
+| `leave` | `caller` | none |
 | `acquire` | `key`, `limit`, `seconds`, `amount` | whether the calls are allowed |
 | `counts` | `key`, `seconds` | the four numbers of `Counts` |
 | `know` | `table`, `key`, `value`; null removes the key | none |
@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..guard.turns import TooManyWaiting, Turns
+from ..guard.turns import Turns
 from .metric_sums import add_up, lasting
 from .rate_windows import RateWindows
 
@@ -44,11 +44,15 @@ class Peer(Protocol):
         """Send a message, without waiting."""
 
 
+type _Call = tuple[Peer, int, str]
+"""The worker, the id of `enter`, and the caller."""
+
+
 class _Member:
-    """What belongs to one worker: places, and its latest report."""
+    """What belongs to one worker: the callers that have places, and its latest report."""
 
     def __init__(self) -> None:
-        self.places = 0
+        self.places: list[str] = []
         self.latest: Report = []
 
 
@@ -75,7 +79,7 @@ class SharedState:
         self._clock = clock
         self._monotonic = monotonic
         self._members: dict[Peer, _Member] = {}
-        self._turns: Turns[tuple[Peer, int]] = Turns(0, 0)
+        self._turns: Turns[_Call] = Turns(self._has_turn, monotonic)
         self._windows = RateWindows()
         self._known: dict[str, dict[str, Any]] = {}
         self._ended: Report = []
@@ -92,9 +96,9 @@ class SharedState:
     def leave(self, worker: Peer) -> None:
         """Give back what a worker had that has ended; what the worker counted stays."""
         member = self._members.pop(worker)
-        self._turns.withdraw_all(lambda waiter: waiter[0] is worker)
-        for _ in range(member.places):
-            self._give_back()
+        self._turns.withdraw_all(lambda call: call[0] is worker)
+        for caller in member.places:
+            self._turns.leave(caller)
         self._ended = add_up([self._ended, lasting(member.latest)])
         for number, gathering in list(self._gatherings.items()):
             if gathering.asker is worker:
@@ -107,22 +111,17 @@ class SharedState:
         """Take a message; returns False if the message is about something else."""
         member = self._members[worker]
         match message:
-            case {"op": "limits", "most": most, "most_waiting": most_waiting}:
-                for waiter in self._turns.resize(most, most_waiting):
-                    self._admit(waiter)
-            case {"op": "enter", "id": number}:
-                try:
-                    if self._turns.enter((worker, number)):
-                        self._admit((worker, number))
-                except TooManyWaiting:
-                    _answer(worker, number, value=False)
-            case {"op": "withdraw", "entering": number}:
+            case {"op": "limits", "most": most, "most_waiting": most_waiting, "several": several}:
+                self._turns.set_limits(most, most_waiting, several=several)
+            case {"op": "enter", "id": number, "caller": caller}:
+                self._turns.enter((worker, number, caller), caller)
+            case {"op": "withdraw", "entering": number, "caller": caller}:
                 # Otherwise the answer is on its way.
-                if self._turns.withdraw((worker, number)):
+                if self._turns.withdraw((worker, number, caller), caller):
                     _answer(worker, number, value=False)
-            case {"op": "leave"}:
-                member.places -= 1
-                self._give_back()
+            case {"op": "leave", "caller": caller}:
+                member.places.remove(caller)
+                self._turns.leave(caller)
             case {"op": "acquire", "id": number, "key": key, "limit": limit, "seconds": seconds, "amount": amount}:
                 _answer(worker, number, self._windows.acquire(key, limit, seconds, amount, self._clock()))
             case {"op": "counts", "id": number, "key": key, "seconds": seconds}:
@@ -160,14 +159,11 @@ class SharedState:
 
     # -- The parts
 
-    def _admit(self, waiter: tuple[Peer, int]) -> None:
-        worker, number = waiter
-        self._members[worker].places += 1
-        _answer(worker, number, value=True)
-
-    def _give_back(self) -> None:
-        if (waiter := self._turns.leave()) is not None:
-            self._admit(waiter)
+    def _has_turn(self, call: _Call, has_place: bool) -> None:  # as `Turns` tells
+        worker, number, caller = call
+        if has_place:
+            self._members[worker].places.append(caller)
+        _answer(worker, number, has_place)
 
     def _learn(self, table: str, key: str, value: Any) -> None:
         values = self._known.setdefault(table, {})

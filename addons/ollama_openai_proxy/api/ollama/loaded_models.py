@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...schemas.ollama.frames import timestamp
-from ...translate.model_descriptions import model_from_json
+from ...schemas.ollama.json_encoding import timestamp
+from ...translate.ollama_descriptions import model_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...translate.model_descriptions import Model
+    from ...translate.ollama_descriptions import Model
     from ...workers.link import Link
 
 DEFAULT_KEEP_ALIVE = 300.0
