@@ -135,9 +135,9 @@ def test_a_killed_worker_costs_its_own_streams_only_and_is_replaced() -> None:
         for worker, mine in streams.items():
             with only(proxy, worker):
                 for _ in range(2):
-                    calls = len(backend.requests)
+                    calls = len(chats(backend))
                     mine.append(pool.submit(call, proxy, "/api/chat", CHAT))
-                    wait_until(lambda calls=calls: len(backend.requests) > calls)
+                    wait_until(lambda calls=calls: len(chats(backend)) > calls)
         os.kill(one, signal.SIGKILL)
         for _ in range(20):
             assert call(proxy, "/api/version").status_code == 200
@@ -196,7 +196,7 @@ def test_a_stop_lets_all_workers_finish() -> None:
         for number, worker in enumerate(proxy.workers):
             with only(proxy, worker):
                 answers.append(pool.submit(call, proxy, "/api/chat", CHAT))
-                wait_until(lambda number=number: len(backend.requests) > number)
+                wait_until(lambda number=number: len(chats(backend)) > number)
         assert proxy.stop() == 0
         assert all('"done":true' in answer.result().text for answer in answers)
 
