@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
-from .messages import MessageReader, encode
+from .link_messages import MessageReader, encode
 from .rate_windows import Counts
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..net.request_context import Record
-    from .messages import Message
+    from .link_messages import Message
     from .metric_sums import Report
 
 REPORT_EVERY = 2.0

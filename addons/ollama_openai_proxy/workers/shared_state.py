@@ -28,7 +28,7 @@ from .rate_windows import RateWindows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .messages import Message
+    from .link_messages import Message
     from .metric_sums import Report
 
 REPORT_SECONDS = 2.0

@@ -32,14 +32,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .messages import MessageReader, encode
+from .link_messages import MessageReader, encode
 from .shared_state import SharedState
 from .supervisor_log import SupervisorLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .messages import Message
+    from .link_messages import Message
 
 type Address = tuple[str, int]
 type Sockets = dict[Address, list[socket.socket]]

@@ -9,7 +9,7 @@ from ollama_openai_proxy.workers import shared_state
 from ollama_openai_proxy.workers.shared_state import SharedState
 
 if TYPE_CHECKING:
-    from ollama_openai_proxy.workers.messages import Message
+    from ollama_openai_proxy.workers.link_messages import Message
 
 
 class Worker:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.observe.log import JsonFormatter, TextFormatter
 from ollama_openai_proxy.workers import rate_windows
-from ollama_openai_proxy.workers.messages import MessageReader, encode
+from ollama_openai_proxy.workers.link_messages import MessageReader, encode
 from ollama_openai_proxy.workers.metric_sums import add_up, lasting
 from ollama_openai_proxy.workers.rate_windows import RateWindows
 from ollama_openai_proxy.workers.supervisor_log import LOGGER, SupervisorLog, line
