@@ -244,8 +244,9 @@ def test_a_reload_changes_the_number_of_workers(tmp_path: Path) -> None:
     with ScriptedBackend() as backend, ProxyProcess(cwd=tmp_path, OPENAI_API_BASE_URL=backend.base_url) as proxy:
         for number in (3, 1):
             dotenv.write_text(f"WORKERS={number}\n", "utf-8")
+            before = proxy.workers
             os.kill(proxy.pid, signal.SIGHUP)
-            wait_for_workers(proxy, number)
+            wait_for_workers(proxy, number, other_than=before)
 
 
 def test_wrong_settings_are_told_and_change_nothing(tmp_path: Path) -> None:
