@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .net.http_messages import Request
     from .observe.metrics import Metrics
     from .settings import Settings
+    from .workers.link import Link
 
 COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
@@ -90,23 +91,31 @@ class Front:
         settings: of the proxy.
         observers: who is told of each request.
         metrics: what is shown at `/metrics`; None where they have a port of their own.
+        link: to the state that all workers share; None where there is one process.
 
     Raises:
         SettingsError: a setting, or a file that one names, is wrong.
     """
 
-    def __init__(self, settings: Settings, observers: Sequence[Observer] = (), metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        observers: Sequence[Observer] = (),
+        metrics: Metrics | None = None,
+        link: Link | None = None,
+    ) -> None:
         fixing = settings.proxy_mode == "fix"
         self._mender = Mender(_method_map(settings), restore=settings.fix_methods, pseudo_endpoints=fixing, bodiless=fixing)
-        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings)
+        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings, link)
         # In fix mode the Host is one that the pod's edge has put there.
         self._access = Access(settings.ollama_origins, settings.proxy_host, any_host=fixing)
-        self._gate = Gate(settings)
+        self._gate = Gate(settings, link)
         self._health = Health(self._server.reach)
         self._observers = observers
         self._metrics = metrics
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
+        self._is_retiring = False
 
     async def model_names(self) -> list[str]:
         """The names of the models.
@@ -120,6 +129,10 @@ class Front:
         """Let running answers end, for so many seconds, and what `is_busy` tells of; then end them with an error."""
         self._health.draining = True
         await self._running.drain(seconds, is_busy)
+
+    def retire(self) -> None:
+        """Have clients connect anew for their next requests."""
+        self._is_retiring = True
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -206,7 +219,7 @@ class Front:
             headers[ANTHROPIC_REQUEST_ID] = record.request_id
             if reply.status == HTTPStatus.UNAUTHORIZED:
                 headers[SHOULD_RETRY] = "false"
-        if self._health.draining:
+        if self._health.draining or self._is_retiring:
             headers["Connection"] = "close"
         return Reply(reply.status, headers, reply.body, reply.length)
 
@@ -225,14 +238,14 @@ class Front:
     async def _answer(self, request: Request, record: Record) -> Reply:
         record.caller = self._gate.check(request, any_size=is_upload(request))
         if self._metrics is not None and request.path == METRICS:
-            return self._metrics.reply()
+            return await self._metrics.reply()
         await self._gate.count(record.caller)
         if not is_upload(request):
             request = self._mender.mend_content(await self._gate.received(request))
             record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
         if lost := self._mender.lost_body(request):
             raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
-        return await self._gate.in_turn(request, self._server.respond)
+        return await self._gate.in_turn(request, record.caller, self._server.respond)
 
     def _is_refused(self, request: Request) -> bool:
         """Whether a request is refused, whatever its body."""

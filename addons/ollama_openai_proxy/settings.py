@@ -38,6 +38,7 @@ type ApiName = Literal["chat", "completions", "responses", "messages"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
+MOST_WORKERS = 256
 DEFAULT_TIMEOUTS: dict[Mode, float] = {"translate": 600, "fix": 0}
 
 
@@ -274,6 +275,15 @@ class Settings(BaseSettings):
         example="11500",
         default_text="`11434` (Ollama's own), in fix mode `11435`",
         read_once=True,
+    )
+
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = setting(
+        1,
+        "How many processes serve the port; one process uses one core. Only the console command has more than one.",
+        group=Group.ADDRESS,
+        must_be=f"a number from 1 to {MOST_WORKERS}",
+        example="4",
+        see="[Workers](operations.md#workers).",
     )
 
     # -- The server behind the proxy: translate mode

@@ -543,10 +543,10 @@ def test_a_blob_is_taken_and_not_kept_in_memory(client: Client, proxy: ProxyProc
     small.write_bytes(b"x" * MEGABYTE)
     large.write_bytes(bytes(range(256)) * (20 * MEGABYTE // 256))
     client.create_blob(small)
-    before = _peak_memory(proxy.pid)
+    before = _peak_memory(proxy.worker)
     digest = client.create_blob(large)
     assert digest == f"sha256:{hashlib.sha256(large.read_bytes()).hexdigest()}"
-    assert _peak_memory(proxy.pid) - before < 10 * MEGABYTE
+    assert _peak_memory(proxy.worker) - before < 10 * MEGABYTE
 
 
 def _peak_memory(pid: int) -> int:

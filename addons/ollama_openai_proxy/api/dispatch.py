@@ -13,19 +13,24 @@ from .paths import surface_of
 if TYPE_CHECKING:
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
+    from ..workers.link import Link
 
 
 class TranslateServer:
     """Answers calls of either API.
 
+    Args:
+        settings: of the proxy.
+        link: to the state that all workers share; None where there is one process.
+
     Raises:
         SettingsError: the models file is wrong.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._catalogue = Catalogue(settings)
-        self._models = Models(self._catalogue)
-        self._ollama = OllamaServer(settings, self._catalogue, self._models)
+        self._models = Models(self._catalogue, link)
+        self._ollama = OllamaServer(settings, self._catalogue, self._models, link)
         self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 
     async def close(self) -> None:

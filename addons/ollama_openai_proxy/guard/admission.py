@@ -11,8 +11,9 @@ from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
 from ..net.http_messages import NO_TUNNEL
 from ..settings import SettingsError
+from ..workers.link import SharedPlaces, SharedRates
 from .addresses import Addresses
-from .concurrency import Crowd
+from .concurrency import Crowd, busy
 from .keys import Keys, read_keys
 from .rate_limits import Rates
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
+    from ..workers.link import Link
+    from .concurrency import Places
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})  # noqa: S104  # names, not bindings
 MOST_DIGITS = 20
@@ -30,17 +33,23 @@ MOST_DIGITS = 20
 class Gate:
     """All that stands before an answer.
 
+    Args:
+        settings: of the proxy.
+        link: to where calls are counted over all workers; None counts the calls of this process.
+
     Raises:
         SettingsError: a setting cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         listed = settings.proxy_api_keys.get_secret_value() if settings.proxy_api_keys else None
         try:
             self._keys = Keys(read_keys(listed, settings.proxy_api_keys_file))
             self._addresses = Addresses(settings.trusted_proxies)
             self._rates = (
-                Rates(settings.rate_limit, settings.rate_limit_storage.get_secret_value()) if settings.rate_limit else None
+                Rates(settings.rate_limit, settings.rate_limit_storage.get_secret_value(), SharedRates(link) if link else None)
+                if settings.rate_limit
+                else None
             )
         except ValueError as error:
             raise SettingsError(str(error)) from None
@@ -50,7 +59,12 @@ class Gate:
             )
         self._own_names = _LOCAL_NAMES | {settings.proxy_host.lower()}
         self._most = int(settings.max_body_size)
-        self._crowd = Crowd(settings.max_concurrent_requests, settings.max_queued_requests)
+        most, most_waiting = settings.max_concurrent_requests, settings.max_queued_requests
+        self._crowd: Places = (
+            SharedPlaces(link, most, most_waiting, busy, several=len(self._keys) > 1)
+            if link
+            else Crowd(most, most_waiting, several=len(self._keys) > 1)
+        )
 
     @property
     def needs_key(self) -> bool:
@@ -111,7 +125,7 @@ class Gate:
             wait = max(ceil(seconds), 1)
             raise ApiError(429, f"rate limit exceeded: try again in {wait} s", {"Retry-After": str(wait)})
 
-    async def in_turn(self, request: Request, respond: Callable[[Request], Awaitable[Reply]]) -> Reply:
+    async def in_turn(self, request: Request, caller: str, respond: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """The reply, once there is room to make it; the place is given back when its body has ended.
 
         Raises:
@@ -119,16 +133,16 @@ class Gate:
         """
         if not (self._crowd.limited and calls_model(request.method, request.path)):
             return await respond(request)
-        await self._crowd.enter()
+        await self._crowd.enter(caller)
         try:
             reply = await respond(request)
         except BaseException:
-            self._crowd.leave()
+            self._crowd.leave(caller)
             raise
         if isinstance(reply.body, bytes):
-            self._crowd.leave()
+            self._crowd.leave(caller)
             return reply
-        return replace(reply, body=ReleasingBody(reply.body, self._crowd.leave))
+        return replace(reply, body=ReleasingBody(reply.body, lambda: self._crowd.leave(caller)))
 
     def _too_large(self) -> ApiError:
         return ApiError(413, f"the request is larger than {self._most} bytes, which MAX_BODY_SIZE allows")

@@ -36,6 +36,9 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
+    def __len__(self) -> int:
+        return len(self._hashes)
+
     def __repr__(self) -> str:
         return f"<Keys: {len(self._hashes)}>"
 

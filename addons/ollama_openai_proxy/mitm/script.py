@@ -138,7 +138,10 @@ def _has_list() -> bool:
 
 
 def _read_settings() -> Settings:
-    return _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
+    settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
+    if settings.workers > 1:
+        raise SettingsError("WORKERS is above 1, but mitmproxy's tools are one process: set WORKERS to 1.")
+    return _with_users_address(settings)
 
 
 def _with_users_address(settings: Settings) -> Settings:

@@ -69,6 +69,10 @@ class Catalogue:
         """The back end for models that are not known: that of the settings, or the first of `BACKENDS`."""
         return self._backends[self._servers[0].name]
 
+    def has_backend(self, name: str) -> bool:
+        """Whether there is a back end of this name."""
+        return name in self._backends
+
     def backend_of(self, model: Model) -> Backend:
         """The back end that has a model."""
         return self._backends[model.backend]

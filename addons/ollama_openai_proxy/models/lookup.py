@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from ..translate.ollama_descriptions import Model
     from ..translate.server_profiles import Profile
+    from ..workers.link import Link
     from .catalogue import Catalogue
 
 
 class Models:
     """The back ends' models, and the names that clients made for them."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.derived = Derived()
+    def __init__(self, catalogue: Catalogue, link: Link | None = None) -> None:
+        self.derived = Derived(link, catalogue.has_backend)
         self._catalogue = catalogue
 
     async def list(self) -> list[Model]:

@@ -116,6 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._first_request_by = now + FIRST_REQUEST
         self._written = self._sent = 0
         self._last_progress = now
+        self.idle_since = now
+        """When the connection was made, or the latest response was complete."""
         self._set_deadline(self._bounds.keep_alive_timeout)
 
     # -- The connection
@@ -385,6 +387,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._phase = "idle"
+        self.idle_since = self.loop.time()
         self._set_deadline(self._bounds.keep_alive_timeout)
         self._server.waits(self)
         self.flow.resume_reading()

@@ -32,6 +32,8 @@ TICKS_PER_SECOND = 10
 """How often uvicorn calls `on_tick`."""
 FLUSH_SECONDS = 1.0
 """How long the last bytes of closed connections may take when the server ends."""
+RETIRED_IDLE_SECONDS = 5.0
+"""How long a client may still begin a request on a kept connection when another process serves the port."""
 BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ class Application(Protocol):
 
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         """Wait for running responses, and for whatever `is_busy` tells of; then end them."""
+
+    def retire(self) -> None:
+        """Have clients connect anew for their next requests."""
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -80,13 +85,20 @@ class Server(UvicornServer):
         self._waiting: dict[BoundedProtocol, None] = {}
         self._quiet_until = 0.0
         self._ticks = 0
-        self._ended = False
+        self._retiring = False
 
     def stop(self) -> None:
         """Let no new clients in, and end when running responses have ended; a second call ends them."""
-        if self.should_exit:
+        if self.should_exit and not self._retiring:
             self._application.hurry()
+        self._retiring = False
         self.should_exit = True
+
+    def retire(self) -> None:
+        """Let no new clients in, and end when no client uses a connection any more; another process serves the port."""
+        if not self.should_exit:
+            self._retiring = self.should_exit = True
+            self._application.retire()
 
     # -- Connections without a request that the application has seen, the oldest first
 
@@ -117,6 +129,10 @@ class Server(UvicornServer):
     def _is_busy(self) -> bool:
         return any(connection.is_busy() for connection in self._connections())
 
+    def _is_in_use(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return any(each.is_busy() or now - each.idle_since < RETIRED_IDLE_SECONDS for each in self._connections())
+
     def _connections(self) -> list[BoundedProtocol]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedProtocol)]
 
@@ -140,6 +156,8 @@ class Server(UvicornServer):
         await self._stop_listening(sockets or ())
         looking = asyncio.get_running_loop().create_task(self._look_on())
         try:
+            while self._retiring and self._is_in_use():  # noqa: ASYNC110  # connections tell nobody
+                await asyncio.sleep(1 / TICKS_PER_SECOND)
             await self._application.drain(self._is_busy)
             for connection in self._connections():
                 connection.shutdown()
@@ -160,7 +178,7 @@ class Server(UvicornServer):
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
         """Close the sockets; whoever has connected by then is let in."""
         # A second handle of each socket keeps it open until those who wait there have been accepted.
-        handles = [each.dup() for each in sockets]
+        handles = [] if self._retiring else [each.dup() for each in sockets]
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

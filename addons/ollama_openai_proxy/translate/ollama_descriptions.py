@@ -7,7 +7,7 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
@@ -80,6 +80,10 @@ class Model:
     think_levels: tuple[Level, ...] = ()
     think_default: Level | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON can hold them, for `model_from_json`."""
+        return asdict(self) | {"capabilities": list(self.capabilities), "lacks": sorted(self.lacks)}
+
     @property
     def digest(self) -> str:
         """64 hexadecimal digits, the same for the same name wherever the proxy runs; clients cache by it."""
@@ -92,6 +96,15 @@ class Model:
         With a fraction of a second, without which some clients cannot read it.
         """
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
+
+
+def model_from_json(fields: Mapping[str, Any]) -> Model:
+    """Read what `Model.as_json` returned.
+
+    Raises:
+        TypeError: these are no fields of a model.
+    """
+    return Model(**{**fields, "capabilities": tuple(fields["capabilities"]), "lacks": frozenset(fields["lacks"])})
 
 
 def without(model: Model, capabilities: frozenset[str]) -> Model:

@@ -87,6 +87,9 @@ class Application:
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         pass
 
+    def retire(self) -> None:
+        pass
+
     def hurry(self) -> None:
         pass
 

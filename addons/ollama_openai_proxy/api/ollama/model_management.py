@@ -91,6 +91,7 @@ class Lifecycle:
             raise InvalidRequest(NO_FILES)
         source = await self._models.require(asked.from_)
         self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
+        await self._models.derived.known_to_all()
         layers = [f"using existing layer sha256:{source.digest}"]
         if asked.system:
             layers.append(f"creating new layer sha256:{hashlib.sha256(asked.system.encode()).hexdigest()}")
@@ -107,6 +108,7 @@ class Lifecycle:
             raise ModelNotFound(f'model "{asked.source}" not found')
         if await self._models.find(asked.destination) is not source:
             self._models.derived.add(asked.destination, source)
+            await self._models.derived.known_to_all()
         return Reply(200)
 
     async def delete(self, request: Request) -> Reply:
@@ -115,7 +117,10 @@ class Lifecycle:
         name = asked.about
         if not name.strip():
             raise InvalidRequest("model is required")
-        if self._models.derived.remove(name) or await self._models.find(name):
+        if self._models.derived.remove(name):
+            await self._models.derived.known_to_all()
+            return Reply(200)
+        if await self._models.find(name):
             return Reply(200)
         if not parse_name(name).valid:
             raise InvalidRequest(f'name "{name}" is invalid')
