@@ -1,15 +1,17 @@
 """Models that clients made by copy or create: another name for one that is there, perhaps with settings of its own.
 
 They live in this process only. The proxy keeps nothing on disk and replicas do not share them: a name that is to stay belongs
-into the models file.
+into the models file. Where clients bring keys, each key has its own names: they neither hide nor show anything to other keys.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import InvalidRequest
 from ..schemas.ollama.model_names import parse_name
 from ..translate.ollama_descriptions import plain_name
 
@@ -18,39 +20,62 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """How many names are kept; the oldest makes way."""
+OVERHEAD = 1024
+"""Bytes that a name counts for beside its texts."""
 
 
 class Derived:
-    """The names made so far."""
+    """The names that one owner has made so far: a key, or all clients where there are no keys.
 
-    def __init__(self) -> None:
-        self._models: dict[str, Model] = {}
+    Args:
+        most_bytes: MAX_COPIES_SIZE: how many bytes the names may take, with their prompts and options; older names make way.
+    """
+
+    def __init__(self, most_bytes: int = 4 << 20) -> None:
+        self._most_bytes = most_bytes
+        self._made: dict[str, _Made] = {}
 
     def add(self, name: str, source: Model, *, system: str = "", options: dict[str, Any] | None = None) -> None:
         """Make `name` another name for `source`, with the given settings in place of its own where there are any.
 
         The name is listed with its tag. A name that is there already in another case stays as it was written first, as it does
         in Ollama.
+
+        Raises:
+            InvalidRequest: with status 413; the name would take more bytes than all names may.
         """
-        earlier = self._models.pop(plain_name(name), None)
-        self._models[plain_name(name)] = replace(
+        earlier = self._made.get(plain_name(name))
+        model = replace(
             source,
-            id=earlier.id if earlier else parse_name(name.strip()).shortest,
+            id=earlier.model.id if earlier else parse_name(name.strip()).shortest,
             created=int(time.time()),
             system=system or source.system,
             options={**source.options, **(options or {})},
         )
-        if len(self._models) > MOST:
-            del self._models[next(iter(self._models))]
+        size = OVERHEAD + len(name) + len(model.system.encode("utf-8", "replace")) + len(json.dumps(model.options, default=str))
+        if size > self._most_bytes:
+            raise InvalidRequest(
+                f"the model takes more than {self._most_bytes} bytes, which MAX_COPIES_SIZE allows", status=413
+            )
+        self._made.pop(plain_name(name), None)
+        self._made[plain_name(name)] = _Made(model, size)
+        while len(self._made) > MOST or sum(each.size for each in self._made.values()) > self._most_bytes:
+            del self._made[next(iter(self._made))]
 
     def remove(self, name: str) -> bool:
         """Forget a name; False where it was not made here."""
-        return self._models.pop(plain_name(name), None) is not None
+        return self._made.pop(plain_name(name), None) is not None
 
     def find(self, name: str) -> Model | None:
         """The model made under a name."""
-        return self._models.get(plain_name(name))
+        found = self._made.get(plain_name(name))
+        return found.model if found else None
 
     def list(self) -> list[Model]:
         """All of them, the newest first."""
-        return list(reversed(self._models.values()))
+        return [each.model for each in reversed(self._made.values())]
+
+
+class _Made(NamedTuple):
+    model: Model
+    size: int

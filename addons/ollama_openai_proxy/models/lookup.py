@@ -19,11 +19,27 @@ if TYPE_CHECKING:
 
 
 class Models:
-    """The back ends' models, and the names that clients made for them."""
+    """The back ends' models, and the names that clients made for them.
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.derived = Derived()
+    Args:
+        catalogue: of the back ends' models.
+        most_bytes: see `Derived`.
+        by_caller: whether each caller has its own names, since clients bring keys.
+    """
+
+    def __init__(self, catalogue: Catalogue, most_bytes: int, *, by_caller: bool) -> None:
+        self._most_bytes = most_bytes
+        self._by_caller = by_caller
         self._catalogue = catalogue
+        self._derived: dict[str, Derived] = {}
+
+    @property
+    def derived(self) -> Derived:
+        """The names that the caller of this request has made."""
+        owner = current_record().caller if self._by_caller else ""
+        if owner not in self._derived:
+            self._derived[owner] = Derived(self._most_bytes)
+        return self._derived[owner]
 
     async def list(self) -> list[Model]:
         """All models that are shown, those made by clients first; these take the place of others of their name.

@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
+from ...net.off_loop import off_loop
 from ...schemas.openai_responses import parse_responses_request
 from ...translate.openai_responses.request import chat_parameters, tool_names
 from ...translate.thinking_levels import nearest_level
@@ -37,9 +38,10 @@ async def create_response(
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
     """
-    params = parse_responses_request(content)
+    size = len(content)
+    params = await off_loop(size, parse_responses_request, content)
     model = require_named(model)
-    estimate = max(len(content) // CHARACTERS_PER_TOKEN, 1)
+    estimate = max(size // CHARACTERS_PER_TOKEN, 1)
 
     make_writer = ResponseStreamWriter if params.stream else ResponseAnswerWriter
     writer = make_writer(params, response_id=f"resp_{secrets.token_hex(24)}", call_id=id_of_call, seal=seal_reasoning)
@@ -47,7 +49,7 @@ async def create_response(
         Completion(
             backend=backend,
             path=CHAT,
-            parameters=chat_parameters(params, model, backend.profile),
+            parameters=await off_loop(size, chat_parameters, params, model, backend.profile),
             model=params.model,
             writer=writer,
             stream=params.stream,

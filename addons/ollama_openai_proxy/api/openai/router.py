@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, SYSTEMONE, below_base
-from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
 from .model_renaming import make_renaming
@@ -43,7 +43,7 @@ class Call(NamedTuple):
         backend: the one that has the model, or that of the settings where none is named.
         model: None where none is named.
         name: the model's, as the client wrote it.
-        content: the body, without a content coding.
+        content: the body.
         changed: the body for the back end; None where it is the one that came.
     """
 
@@ -75,8 +75,8 @@ class OpenAIServer:
                 return await self._list()
             if path.startswith(OPENAI_MODELS + "/"):
                 return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
-        content = plain_content(request)
-        body = Body(content, request.headers.get("content-type", ""))
+        content = request.body
+        body = await off_loop(len(content), Body, content, request.headers.get("content-type", ""))
         silence = silence_limits(path, self._heartbeat)
         if not (request.method == "POST" and path in STREAMED and body.data and body.data.get("stream") is True):
             return await self._answer(request, body, content, silence.between, None)
@@ -134,7 +134,7 @@ class OpenAIServer:
             changed = default_parameters(body.data, model, backend.profile)
         elif body.data and request.path == OPENAI_COMPLETIONS:
             changed = completion_defaults(body.data, model, backend.profile)
-        sent = body.naming(model.target, **changed)
+        sent = await off_loop(len(content), body.naming, model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
 
@@ -175,7 +175,7 @@ async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> 
     from .responses import create_response
 
     if call.request.path == COUNT_TOKENS:
-        return count_message_tokens(call.content, call.model)
+        return await count_message_tokens(call.content, call.model)
     if call.request.path == MESSAGES:
         return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
     return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
