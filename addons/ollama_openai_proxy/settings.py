@@ -24,7 +24,8 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .api.paths import OPENAI_PREFIX
-from .net.bounds import Bounds, most_connections
+from .environment import find_mistake
+from .net.bounds import Bounds, Counts, most_connections
 from .net.http_messages import Timeouts
 from .translate.server_profiles import ProfileName
 from .translate.service_presets import PRESETS
@@ -36,6 +37,7 @@ type Mode = Literal["translate", "fix"]
 type ApiName = Literal["chat", "completions", "responses", "messages"]
 """An API of a server: `/v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/messages`."""
 
+ENV_FILE = ".env"
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
 MOST_WORKERS = 256
@@ -228,6 +230,7 @@ type Count = Annotated[int, Field(ge=0)]
 type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _SECONDS_OR_FOR_EVER = "a number of seconds, or 0 for ever"
+_NUMBER_OR_ANY = "a number, or 0 for any"
 _TRUE_OR_FALSE = '"true" or "false"'
 _PROFILE_NAMES = get_args(ProfileName.__value__)
 
@@ -246,7 +249,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_file=ENV_FILE, env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
     # -- Mode and address
@@ -446,6 +449,15 @@ class Settings(BaseSettings):
         example="methods.toml",
         see="[The map, and examples](fix-mode.md#changing-the-map).",
     )
+    query_bodies: bool = setting(
+        False,
+        "Let the query of a GET take the place of a lost body in requests of browsers without a key, too. A page of any "
+        "site could then make a browser delete models. Programs, and whoever brings a key, need no such setting.",
+        group=Group.REPAIR,
+        must_be=_TRUE_OR_FALSE,
+        example="true",
+        see="[Lost bodies](fix-mode.md#lost-bodies).",
+    )
     heartbeat_seconds: Seconds | None = setting(
         None,
         "After this many seconds of silence, also before its first piece, a streamed answer gets a sign of life that says "
@@ -511,12 +523,88 @@ class Settings(BaseSettings):
         see="Redis needs another package: `pip install '.[redis]'` in a checkout.",
     )
     max_body_size: Annotated[ByteSize, Field(ge=0)] = setting(
-        ByteSize(100 << 20),
-        "The largest body of a request; 0 is any size. Uploads of blobs have no limit.",
+        ByteSize(32 << 20),
+        "The largest body of a request, packed and unpacked; 0 is any size. Uploads of blobs have no limit.",
         group=Group.LIMITS,
-        must_be="a size like 100MiB, or 0 for any",
+        must_be="a size like 32MiB, or 0 for any",
         example="20MiB",
-        default_text="`100MiB`",
+        default_text="`32MiB`",
+    )
+    max_buffered: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(128 << 20),
+        "How many bytes of request bodies are held at a time, over all clients; further requests are told to try again. 0 is "
+        "any number. A parsed value of a large body counts for 100 bytes.",
+        group=Group.LIMITS,
+        must_be="a size like 128MiB, or 0 for any",
+        example="64MiB",
+        default_text="`128MiB`",
+    )
+    max_json_elements: Count = setting(
+        500_000,
+        "How many values the JSON of a request may have: numbers, texts, lists, objects. 0 is any number, as for the others.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="100000",
+    )
+    max_messages: Count = setting(
+        10_000,
+        "How many messages a request may have, or items of a Responses call.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="2000",
+    )
+    max_tools: Count = setting(
+        2000,
+        "How many tools a request may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="256",
+    )
+    max_stops: Count = setting(
+        1000,
+        "How many stop strings a request may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="16",
+    )
+    max_inputs: Count = setting(
+        100_000,
+        "How many texts, or numbers of tokens, a request may have embedded.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="2048",
+    )
+    max_schema_nodes: Count = setting(
+        50_000,
+        "How many values the JSON schemas of a request may have, in its format and in its tools together.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="10000",
+    )
+    max_context: Count = setting(
+        500_000,
+        "How many numbers the `context` of a generate call may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="100000",
+    )
+    max_copies_size: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(4 << 20),
+        "How many bytes the models take that are made with copy and create, for each key, or for all clients without keys. "
+        "Older ones make way.",
+        group=Group.LIMITS,
+        must_be="a size like 4MiB",
+        example="1MiB",
+        default_text="`4MiB`",
+    )
+    wrong_keys_per_minute: Count = setting(
+        60,
+        "How many wrong keys an address may bring in a minute before its further wrong keys are refused slowly. 0 is "
+        "any number.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="10",
+        see="[How](operations.md#wrong-keys).",
     )
     max_concurrent_requests: Count = setting(
         0,
@@ -713,6 +801,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def counts(self) -> Counts:
+        """How many messages, tools and the like a request may have."""
+        return Counts(*(getattr(self, name) for name in Counts._fields))
+
+    @property
     def used_apis(self) -> frozenset[ApiName] | None:
         """The APIs of the server that are used; None uses each one that the server turns out to have."""
         return frozenset(api_names(comma_separated(self.backend_apis))) if self.backend_apis else None
@@ -740,6 +833,8 @@ def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings
     Raises:
         SettingsError: a value is wrong, or one is missing that the mode needs.
     """
+    if mistake := find_mistake(Path(ENV_FILE), os.environ, [name.upper() for name in Settings.model_fields]):
+        raise SettingsError(mistake)
     given = {name: value for name, value in (overrides or {}).items() if value not in (None, "")}
     try:
         settings = Settings(**given)  # type: ignore[arg-type]  # texts: pydantic makes the types

@@ -434,3 +434,26 @@ def test_replicas_are_counted_by_a_metric_of_the_proxy() -> None:
     (metric,) = MANIFESTS["autoscaler.yaml"]["spec"]["metrics"]
     assert f'"{metric["pods"]["metric"]["name"]}"' in metrics.read_text(encoding="utf-8")
     assert MANIFESTS["autoscaler.yaml"]["spec"]["minReplicas"] >= 2
+
+
+# -- Memory
+
+
+def test_the_default_limits_of_bodies_fit_the_memory_that_the_deployment_files_give() -> None:
+    """A text of which one letter is outside Latin-1 takes four bytes a letter, twice while it is parsed."""
+    compose = yaml(ROOT / "compose.yaml")
+    limits = [compose["services"][name]["mem_limit"] for name in ("proxy", "fix", "replica-1", "replica-2")]
+    assert limits == ["1g"] * 4
+    (container,) = yaml(DEPLOY / "kubernetes" / "deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    fields = Settings.model_fields
+    held, body = int(fields["max_buffered"].default), int(fields["max_body_size"].default)
+    assert 4 * held + 9 * body + (100 << 20) < 1 << 30
+
+
+def test_every_service_has_a_limit_of_processes_and_the_proxy_one_of_open_files() -> None:
+    services = yaml(ROOT / "compose.yaml")["services"]
+    assert [name for name, service in services.items() if not service.get("pids_limit")] == []
+    assert [name for name, service in services.items() if not service.get("mem_limit")] == ["ollama"]
+    for name in ("proxy", "fix", "replica-1", "replica-2", "balancer"):
+        assert services[name]["ulimits"]["nofile"] > 1024

@@ -29,7 +29,8 @@ class TranslateServer:
 
     def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._catalogue = Catalogue(settings)
-        self._models = Models(self._catalogue, link)
+        keyed = bool(settings.proxy_api_keys or settings.proxy_api_keys_file)
+        self._models = Models(self._catalogue, int(settings.max_copies_size), by_caller=keyed, link=link)
         self._ollama = OllamaServer(settings, self._catalogue, self._models, link)
         self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import time
+from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -89,7 +90,7 @@ class Rates:
             return None
         try:
             async with asyncio.timeout(_SECONDS_TO_ANSWER):
-                return await self._refused_for(_home(caller))
+                return await self._refused_for(home_of(caller))
         except StorageError as error:
             self._failed(error.storage_error)
         except OSError as error:
@@ -186,7 +187,9 @@ def _redis_storage(pool: ConnectionPool, url: str) -> RedisStorage:
     )
 
 
-def _home(caller: str) -> str:
+@lru_cache(maxsize=1024)
+def home_of(caller: str) -> str:
+    """The network of a caller: the /64 of an IPv6 address, of which each home has as many addresses; anything else itself."""
     try:
         address = ip_address(caller)
     except ValueError:

@@ -83,6 +83,9 @@ class Owner(Protocol):
     def waits_no_more(self, connection: BoundedProtocol) -> None:
         """Note that a connection is needed, or gone."""
 
+    def holds(self, change: int) -> None:
+        """Note that a connection holds so many bytes more of requests that are not complete."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of a client.
@@ -98,6 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bounds = server.bounds
         self._phase: Phase = "idle"
         self._received = bytearray()
+        self._held = 0
         self._scanned = 0
         self._framing = 0
         """Bytes of the phase that were no body; in "linger", bytes that were dropped."""
@@ -131,6 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop what still works for the client."""
         self._server.waits_no_more(self)
         self._received.clear()
+        self._note_held()
         answering = self.cycle is not None and not self.cycle.response_complete
         super().connection_lost(exc)
         if answering and self.task is not None:
@@ -163,6 +168,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._set_deadline(0)
             self.flow.resume_reading()
             cycle.message_event.set()
+
+    def give_up(self) -> None:
+        """Close the connection at once, and forget what has arrived."""
+        self._received.clear()
+        self._note_held()
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """Close the connection, since the server ends."""
@@ -215,8 +226,16 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._received += data
         self._read()
+        self._note_held()
         if self._phase == "answer" and len(self._received) > READ_AHEAD:
             self.flow.pause_reading()
+
+    def _note_held(self) -> None:
+        """Tell the server how many bytes wait here to become a request."""
+        held = len(self._received)
+        if held != self._held:
+            change, self._held = held - self._held, held
+            self._server.holds(change)
 
     def _read(self) -> None:
         try:

@@ -34,6 +34,8 @@ FLUSH_SECONDS = 1.0
 """How long the last bytes of closed connections may take when the server ends."""
 RETIRED_IDLE_SECONDS = 5.0
 """How long a client may still begin a request on a kept connection when another process serves the port."""
+MOST_HELD = 8 << 20
+"""Bytes of incomplete heads that are held over all connections."""
 BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Server(UvicornServer):
         self.farewell = goodbye().message
         self._application = application
         self._waiting: dict[BoundedProtocol, None] = {}
+        self._held = 0
         self._quiet_until = 0.0
         self._ticks = 0
         self._retiring = False
@@ -106,16 +109,22 @@ class Server(UvicornServer):
         """Note that a connection can be closed when there are too many. A new connection may be one too many."""
         self._waiting[connection] = None
         if len(self.server_state.connections) > self.bounds.max_connections:
-            self._close_one()
+            self._close_one(TOO_MANY_CONNECTIONS, self.bounds.max_connections)
 
     def waits_no_more(self, connection: BoundedProtocol) -> None:
         """Note that a connection is needed, or gone."""
         self._waiting.pop(connection, None)
 
-    def _close_one(self) -> None:
+    def holds(self, change: int) -> None:
+        """Note that a connection holds so many bytes more; when all hold too many, the oldest are closed."""
+        self._held += change
+        while change > 0 and self._held > MOST_HELD and len(self._waiting) > 1:
+            self._close_one("incomplete heads take %d bytes: connections without a request are closed.", MOST_HELD)
+
+    def _close_one(self, reason: str, limit: int) -> None:
         now = asyncio.get_running_loop().time()
         if now > self._quiet_until:
-            logger.warning(TOO_MANY_CONNECTIONS, self.bounds.max_connections)
+            logger.warning(reason, limit)
         self._quiet_until = now + FLOOD_SECONDS
         connection = next(iter(self._waiting))
         del self._waiting[connection]
@@ -123,7 +132,7 @@ class Server(UvicornServer):
             connection.write(self.error_response(503, "too many connections: try again", log=False))
             connection.transport.close()
         else:
-            connection.transport.abort()
+            connection.give_up()
         self.server_state.connections.discard(connection)
 
     def _is_busy(self) -> bool:

@@ -17,7 +17,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
-    start_http_server,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
@@ -28,11 +27,10 @@ from ..translate.adaptation.changes import KINDS
 from ..workers.metric_sums import add_up
 from .endpoint_labels import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS
+from .metrics_port import MetricsPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from threading import Thread
-    from wsgiref.simple_server import WSGIServer
 
     from ..net.request_context import Record
     from ..workers.link import Link
@@ -87,7 +85,7 @@ class Metrics:
         # Each child is looked up once: that takes a lock and makes a key of the labels.
         self._requests_of: dict[tuple[str, str, int], Counter] = {}
         self._errors_of: dict[tuple[str, str], Counter] = {}
-        self._server: tuple[WSGIServer, Thread] | None = None
+        self._port: MetricsPort | None = None
 
     def began(self, record: Record) -> None:
         """A request has come."""
@@ -138,16 +136,15 @@ class Metrics:
         Raises:
             OSError: it is not possible to listen there.
         """
-        self._server = start_http_server(port, host or _ANY_ADDRESS, self._registry)
+        self._port = MetricsPort(
+            host or _ANY_ADDRESS, port, lambda: (CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+        )
 
     def close(self) -> None:
         """Stop serving them."""
-        if self._server is not None:
-            server, thread = self._server
-            self._server = None
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
 
     def _count(self, endpoint: str, record: Record) -> None:
         method = record.method if record.method in METHODS else OTHER

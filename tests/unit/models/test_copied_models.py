@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.models import copied_models as derived
 from ollama_openai_proxy.models.copied_models import Derived
 from ollama_openai_proxy.translate.ollama_descriptions import Model, read_model
@@ -83,3 +84,23 @@ def test_the_oldest_name_makes_way_for_one_too_many(made: Derived, monkeypatch: 
         made.add(name, BASE)
     assert [model.id for model in made.list()] == ["c:latest", "a:latest"]
     assert made.find("b") is None
+
+
+def test_names_make_way_for_newer_ones_before_they_take_too_many_bytes() -> None:
+    made = Derived(10_000)
+    for name in ("a", "b", "c"):
+        made.add(name, BASE, system=name * 2500)
+    assert [model.id for model in made.list()] == ["c:latest", "b:latest"]
+    # Options count as well, those of the source included.
+    made.add("d", found(made, "c"), options={"stop": ["x" * 4000]})
+    assert [model.id for model in made.list()] == ["d:latest"]
+
+
+def test_one_that_would_take_too_many_bytes_alone_is_refused_and_changes_nothing() -> None:
+    made = Derived(10_000)
+    made.add("a", BASE, system="short")
+    for more in ({"system": "x" * 10_000}, {"system": "é" * 4900}, {"options": {"stop": ["x"] * 3000}}):
+        with pytest.raises(InvalidRequest) as refused:
+            made.add("A", BASE, **more)
+        assert (refused.value.status, "MAX_COPIES_SIZE" in refused.value.message) == (413, True)
+    assert found(made, "a").system == "short"

@@ -10,6 +10,7 @@ from ...backend.client import CHAT, COMPLETIONS, INFILL
 from ...errors import BackendError, InvalidRequest
 from ...models.lookup import require_capabilities
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...net.request_context import current_record
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import JSON_TYPE
@@ -61,15 +62,17 @@ class Generation:
 
     async def chat(self, request: Request) -> Reply:
         """Answer a conversation, or load or unload a model where there is none."""
-        chat = decode(ChatRequest, request.body)
+        chat = await off_loop(len(request.body), decode, ChatRequest, request.body)
         _check_top_logprobs(chat)
-        return await self._kept_waiting(chat, lambda: self._chat(chat), ChatForm(chat.model), request.path)
+        return await self._kept_waiting(chat, lambda: self._chat(chat, len(request.body)), ChatForm(chat.model), request.path)
 
     async def generate(self, request: Request) -> Reply:
         """Answer a prompt, or load or unload a model where it is empty."""
-        generate = decode(GenerateRequest, request.body)
+        generate = await off_loop(len(request.body), decode, GenerateRequest, request.body)
         _check_top_logprobs(generate)
-        return await self._kept_waiting(generate, lambda: self._generate(generate), GenerateForm(generate.model), request.path)
+        return await self._kept_waiting(
+            generate, lambda: self._generate(generate, len(request.body)), GenerateForm(generate.model), request.path
+        )
 
     async def _kept_waiting(
         self,
@@ -85,7 +88,7 @@ class Generation:
         headers = {"Content-Type": writer.content_type}
         return await kept_waiting(lambda _: answer(), WriterFiller(writer), headers, seconds)
 
-    async def _chat(self, chat: ChatRequest) -> Reply:
+    async def _chat(self, chat: ChatRequest, size: int) -> Reply:
         model = await self._models.require(chat.model)
         wanted = ["completion", *(["tools"] if chat.tools else []), *_wanted_thinking(chat, model)]
         if chat.messages or chat.keep_alive != 0:
@@ -97,13 +100,13 @@ class Generation:
             chat,
             model,
             path=CHAT,
-            parameters=chat_parameters(chat, model, backend.profile),
+            parameters=await off_loop(size, chat_parameters, chat, model, backend.profile),
             writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
             prompt_tokens=estimate_tokens(message.content for message in chat.messages),
             original_tool_name=tool_names(chat).original,
         )
 
-    async def _generate(self, generate: GenerateRequest) -> Reply:
+    async def _generate(self, generate: GenerateRequest, size: int) -> Reply:
         model = await self._models.require(generate.model, nameless="")
         check_raw(generate)
         wanted = ["completion", *(["insert"] if generate.suffix else []), *_wanted_thinking(generate, model)]
@@ -129,7 +132,7 @@ class Generation:
             generate,
             model,
             path=path,
-            parameters=parameters(generate, model, profile),
+            parameters=await off_loop(size, parameters, generate, model, profile),
             writer=make_writer(generate.model, context),
             prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
             raw=raw,

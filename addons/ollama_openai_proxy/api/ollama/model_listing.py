@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...net.http_messages import Reply, Request
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.requests import ShowRequest
 from ...translate.ollama_descriptions import ps_entry, show, tags_entry
@@ -41,7 +42,7 @@ class Listing:
 
     async def show(self, request: Request) -> Reply:
         """Describe one model."""
-        asked = decode(ShowRequest, request.body)
+        asked = await off_loop(len(request.body), decode, ShowRequest, request.body)
         name = asked.model or asked.name
         model = await self._models.require(name, tagged=True)
         copilot = request.headers.get("user-agent", "").startswith(_COPILOT)

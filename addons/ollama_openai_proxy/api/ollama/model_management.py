@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest, ModelNotFound
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_management_requests import CopyRequest, CreateRequest, DeleteRequest, PullRequest, PushRequest
@@ -36,7 +37,7 @@ class Lifecycle:
 
     async def pull(self, request: Request) -> Reply:
         """Succeed as for a model that is there already, also where none is: a back end may serve more than it lists."""
-        asked = decode(PullRequest, request.body)
+        asked = await off_loop(len(request.body), decode, PullRequest, request.body)
         name = asked.about.strip()
         model = await self._models.find(name) if name else None
         if model is None and not parse_name(name).valid:
@@ -50,7 +51,7 @@ class Lifecycle:
 
     async def push(self, request: Request) -> Reply:
         """Succeed as for a model that the registry has already."""
-        asked = decode(PushRequest, request.body)
+        asked = await off_loop(len(request.body), decode, PushRequest, request.body)
         name = asked.about.strip()
         if not name:
             raise InvalidRequest("model is required")
@@ -77,7 +78,7 @@ class Lifecycle:
 
     async def create(self, request: Request) -> Reply:
         """Make a model from another one. A model from files cannot be made here, which the client is told."""
-        asked = decode(CreateRequest, request.body)
+        asked = await off_loop(len(request.body), decode, CreateRequest, request.body)
         name = asked.about.strip()
         if not parse_name(name).valid:
             raise InvalidRequest("invalid model name")
@@ -91,7 +92,7 @@ class Lifecycle:
             raise InvalidRequest(NO_FILES)
         source = await self._models.require(asked.from_)
         self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
-        await self._models.derived.known_to_all()
+        await self._models.known_to_all()
         layers = [f"using existing layer sha256:{source.digest}"]
         if asked.system:
             layers.append(f"creating new layer sha256:{hashlib.sha256(asked.system.encode()).hexdigest()}")
@@ -100,7 +101,7 @@ class Lifecycle:
 
     async def copy(self, request: Request) -> Reply:
         """Give a model another name."""
-        asked = decode(CopyRequest, request.body)
+        asked = await off_loop(len(request.body), decode, CopyRequest, request.body)
         source = await self._named(asked.source, "source")
         if not parse_name(asked.destination).valid:
             raise InvalidRequest(f'destination "{asked.destination}" is invalid')
@@ -108,17 +109,17 @@ class Lifecycle:
             raise ModelNotFound(f'model "{asked.source}" not found')
         if await self._models.find(asked.destination) is not source:
             self._models.derived.add(asked.destination, source)
-            await self._models.derived.known_to_all()
+            await self._models.known_to_all()
         return Reply(200)
 
     async def delete(self, request: Request) -> Reply:
         """Forget a name that was made here. A back end keeps its models, though the client is told that it worked."""
-        asked = decode(DeleteRequest, request.body)
+        asked = await off_loop(len(request.body), decode, DeleteRequest, request.body)
         name = asked.about
         if not name.strip():
             raise InvalidRequest("model is required")
         if self._models.derived.remove(name):
-            await self._models.derived.known_to_all()
+            await self._models.known_to_all()
             return Reply(200)
         if await self._models.find(name):
             return Reply(200)

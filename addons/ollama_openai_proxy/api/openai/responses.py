@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import first_value
 from ...schemas.openai_responses import parse_responses_request
 from ...translate.openai_responses.compaction import asks_for_compaction, check_compact, check_trigger, no_summary
@@ -63,7 +64,8 @@ async def create_response(
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
     """
-    params = parse_responses_request(content)
+    size = len(content)
+    params = await off_loop(size, parse_responses_request, content)
     check_trigger(params)
     model = require_named(model)
     if asks_for_compaction(params.input):
@@ -71,7 +73,7 @@ async def create_response(
         return await complete(
             _compaction(params, model, backend, summary, content, stream=True, keep_alive=keep_alive), waiting
         )
-    estimate = max(len(content) // CHARACTERS_PER_TOKEN, 1)
+    estimate = max(size // CHARACTERS_PER_TOKEN, 1)
 
     make_writer = ResponseStreamWriter if params.stream else ResponseAnswerWriter
     writer = make_writer(params, response_id=_new_id(), call_id=id_of_call, seal=seal_reasoning)
@@ -79,7 +81,7 @@ async def create_response(
         Completion(
             backend=backend,
             path=CHAT,
-            parameters=chat_parameters(params, model, backend.profile),
+            parameters=await off_loop(size, chat_parameters, params, model, backend.profile),
             model=params.model,
             writer=writer,
             stream=params.stream,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
@@ -31,7 +32,6 @@ from ..paths import (
     SYSTEMONE,
     below_base,
 )
-from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
 from .model_renaming import make_renaming
@@ -62,7 +62,7 @@ class Call(NamedTuple):
         backend: the one that has the model, or that of the settings where none is named.
         model: None where none is named.
         name: the model's, as the client wrote it.
-        content: the body, without a content coding.
+        content: the body.
         changed: the body for the back end; None where it is the one that came.
     """
 
@@ -97,8 +97,8 @@ class OpenAIServer:
                 return await self._describe(path.removeprefix(OPENAI_MODELS + "/"), as_anthropic=as_anthropic)
         if path == HELLO:
             return _hello(request.method)
-        content = plain_content(request)
-        body = Body(content, request.headers.get("content-type", ""))
+        content = request.body
+        body = await off_loop(len(content), Body, content, request.headers.get("content-type", ""))
         silence = silence_limits(path, self._heartbeat)
         if not (request.method == "POST" and path in STREAMED and body.data and body.data.get("stream") is True):
             return await self._answer(request, body, content, silence.between, None)
@@ -161,7 +161,7 @@ class OpenAIServer:
         elif body.data and request.path in _WITH_ITEMS and (items := with_summaries(body.data.get("input"))) is not None:
             # Of the summaries that were made here, no back end can read the content.
             changed = {"input": items}
-        sent = body.naming(model.target, **changed)
+        sent = await off_loop(len(content), body.naming, model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
 
