@@ -115,7 +115,8 @@ def test_the_cost_of_what_is_allowed_grows_no_faster_than_its_size(attacked: Tar
         for _ in range(2):
             exchange(attacked.port, request)
         costs.append(cpu_seconds(attacked.proxy.pid) - used)
-    assert costs[1] < 6 * max(costs[0], 0.05), costs
+    # Four times as much, and sixteen times for what is quadratic; a busy machine adds to large ones.
+    assert costs[1] < 10 * max(costs[0], 0.05), costs
 
 
 WAIT = 0.2
