@@ -143,8 +143,8 @@ def test_claude_code_finds_its_api_reachable(http: httpx.Client, chat_only: Side
 # -- A key that the back end refuses -----------------------------------------------------------------------------------
 
 REFUSED = Error(401, error_body("Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key"))
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-CALLS = {
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+CALLS: dict[str, dict[str, Any]] = {
     "/api/chat": HELLO,
     "/api/generate": {"prompt": "Hello"},
     "/api/embed": {"input": "Hello"},
