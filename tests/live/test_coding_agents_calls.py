@@ -143,7 +143,7 @@ def test_claude_code_finds_its_api_reachable(http: httpx.Client, chat_only: Side
 # -- A key that the back end refuses -----------------------------------------------------------------------------------
 
 REFUSED = Error(401, error_body("Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key"))
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 CALLS: dict[str, dict[str, Any]] = {
     "/api/chat": HELLO,
     "/api/generate": {"prompt": "Hello"},
@@ -166,7 +166,7 @@ def test_each_api_says_that_the_proxys_key_was_refused(http: httpx.Client, side:
     model = side.vectors if "embed" in path else side.alias
     reply = http.post(path, json={"model": model, **CALLS[path]}, headers=VERSION)
     assert reply.status_code == 401
-    named = "of the back end full in the models file" if side.everything else "OPENAI_API_KEY"
+    named = "of the back end full" if side.everything else "OPENAI_API_KEY"
     assert message_of(reply) == (f"the back end refused the proxy's own key ({named}), not yours: Incorrect API key provided.")
     assert reply.headers.get("x-should-retry") == ("false" if path == "/v1/messages" else None)
     if path.startswith("/v1/") and path != "/v1/messages":
