@@ -21,8 +21,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 LISTS: dict[str, list[str]] = PROJECT["ollama-openai-proxy"]
 CONTRACTS: list[dict[str, Any]] = PROJECT["importlinter"]["contracts"]
 MOST_AT_THE_ROOT = 7
-SAME_IN_SEVERAL_ROOMS = {"router", "request", "openai_responses", "compaction"}
-"""The router of an API, the translation of its requests, the API `/v1/responses` and its compaction, in each room."""
+SAME_IN_SEVERAL_ROOMS = {"router", "request", "openai_responses"}
+"""The router of an API, the translation of its requests and the API `/v1/responses`, in each room."""
 IMPURE = {"asyncio", "socket", "ssl", "mitmproxy", "openai", "httpx2", "aiohttp", "uvicorn", "anyio"}
 
 ROOMS = sorted(path.stem for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__")

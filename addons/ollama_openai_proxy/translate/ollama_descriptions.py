@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
@@ -82,7 +83,7 @@ class Model:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON can hold them, for `model_from_json`."""
-        return asdict(self) | {"capabilities": list(self.capabilities), "lacks": sorted(self.lacks)}
+        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(self).items()}
 
     @property
     def digest(self) -> str:
@@ -104,7 +105,12 @@ def model_from_json(fields: Mapping[str, Any]) -> Model:
     Raises:
         TypeError: these are no fields of a model.
     """
-    return Model(**{**fields, "capabilities": tuple(fields["capabilities"]), "lacks": frozenset(fields["lacks"])})
+    values = dict(fields)
+    for each in dataclass_fields(Model):
+        make = {"tuple": tuple, "frozenset": frozenset}.get(str(each.type).partition("[")[0])
+        if make is not None and each.name in values:
+            values[each.name] = make(values[each.name])
+    return Model(**values)
 
 
 def without(model: Model, capabilities: frozenset[str]) -> Model:

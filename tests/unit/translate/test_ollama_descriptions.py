@@ -1,7 +1,8 @@
 """A back end's models are described so that every client finds what it looks for, and found by every name it may use."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from ollama_openai_proxy.translate.ollama_descriptions import (
     CAPABILITIES,
     Model,
     ModelIndex,
+    model_from_json,
     openai_entry,
     plain_name,
     ps_entry,
@@ -355,3 +357,20 @@ def test_a_model_without_something_is_shown_without_it() -> None:
     assert "tools" not in lacking.capabilities
     assert lacking.lacks >= {"tools"}
     assert without(lacking, frozenset()) == lacking
+
+
+def test_a_model_survives_json_whatever_its_fields() -> None:
+    model = replace(
+        read_model({"id": "m", "created": 1, "extra": [1, {"a": None}]}, 2.0, "lab"),
+        capabilities=("completion", "tools"),
+        lacks=frozenset({"vision", "audio"}),
+        options={"stop": ["a"], "seed": 1},
+        told=frozenset({"tools"}),
+        think="high",
+        think_levels=("low", "high"),
+    )
+    assert model_from_json(json.loads(json.dumps(model.as_json()))) == model
+    with pytest.raises(TypeError):
+        model_from_json({"id": "m"})
+    defaults = {each.name for each in fields(Model) if getattr(model, each.name) == each.default}
+    assert defaults <= {"system", "hidden", "known_context_length", "think_default"}
