@@ -49,6 +49,7 @@ class Model:
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
         entry: what the back end's own list says of it.
+        fallback: the names of the models to ask in order when this one cannot answer.
         known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
             is only what clients are shown.
         told: what it is known to be able to do, by its server or by the models file.
@@ -75,6 +76,7 @@ class Model:
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     known_context_length: int = 0
+    fallback: tuple[str, ...] = ()
     told: frozenset[str] = frozenset()
     think: Level | None = None
     think_levels: tuple[Level, ...] = ()
@@ -82,7 +84,10 @@ class Model:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON can hold them, for `model_from_json`."""
-        return asdict(self) | {"capabilities": list(self.capabilities), "lacks": sorted(self.lacks)}
+        return asdict(self) | {
+            **{name: list(getattr(self, name)) for name in _TUPLES},
+            **{name: sorted(getattr(self, name)) for name in _SETS},
+        }
 
     @property
     def digest(self) -> str:
@@ -98,13 +103,18 @@ class Model:
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
 
 
+_TUPLES = ("capabilities", "fallback", "think_levels")
+_SETS = ("lacks", "told")
+
+
 def model_from_json(fields: Mapping[str, Any]) -> Model:
     """Read what `Model.as_json` returned.
 
     Raises:
         TypeError: these are no fields of a model.
     """
-    return Model(**{**fields, "capabilities": tuple(fields["capabilities"]), "lacks": frozenset(fields["lacks"])})
+    made = {name: tuple(fields[name]) for name in _TUPLES} | {name: frozenset(fields[name]) for name in _SETS}
+    return Model(**{**fields, **made})
 
 
 def without(model: Model, capabilities: frozenset[str]) -> Model:
