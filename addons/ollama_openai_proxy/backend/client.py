@@ -32,7 +32,7 @@ from ..translate.adaptation.finding import STATUSES
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.adaptation.refusal_text import RefusalText
 from ..translate.error_text import error_text
-from ..translate.model_loading import detect_loader, root_url
+from ..translate.loading_calls import detect_loader, root_url
 from ..translate.not_found import MISSING, names_missing_route
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import read_models
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from ..net.http_messages import Reply, Request, Timeouts
     from ..net.request_context import Record
     from ..translate.adaptation.changes import Call, Change
-    from ..translate.model_loading import LoaderCall, LoaderKind
+    from ..translate.loading_calls import LoaderCall, LoaderKind
     from ..translate.ollama_descriptions import Model
     from ..translate.refused_key import KeyOwner
     from ..translate.server_profiles import Profile, ProfileName
@@ -372,7 +372,7 @@ class Backend:
         try:
             async with self._connections.session().request(
                 call.method,
-                URL(root_url(self._base_url) + call.path, encoded=True),
+                URL(self.options.with_query(root_url(self._base_url) + call.path), encoded=True),
                 headers=headers,
                 data=body,
                 allow_redirects=False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendError
 from ..translate.error_text import error_text
-from ..translate.model_loading import (
+from ..translate.loading_calls import (
     UNLOAD_ALL,
     LoadedModel,
     list_call,
@@ -21,7 +21,7 @@ from ..translate.not_found import MISSING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..translate.model_loading import LoaderCall, LoaderKind
+    from ..translate.loading_calls import LoaderCall, LoaderKind
     from .client import Backend
 
 FIRST_POLL, LONGEST_POLL = 0.1, 1.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...backend.client import Backend
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
-    from ...translate.model_loading import LoadedModel
+    from ...translate.loading_calls import LoadedModel
     from ...translate.ollama_descriptions import Model
     from .loaded_models import Residents
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...backend.client import CHAT
 from ...errors import InvalidRequest
 from ...translate.chat_completion import streamed
-from ...translate.responses_backend.input_items import restored_messages
+from ...translate.responses_backend.chat_items import restored_messages
 from ...translate.token_estimate import prompt_tokens
 from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.openai_chat import CompletionAnswerWriter, CompletionStreamWriter

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .input_items import input_items, instructions
+from .chat_items import input_items, instructions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.translate.events import ReasoningState, ToolCallBegin
-from ollama_openai_proxy.translate.responses_backend.input_items import input_items, instructions, restored_messages
+from ollama_openai_proxy.translate.responses_backend.chat_items import input_items, instructions, restored_messages
 from ollama_openai_proxy.translate.responses_backend.reasoning_items import (
     detail_of,
     items_of,

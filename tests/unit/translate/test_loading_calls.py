@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.translate.model_loading import (
+from ollama_openai_proxy.translate.loading_calls import (
     LoadedModel,
     LoaderCall,
     LoaderKind,
