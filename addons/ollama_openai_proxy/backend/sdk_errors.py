@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ..errors import BackendError
+from ..errors import BackendError, Unreachable
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
 
@@ -54,7 +54,7 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
         case openai.APIConnectionError():
             cause = error.__cause__
             if isinstance(cause, httpx2.ConnectError):
-                return BackendError(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
+                return Unreachable(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
             return BackendError(502, f"the connection to the back end at {base_url} broke: {_reason(cause or error)}")
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")

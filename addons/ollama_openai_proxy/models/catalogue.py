@@ -55,6 +55,7 @@ class Catalogue:
         self._passthrough = settings.openai_api_key_passthrough
         self._servers = configured_servers(settings, self._file)
         self._backends = {server.name: server.opened(adapt=settings.adapt) for server in self._servers}
+        self.wait_limits = settings.wait_limits
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 
@@ -68,6 +69,11 @@ class Catalogue:
     def default(self) -> Backend:
         """The back end for models that are not known: that of the settings, or the first of `BACKENDS`."""
         return self._backends[self._servers[0].name]
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """All back ends, the default one first."""
+        return list(self._backends.values())
 
     def has_backend(self, name: str) -> bool:
         """Whether there is a back end of this name."""

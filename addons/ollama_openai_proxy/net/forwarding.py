@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from multidict import CIMultiDict
 
-from ..errors import ApiError, BackendError, InvalidRequest
+from ..errors import ApiError, BackendError, InvalidRequest, Unreachable
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
@@ -169,7 +169,7 @@ class Relay:
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
-        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
+        return Unreachable(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
 
     def _broken(self, error: Exception) -> ApiError:
         return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")

@@ -50,6 +50,7 @@ class Model:
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
         entry: what the back end's own list says of it.
+        fallback: the names of the models to ask in order when this one cannot answer.
         known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
             is only what clients are shown.
         told: what it is known to be able to do, by its server or by the models file.
@@ -76,6 +77,7 @@ class Model:
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     known_context_length: int = 0
+    fallback: tuple[str, ...] = ()
     told: frozenset[str] = frozenset()
     think: Level | None = None
     think_levels: tuple[Level, ...] = ()
