@@ -13,7 +13,7 @@ from ...translate.openai_responses.compaction import asks_for_compaction, check_
 from ...translate.openai_responses.request import chat_parameters, compaction_parameters, tool_names
 from ...translate.thinking_levels import nearest_level
 from ...translate.writers.carried_state import id_of_call, seal_reasoning
-from ...translate.writers.compaction import CompactionAnswerWriter, CompactionStreamWriter
+from ...translate.writers.compaction_answers import CompactionAnswerWriter, CompactionStreamWriter
 from ...translate.writers.openai_responses import ResponseAnswerWriter, ResponseStreamWriter
 from ..completion import Completion, complete, require_named
 
