@@ -182,10 +182,14 @@ def test_with_keys_that_are_passed_on_the_clients_own_was_refused() -> None:
         told = "the back end refused the key that you sent, which the proxy passes on: Incorrect API key provided."
         for path, body in CALLS.items():
             reply = httpx.post(
-                proxy.url + path, json={"model": "m", **body}, headers={"Authorization": "Bearer wrong-key"}, trust_env=False
+                proxy.url + path,
+                json={"model": "m", **body},
+                headers={"Authorization": "Bearer wrong-key"},
+                trust_env=False,
+                timeout=PATIENCE,
             )
             assert (reply.status_code, message_of(reply)) == (401, told)
-        reply = httpx.get(f"{proxy.url}/api/tags", trust_env=False)
+        reply = httpx.get(f"{proxy.url}/api/tags", trust_env=False, timeout=PATIENCE)
         assert message_of(reply).startswith("the back end wants a key, and the proxy has none for it (OPENAI_API_KEY): ")
 
 
