@@ -84,7 +84,7 @@ def write(folder: Path, content: str) -> str:
 
 
 @contextmanager
-def proxied(folder: Path, file: str, backend: ScriptedBackend, **settings: str) -> Iterator[str]:
+def proxied(folder: Path, file: str, backend: ScriptedBackend, **settings: Any) -> Iterator[str]:
     with ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, MODELS_FILE=write(folder, file), **settings) as proxy:
         yield proxy.url
 
@@ -313,7 +313,7 @@ def test_patterns_filter_a_list(tmp_path: Path) -> None:
     ],
 )
 def test_an_unknown_key_or_a_wrong_value_stops_the_start(tmp_path: Path, file: str, complaint: str) -> None:
-    settings = {"OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1", "MODELS_FILE": write(tmp_path, file)}
+    settings: dict[str, Any] = {"OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1", "MODELS_FILE": write(tmp_path, file)}
     with ProxyProcess(wait=False, **settings) as proxy:
         assert proxy.exit_code() == 1
     assert complaint in proxy.log
@@ -355,7 +355,7 @@ query = {{ "api-version" = "2026-01-01" }}
 @pytest.mark.parametrize("by", ["file", "settings"])
 def test_headers_and_query_are_on_the_wire_of_every_call(tmp_path: Path, by: str) -> None:
     with ScriptedBackend(everything=True) as backend:
-        settings = {"OPENAI_API_BASE_URL": f"http://127.0.0.1:{free_port()}/v1", "LAB_PORTKEY": "pk-secret-key"}
+        settings: dict[str, Any] = {"OPENAI_API_BASE_URL": f"http://127.0.0.1:{free_port()}/v1", "LAB_PORTKEY": "pk-secret-key"}
         if by == "file":
             settings["MODELS_FILE"] = write(tmp_path, WAYS.format(url=backend.base_url))
         else:
@@ -389,7 +389,7 @@ def test_an_api_that_is_not_used_is_translated(tmp_path: Path, by: str) -> None:
     with ScriptedBackend(everything=True) as backend, ScriptedBackend() as other:
         file = f'[backends.lab]\nurl = "{backend.base_url}"\napis = ["chat", "responses"]\n'
         first = other if by == "file" else backend
-        settings = {} if by == "file" else {"BACKEND_APIS": "chat,responses"}
+        settings: dict[str, Any] = {} if by == "file" else {"BACKEND_APIS": "chat,responses"}
         backend.models = listing({"id": "m"})
         with proxied(tmp_path, file if by == "file" else "", first, **settings) as url:
             assert post(url, "/v1/responses", {"model": "m", "input": "hi"}).status_code == 200
@@ -542,7 +542,7 @@ def test_one_line_serves_several_services(tmp_path: Path) -> None:
         third.models = listing({"id": "shared"})
         urls = {"openai": first, "groq": second, "openrouter": third}
         file = "".join(f'[backends.{name}]\nurl = "{server.base_url}"\n' for name, server in urls.items())
-        keys = {"OPENAI_API_KEY": "k-openai", "GROQ_API_KEY": "k-groq", "OPENROUTER_API_KEY": "k-router"}
+        keys: dict[str, Any] = {"OPENAI_API_KEY": "k-openai", "GROQ_API_KEY": "k-groq", "OPENROUTER_API_KEY": "k-router"}
         with ProxyProcess(BACKENDS="openai,groq,openrouter", MODELS_FILE=write(tmp_path, file), **keys) as proxy:
             assert set(names(proxy.url)) == {"gpt-5", "llama", "groq/shared", "openrouter/shared"}
             for name, server in (("gpt-5", first), ("llama", second), ("openrouter/shared", third), ("shared", second)):
@@ -560,7 +560,7 @@ def test_a_services_key_comes_from_its_usual_variable(tmp_path: Path, source: st
     with ScriptedBackend(api_key="gsk-key") as backend, ScriptedBackend() as main:
         file = f'[backends.fast]\npreset = "groq"\nurl = "{backend.base_url}"\n'
         backend.models = listing({"id": "llama"})
-        settings = {"GROQ_API_KEY": "gsk-key"} if source == "environment" else {}
+        settings: dict[str, Any] = {"GROQ_API_KEY": "gsk-key"} if source == "environment" else {}
         if source == "file":
             (tmp_path / ".env").write_text("GROQ_API_KEY=gsk-key\n")
         path = write(tmp_path, file)
@@ -585,8 +585,8 @@ def test_a_services_key_comes_from_its_usual_variable(tmp_path: Path, source: st
         ({"BACKEND_CA_FILE": "/nowhere.pem"}, "BACKEND_CA_FILE /nowhere.pem cannot be read"),
     ],
 )
-def test_a_wrong_setting_of_a_server_stops_the_start(settings: dict[str, str], complaint: str) -> None:
-    own = {} if "BACKENDS" in settings else {"OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1"}
+def test_a_wrong_setting_of_a_server_stops_the_start(settings: dict[str, Any], complaint: str) -> None:
+    own: dict[str, Any] = {} if "BACKENDS" in settings else {"OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1"}
     with ProxyProcess(wait=False, **own, **settings) as proxy:
         assert proxy.exit_code() == 1
     assert complaint in proxy.log

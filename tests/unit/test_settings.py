@@ -155,4 +155,4 @@ def test_a_wrong_way_to_a_server_is_told_what_it_must_be(name: str, text: str) -
 
 @pytest.mark.parametrize("word", ["chat", "Chat completions", "/v1/chat/completions", "chat.completions", "chat_completions"])
 def test_an_api_is_named_by_its_name_or_its_path(word: str) -> None:
-    assert load_settings(KEYED | {"backend_apis": f"{word},messages"}).used_apis == {"chat", "messages"}
+    assert load_settings(KEYED | {"backend_apis": f"{word},messages"}).used_apis == frozenset(("chat", "messages"))

@@ -31,7 +31,7 @@ def test_a_redirect_within_the_site_is_followed(url: str, location: str, target:
         (ASKED, "https://other.example/v1/chat/completions", "https://other.example/v1"),
         (ASKED, "http://server.example:8080/v1/chat/completions?x=1", "http://server.example:8080/v1"),
         (ASKED, "https://server.example:8443/login", "https://server.example:8443/login"),
-        ("https://h/v1/models", "http://h/v1/models", "http://h/v1/models"),
+        ("https://h/v1/models", "http://h/v1/models", "http://h/v1"),
         (ASKED, "ftp://server.example/v1", "ftp://server.example/v1"),
         (ASKED, "https://user:secret@other.example/a\u202e", "https://other.example/a?"),
     ],
