@@ -269,7 +269,8 @@ VARIABLES_OF_OTHERS = {
     *("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CODEX_OSS_BASE_URL", "OLLAMA_API_KEY", "OLLAMA_HOST"),
     *("OTEL_EXPORTER_OTLP_ENDPOINT", "BIND", "REPLICA_1", "REPLICA_2"),
     "LAB_API_KEY",  # which examples/models.toml names
-} | {preset.key_variable for preset in PRESETS.values()}
+    *(preset.key_variable for preset in PRESETS.values()),
+}
 
 
 def check_of(command: Command) -> Callable[[Command], None] | None:

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ..backend.lazy_sdk import load as load_sdk
 from ..backend.sdk_errors import Refusal
 from ..errors import BackendError
 from ..net.request_context import current_record
@@ -144,7 +145,7 @@ class _Listing:
         """The model of a name; where nothing is known, a model that goes through to a back end."""
         if self._is_stale():
             first = self._asking is None
-            asking = self._ask_all()
+            asking = await self._ask_all()
             # A model that was there a moment ago is asked for at once; whether it still is, is found out beside it.
             if first or self._table.find(name) is None:
                 await _wait(asking, self._asked_at + PATIENCE - time.monotonic())
@@ -157,7 +158,9 @@ class _Listing:
             BackendError: no back end could be asked, and no model is known.
         """
         if self._is_stale() or (self._failures and not self._table.models):
-            await _wait(self._ask_all(), PATIENCE if self._table.models else None)
+            # Of several servers, each is waited for only so long.
+            patient = len(self._servers) > 1 or not self._table.models
+            await _wait(await self._ask_all(), None if patient else PATIENCE)
         if not self._table.models and len(self._failures) == len(self._servers):
             raise self._failures[self._servers[0].name]
         return self._table.models
@@ -183,8 +186,11 @@ class _Listing:
             return server.name in self._failures or server.name not in self._lists
         return server.name not in self._lists and _has_answered(self._failures.get(server.name))
 
-    def _ask_all(self) -> asyncio.Task[None]:
+    async def _ask_all(self) -> asyncio.Task[None]:
         """Ask the servers for their models, unless that is going on: of many requests that come together, one asks."""
+        if self._asking is None:
+            # The import of the SDK may take seconds, in which no server is slow.
+            await asyncio.get_running_loop().run_in_executor(None, load_sdk)
         if self._asking is None or self._asking.done():
             self._asked_at = time.monotonic()
             self._asking = asyncio.create_task(self._refresh())
