@@ -48,6 +48,8 @@ ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
 logger = logging.getLogger(__name__)
 
+FORWARDING = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip"})
+"""Headers by which a reverse proxy tells of its clients."""
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -95,13 +97,14 @@ class Front:
     def __init__(self, settings: Settings, observers: Sequence[Observer] = (), metrics: Metrics | None = None) -> None:
         fixing = settings.proxy_mode == "fix"
         self._mender = Mender(_method_map(settings), restore=settings.fix_methods, pseudo_endpoints=fixing, bodiless=fixing)
+        self._gate = Gate(settings)
         self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings)
         # In fix mode the Host is one that the pod's edge has put there.
         self._access = Access(settings.ollama_origins, settings.proxy_host, any_host=fixing)
-        self._gate = Gate(settings)
         self._health = Health(self._server.reach)
         self._observers = observers
         self._metrics = metrics
+        self._local = is_loopback(settings.proxy_host)
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
 
@@ -163,6 +166,7 @@ class Front:
             request_id = token_hex(16)
         record = Record(request_id, request.method, request.path, request.arrived_as or request.method)
         record.watcher = request.watcher
+        record.on_loopback = self._local and _is_on_loopback(request)
         record.traceparent = request.headers.get("traceparent", "")
         record.tracestate = request.headers.get("tracestate", "")
         if self._passthrough:
@@ -301,6 +305,11 @@ def _without_body(reply: Reply, *, announced: bool) -> Reply:
         reply.body.close()
         length = reply.length
     return replace(reply, body=b"", length=length if announced else None)
+
+
+def _is_on_loopback(request: Request) -> bool:
+    """Whether the client is on this machine, and no proxy that tells of clients elsewhere."""
+    return (not request.peer or is_loopback(request.peer)) and FORWARDING.isdisjoint(request.headers)
 
 
 def is_upload(request: Request) -> bool:

@@ -344,6 +344,15 @@ class Settings(BaseSettings):
         example="20MiB",
         default_text="`100MiB`",
     )
+    max_answer_size: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(128 << 20),
+        "The largest answer of a server that is held in memory: an answer that is translated, streamed or not, or one in a "
+        "single piece in which a model is renamed. 0 is any size. An answer that passes as it is has no limit.",
+        group=Group.LIMITS,
+        must_be="a size like 128MiB, or 0 for any",
+        example="32MiB",
+        default_text="`128MiB`",
+    )
     max_concurrent_requests: Count = setting(
         0,
         "How many calls to models are answered at a time; further calls wait. 0 is any number.",
@@ -522,6 +531,11 @@ class Settings(BaseSettings):
     def timeouts(self) -> Timeouts:
         """How long what stands behind the proxy may take."""
         return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
+
+    @property
+    def answer_limit(self) -> int | None:
+        """Bytes of an answer that may be held in memory; None for any."""
+        return int(self.max_answer_size) or None
 
     @property
     def bounds(self) -> Bounds:

@@ -101,6 +101,7 @@ async def complete(completion: Completion, waiting: Waiting | None = None) -> Re
         watcher=current_record().watcher,
         began=completion.began,
         ended=lambda: _learn(completion, readers[0]),
+        limit=backend.limit,
     )
     if waiting is not None:
         waiting.filler = driver

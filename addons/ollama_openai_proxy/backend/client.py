@@ -14,19 +14,21 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
-from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
+from ..net.masking import Masker
 from ..net.http_messages import REQUEST_ID
 from ..net.request_context import current_record
+from ..net.response_body import BODY
+from ..net.server_names import about_server
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
-from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import read_models
+from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.server_profiles import PROFILES, detect_profile
-from .body_decoding import BODY, decoded
 from .lazy_sdk import httpx2, openai
 from .sdk_errors import ContextTooLong, Refusal, backend_error
 
@@ -54,8 +56,6 @@ REFUSED = frozenset({"backend_refused", "context_overflow"})
 """Kinds of errors that tell a refusal, see `server_error`."""
 CHAT = below_base(OPENAI_CHAT)
 COMPLETIONS = below_base(OPENAI_COMPLETIONS)
-INFILL = "/infill"
-"""llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 NOT_FORWARDED = (
     *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
@@ -77,6 +77,7 @@ class Backend:
         timeouts: how long it may take.
         passthrough: whether the key that a client brings takes the place of the proxy's own.
         adapt: whether to learn from refusals, and to make a refused call again in another way.
+        limit: bytes of an answer that may be held in memory; None for any.
 
     Attributes:
         name: what the models file calls it.
@@ -84,6 +85,7 @@ class Backend:
         missing: paths that it turned out not to have; each is tried again after an hour.
         learned: what its refusals have taught of each model.
         timeouts: how long it may take.
+        limit: bytes of an answer that may be held in memory; None for any.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
     """
 
@@ -97,6 +99,7 @@ class Backend:
         *,
         passthrough: bool = False,
         adapt: bool = True,
+        limit: int | None = None,
     ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
@@ -106,7 +109,9 @@ class Backend:
         self.missing = Missing(time.monotonic)
         self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
-        self._connections = Connections(base_url, environment=True)
+        self.limit = limit
+        masker = Masker([key.get_secret_value()] if key else ())
+        self._connections = Connections(base_url, environment=True, masker=masker)
         self.opens_thinking: set[str] = set()
         self._finish_reasons: set[str] = set()
         self._key = key
@@ -115,7 +120,9 @@ class Backend:
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=self._connections, watched=True)
+        self._relay = Relay(
+            base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True, limit=limit
+        )
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
@@ -126,7 +133,10 @@ class Backend:
             base_url=self._base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=self._key.get_secret_value() if self._key else "none",
-            http_client=httpx2.AsyncClient(transport=Transport(self._connections), timeout=None, follow_redirects=True),
+            # Redirects on the server's own address are followed by the transport, others by nobody.
+            http_client=httpx2.AsyncClient(
+                transport=Transport(self._connections, self.limit), timeout=None, follow_redirects=False
+            ),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
@@ -197,7 +207,7 @@ class Backend:
         """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
         Args:
-            path: `CHAT`, `COMPLETIONS` or `INFILL`.
+            path: `CHAT` or `COMPLETIONS`.
             parameters: of the call.
             driver: takes the answer.
             make_machine: makes a machine for each attempt.
@@ -222,7 +232,7 @@ class Backend:
     def explain(self, error: Exception) -> BackendError:
         """The error for the client of what ended the body of a stream."""
         if isinstance(error, TimeoutError):
-            return BackendError(504, f"the back end at {self._base_url} did not answer in time")
+            return BackendError(504, about_server("the back end", self._base_url, " did not answer in time"))
         if isinstance(error, aiohttp.ClientError):
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
@@ -316,7 +326,7 @@ class Backend:
                 _note_id(error.response.headers)
             raise backend_error(error, self._base_url) from error
         except TimeoutError as error:
-            raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
+            raise BackendError(504, about_server("the back end", self._base_url, " did not answer in time")) from error
         except ValueError as error:
             raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
@@ -345,17 +355,17 @@ class Backend:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
         # which costs more than all of the translation, and here everything was checked.
         answer = await self._client.post(
-            self._base_url.rstrip("/").removesuffix(OPENAI_BASE) + path if path == INFILL else path,
+            path,
             cast_to=httpx2.Response,
             body=parameters,
-            options={"headers": {"Accept-Encoding": "identity", **self._headers()}},
+            options={"headers": self._headers()},
             stream=True,
             stream_cls=openai.AsyncStream[Any],
         )
         # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
         response = cast("httpx2.Response", answer)
         _note_id(response.headers)
-        body: Body = decoded(response.extensions[BODY], response.headers.get("content-encoding", ""))
+        body: Body = response.extensions[BODY]
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         return ServerAnswer(response.status_code, body, framed)
 

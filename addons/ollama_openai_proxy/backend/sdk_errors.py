@@ -6,6 +6,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError
+from ..net.body import TooLargeError
+from ..net.connection_pool import RedirectError
+from ..net.server_names import about_server
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
 
@@ -50,12 +53,15 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
         case openai.APIStatusError():
             return _refusal(error)
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return BackendError(504, f"the back end at {base_url} did not answer in time")
+            return BackendError(504, about_server("the back end", base_url, " did not answer in time"))
         case openai.APIConnectionError():
             cause = error.__cause__
+            reason = _reason(cause or error)
             if isinstance(cause, httpx2.ConnectError):
-                return BackendError(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
-            return BackendError(502, f"the connection to the back end at {base_url} broke: {_reason(cause or error)}")
+                return BackendError(502, about_server("cannot connect to the back end", base_url, reason=reason))
+            if cause is not None and isinstance(cause.__cause__, RedirectError | TooLargeError):
+                return BackendError(502, reason)
+            return BackendError(502, about_server("the connection to the back end", base_url, " broke", reason))
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")

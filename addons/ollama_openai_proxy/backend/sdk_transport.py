@@ -13,24 +13,35 @@ from typing import TYPE_CHECKING
 import aiohttp
 import httpx2
 from multidict import CIMultiDict
-from yarl import URL
 
-from ..net.body import BodyReader
-from ..net.connection_pool import why_unreachable
-from ..net.upstream_body import ServerBody
-from .body_decoding import BODY
+from ..net.body import BodyReader, TooLargeError
+from ..net.connection_pool import RedirectError, why_unreachable
+from ..net.forwarding import MOVED
+from ..net.response_body import BODY, response_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from ..net.body import Body
     from ..net.connection_pool import Connections
+
+MOST_ERROR = 1 << 20
+"""Bytes of a body with an error status that are read; what follows is left unread."""
+MOST_LIST = 1 << 24
+"""Bytes of the answer to a GET: a list of models."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Makes requests over the connections of a pool, which is not closed with it. How long to wait is for the caller to say."""
+    """Makes requests over the connections of a pool, which is not closed with it. How long to wait is for the caller to say.
 
-    def __init__(self, connections: Connections) -> None:
+    Args:
+        connections: the pool.
+        limit: bytes of an answer that the SDK reads whole; None for any.
+    """
+
+    def __init__(self, connections: Connections, limit: int | None = None) -> None:
         self._connections = connections
+        self._limit = limit
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response, when its head is there.
@@ -39,32 +50,53 @@ class Transport(httpx2.AsyncBaseTransport):
             httpx2.TransportError: there is none.
         """
         content = await request.aread()
+        headers = CIMultiDict(request.headers.multi_items())
+        headers["Accept-Encoding"] = "identity"
         with _errors():
-            response = await self._connections.session().request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=CIMultiDict(request.headers.multi_items()),
-                data=content or None,
-                allow_redirects=False,
-            )
-        body = ServerBody(response)
-        extensions: dict[str, object] = {BODY: body}
-        if response.reason:
-            extensions["reason_phrase"] = response.reason.encode()
+            response = await self._connections.request(request.method, str(request.url), headers, content or None)
+        masker = self._connections.masker
+        body = response_body(response, response.headers.get("Content-Encoding", ""), masker)
         return httpx2.Response(
-            response.status, headers=response.raw_headers, stream=_Stream(body), request=request, extensions=extensions
+            response.status,
+            # The body comes without its coding.
+            headers=[
+                (name, masker.masked(value)) for name, value in response.raw_headers if name.lower() != b"content-encoding"
+            ],
+            stream=self._stream(request.method, response.status, body),
+            request=request,
+            extensions={BODY: body},
         )
+
+    def _stream(self, method: str, status: int, body: Body) -> _Stream:
+        if status >= 400:
+            return _Stream(body, MOST_ERROR, cut=True)
+        return _Stream(body, MOST_LIST if method == "GET" else self._limit)
 
 
 class _Stream(httpx2.AsyncByteStream):
-    """The body for httpx2, which reads it where the SDK wants an answer whole."""
+    """The body for httpx2, which reads it where the SDK wants an answer whole.
 
-    def __init__(self, body: ServerBody) -> None:
+    Args:
+        body: the body.
+        limit: bytes that are read at most; None for any.
+        cut: whether what is beyond the limit is left out, and no error.
+    """
+
+    def __init__(self, body: Body, limit: int | None, *, cut: bool = False) -> None:
         self._body = body
+        self._limit = limit
+        self._cut = cut
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         with _errors():
             async for data in BodyReader(self._body):
+                size += len(data)
+                if self._limit is not None and size > self._limit:
+                    if self._cut:
+                        return
+                    error = TooLargeError("the back end", self._limit)
+                    raise httpx2.ReadError(str(error)) from error
                 yield data
 
     async def aclose(self) -> None:
@@ -77,6 +109,8 @@ def _errors() -> Iterator[None]:
         yield
     except aiohttp.ClientConnectorError as error:
         raise httpx2.ConnectError(why_unreachable(error)) from error
+    except RedirectError as error:
+        raise httpx2.RemoteProtocolError(f"the back end {MOVED}") from error
     except aiohttp.ServerTimeoutError as error:
         raise httpx2.ConnectTimeout(str(error)) from error
     except aiohttp.ClientResponseError as error:

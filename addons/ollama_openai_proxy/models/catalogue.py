@@ -51,10 +51,15 @@ class Catalogue:
                 settings.timeouts,
                 passthrough=self._passthrough,
                 adapt=settings.adapt,
+                limit=settings.answer_limit,
             )
         }
         for name, entry in self._file.backends.items():
-            self._backends[name] = Backend(name, entry.url, entry.key(), entry.profile, settings.timeouts, adapt=settings.adapt)
+            self._backends[name] = Backend(
+                *(name, entry.url, entry.key(), entry.profile, settings.timeouts),
+                adapt=settings.adapt,
+                limit=settings.answer_limit,
+            )
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 

@@ -1,23 +1,69 @@
-"""Kept-alive connections to one HTTP server, for all who talk to it."""
+"""Kept-alive connections to one HTTP server, for all who talk to it.
+
+The server is not trusted. A connection on which bytes came that no request asked for is closed instead of being used, since
+these bytes would be taken for the answer to the next request. A redirect is followed on the server's own address only.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+import select
 import socket
 import ssl
-from typing import Any
-from urllib.parse import urlsplit
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
+from yarl import URL
 
+from .masking import Masker
 from .upstream_body import PushingProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
 
 CONNECT_TIMEOUT = 10.0
 READ_BUFFER = 1 << 16
+MOST_REDIRECTS = 5
+"""Redirects that are followed for one request."""
 _HEAD_LIMIT = 1 << 16
+"""Bytes of a status line, and of a header, of a response."""
+_HEADER_COUNT = 128
+_KEPT_METHOD = frozenset({307, 308})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One request over one connection.
+
+    Attributes:
+        fresh: whether the request must not go over a kept connection.
+        kept: the kept connection over which the request goes; None for a new connection.
+    """
+
+    fresh: bool
+    kept: PushingProtocol | None = None
+
+
+_ATTEMPT: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
+
+
+class RedirectError(aiohttp.ClientError):
+    """The server redirects to another address, in circles, or so that the body of the request would be lost.
+
+    Attributes:
+        place: the server's words for where to.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__("redirect")
+        self.place = place
 
 
 class _PlainRequest(aiohttp.ClientRequest):
@@ -35,11 +81,31 @@ class _PlainRequest(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes connections whose network reads are told to the body of the response."""
+    """Makes connections whose network reads are told to the body of the response, and drops those with unread bytes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._factory = functools.partial(PushingProtocol, loop=self._loop)  # type: ignore[assignment]  # a subclass
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        """Take a connection out of the pool; None if there is none, or if the request must not go over a kept connection."""
+        attempt = _ATTEMPT.get()
+        if attempt is not None and attempt.fresh:
+            return None
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if isinstance(protocol, PushingProtocol) and protocol.is_clean() and not _is_readable(protocol):
+                protocol.take()
+                if attempt is not None:
+                    attempt.kept = protocol
+                return connection
+            connection.close()
+        return None
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        if isinstance(protocol, PushingProtocol):
+            protocol.rest()
 
 
 class Connections:
@@ -48,9 +114,14 @@ class Connections:
     Args:
         base_url: the server's URL.
         environment: whether `HTTPS_PROXY`, `NO_PROXY` and their like are heeded.
+        masker: masks the keys that the server may quote; by default none.
+
+    Attributes:
+        masker: likewise.
     """
 
-    def __init__(self, base_url: str, *, environment: bool) -> None:
+    def __init__(self, base_url: str, *, environment: bool, masker: Masker | None = None) -> None:
+        self.masker = masker or Masker(())
         self._encrypted = urlsplit(base_url).scheme == "https"
         # aiohttp would look for it at each request, in a thread, and for keys in ~/.netrc, too.
         self._proxy = _proxy_of_environment(base_url) if environment else None
@@ -70,12 +141,117 @@ class Connections:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=_HEAD_LIMIT,
                 max_line_size=_HEAD_LIMIT,
+                max_headers=_HEADER_COUNT,
                 read_bufsize=READ_BUFFER,
                 request_class=_PlainRequest,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
                 proxy=self._proxy,
             )
+            # aiohttp makes requests again that have no body, also over a further kept connection.
+            self._session._retry_connection = False  # noqa: SLF001  # there is no argument for this
         return self._session
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: CIMultiDict[str],
+        data: bytes | AsyncIterable[bytes] | None,
+        *,
+        follow: bool = True,
+    ) -> aiohttp.ClientResponse:
+        """Make a request; the response is there when its head is.
+
+        A request over a kept connection that ended without a byte of the answer is made once more, over a new connection: the
+        server had closed the kept connection when the request was sent.
+
+        Args:
+            method: HTTP method.
+            url: percent-encoded.
+            headers: all headers but `Host`.
+            data: the body. A body that still arrives cannot be sent twice, so it goes over a new connection.
+            follow: whether a redirect on the server's own address is followed.
+
+        Raises:
+            RedirectError: the server redirects to another address.
+            aiohttp.ClientError: there is no response, or one with a status that HTTP does not have.
+            ValueError: the method or a header is malformed.
+        """
+        for _ in range(MOST_REDIRECTS + 1):
+            response = await self._request_once_more(method, url, headers, data)
+            if not 200 <= response.status <= 599:
+                response.close()
+                raise aiohttp.ClientResponseError(response.request_info, (), status=response.status)
+            location = response.headers.get("Location")
+            if location is None or not 300 <= response.status < 400 or response.status == 304:
+                return response
+            place = own_place(url, location)
+            if place is not None and not follow:
+                return response
+            response.close()
+            # After any other redirect a POST would become a GET.
+            keeps_body = response.status in _KEPT_METHOD and isinstance(data, bytes | None)
+            if place is None or not (method in ("GET", "HEAD") or keeps_body):
+                raise RedirectError(location)
+            url = place
+        raise RedirectError(url)
+
+    async def _request_once_more(
+        self, method: str, url: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None
+    ) -> aiohttp.ClientResponse:
+        attempt = _Attempt(fresh=not isinstance(data, bytes | None))
+        try:
+            return await self._request(attempt, method, url, headers, data)
+        except aiohttp.ClientConnectionError:
+            if attempt.kept is None or attempt.kept.received:
+                raise
+        return await self._request(_Attempt(fresh=True), method, url, headers, data)
+
+    async def _request(
+        self, attempt: _Attempt, method: str, url: str, headers: CIMultiDict[str], data: object
+    ) -> aiohttp.ClientResponse:
+        token = _ATTEMPT.set(attempt)
+        try:
+            return await self.session().request(
+                method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False
+            )
+        finally:
+            _ATTEMPT.reset(token)
+
+
+def own_place(url: str, location: str) -> str | None:
+    """Return the URL to which a response redirects, if that is on the server's own address; None for any other place.
+
+    Args:
+        url: of the request.
+        location: the header `Location` of the response.
+    """
+    # Clients do not agree on what these mean.
+    if not location or "\\" in location or not location.isascii() or not location.isprintable():
+        return None
+    try:
+        place = urljoin(url, location)
+        own, other = urlsplit(url), urlsplit(place)
+        same = _address(own) == _address(other) and other.username is other.password is None
+    except ValueError:
+        return None
+    return place if same else None
+
+
+def _address(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _is_readable(protocol: PushingProtocol) -> bool:
+    """Whether bytes wait in a connection's socket, or the server has closed the connection, unseen by the event loop so far."""
+    sock = None if protocol.transport is None else protocol.transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def why_unreachable(error: aiohttp.ClientConnectorError) -> str:

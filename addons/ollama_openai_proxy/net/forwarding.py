@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
 
 from ..errors import ApiError, BackendError, InvalidRequest
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
-from .connection_pool import Connections, why_unreachable
+from .body_decoding import is_known
+from .connection_pool import Connections, RedirectError, own_place, why_unreachable
 from .http_messages import REQUEST_ID, Reply
 from .request_context import current_record
-from .upstream_body import ServerBody
+from .response_body import response_body
+from .server_names import about_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 
     from .answer_driver import Machine
+    from .masking import Masker
     from .http_messages import Request, Timeouts
 
 HOP_BY_HOP = frozenset(
@@ -39,6 +42,7 @@ HOP_BY_HOP = frozenset(
 )
 # Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
 _FRAMING = frozenset({"content-length", "host"})
+MOVED = "redirects to another address: the URL in the settings must be the one where the server really is"
 RETRY_DELAY = 0.25
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
@@ -58,6 +62,9 @@ class Relay:
         wait: seconds for which a connection that is refused is tried again.
         connections: the pool to use, which is closed with the relay; one of its own where there is none.
         watched: whether the watcher of a request is told of what the server sends.
+        follow: whether a redirect on the server's own address is followed, and not passed on.
+        limit: bytes of an answer that may be held in memory; None for any.
+        masker: masks the keys that the server may quote, unless the pool that is given does.
     """
 
     def __init__(
@@ -70,6 +77,9 @@ class Relay:
         wait: float = 0,
         connections: Connections | None = None,
         watched: bool = False,
+        follow: bool = False,
+        limit: int | None = None,
+        masker: Masker | None = None,
     ) -> None:
         self._base_url = base_url
         self._what = what
@@ -77,7 +87,9 @@ class Relay:
         self._hint = f"; {hint}" if hint else ""
         self._wait = wait
         self._watched = watched
-        self._connections = connections or Connections(base_url, environment=False)
+        self._follow = follow
+        self._limit = limit
+        self._connections = connections or Connections(base_url, environment=False, masker=masker)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -114,25 +126,23 @@ class Relay:
         response = await self._open(request.method, target, headers, data)
         return await self._reply(request.method, response, make_machine, keep_alive)
 
-    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: object) -> aiohttp.ClientResponse:
+    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None) -> aiohttp.ClientResponse:
         deadline = time.monotonic() + self._wait
         while True:
             try:
                 # An upload takes the time that it takes.
                 async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
-                    return await self._connections.session().request(
-                        method,
-                        URL(self._base_url + target, encoded=True),
-                        headers=headers,
-                        data=data,
-                        allow_redirects=False,
+                    return await self._connections.request(
+                        method, self._base_url + target, headers, data, follow=self._follow
                     )
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:
                     raise self._unreachable(error) from error
             except TimeoutError as error:
-                raise BackendError(504, f"{self._what} at {self._base_url} did not answer in time") from error
+                raise BackendError(504, about_server(self._what, self._base_url, " did not answer in time")) from error
+            except RedirectError as error:
+                raise BackendError(502, f"{self._what} {MOVED}") from error
             except aiohttp.ClientError as error:
                 raise self._broken(error) from error
             except ValueError as error:
@@ -144,30 +154,55 @@ class Relay:
     ) -> Reply:
         headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+        if self._connections.masker:
+            headers = CIMultiDict((name, self._connections.masker.masked_text(value)) for name, value in headers.items())
+        if "location" in headers and 300 <= response.status < 400:
+            headers["Location"] = self._own_path(str(response.url), headers["location"])
         length = _whole_number(headers.pop("content-length", ""))
         if method == "HEAD" or response.status in (204, 304):
             response.release()
             return Reply(response.status, headers, length=length)
+        # A part of a coded body cannot be decoded.
+        coding = headers.get("content-encoding", "") if response.status != 206 else ""
+        if is_known(coding):
+            del headers["content-encoding"]
+            length = None
         whole = length is not None and length <= WHOLE
         machine = None if whole or make_machine is None else make_machine(headers)
         watcher = current_record().watcher if self._watched else None
-        driver = AnswerDriver(machine or RawMachine(), self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
-        driver.read_from(ServerAnswer(response.status, ServerBody(response), framed))
+        driver = AnswerDriver(
+            machine or RawMachine(),
+            self._timeouts,
+            self._explain,
+            keep_alive=keep_alive,
+            watcher=watcher,
+            limit=self._limit,
+        )
+        driver.read_from(ServerAnswer(response.status, response_body(response, coding, self._connections.masker), framed))
         if whole:
             return Reply(response.status, headers, await read_whole(driver))
         return Reply(response.status, headers, driver, length if machine is None else None)
 
+    def _own_path(self, url: str, location: str) -> str:
+        """Where a redirect leads, as a path of the proxy."""
+        place = own_place(url, location) or location
+        if place.startswith(self._base_url + "/"):
+            return place.removeprefix(self._base_url)
+        return urlsplit(place)._replace(scheme="", netloc="").geturl()
+
     def _explain(self, error: Exception) -> ApiError:
         if isinstance(error, TimeoutError):
-            return BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer")
+            return BackendError(504, about_server(self._what, self._base_url, " fell silent within its answer"))
         return self._broken(error)
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
-        return BackendError(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
+        text = about_server(f"cannot connect to {self._what}", self._base_url, reason=f"{reason}{self._hint}")
+        return BackendError(502, text)
 
     def _broken(self, error: Exception) -> ApiError:
-        return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
+        text = f" broke off its answer ({type(error).__name__})"
+        return BackendError(502, about_server(self._what, self._base_url, text))
 
 
 def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:

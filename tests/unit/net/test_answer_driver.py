@@ -26,7 +26,8 @@ LATE = 3600.0
 class Marking:
     """Marks what it does: `<` begins, `x` is content, `.` ends, `!` fails, `_` says nothing, `~` crashes."""
 
-    def __init__(self, *, cuts: bool = False) -> None:
+    def __init__(self, *, cuts: bool = False, holds: bool = False) -> None:
+        self.holds = holds
         self.ended = self.said = False
         self.failure: ApiError | None = None
         self.usage: Usage | None = None

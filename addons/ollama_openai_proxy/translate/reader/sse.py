@@ -16,7 +16,13 @@ from pydantic_core import from_json
 
 type Chunk = dict[str, Any]
 
+LONGEST_LINE = 1 << 25
+"""Bytes of the longest line, and of the longest event: one with a picture in it for instance."""
+MOST_CONTAINERS = 1 << 20
+"""Objects and lists in one JSON text, each of which takes many times its length in memory."""
+
 _LONGEST_TEXT = 2000
+_SHORT = 1 << 16
 _DONE = frozenset({b"DONE]", b"done]", b'ONE]"', b"DONE"})
 
 
@@ -28,24 +34,42 @@ class SseReader:
         broken: there was an event that is JSON in part only. What follows either is ignored.
         text: what was no event, and events that are plain text, up to 2,000 characters: perhaps an error.
         idle: nothing of an event is held back.
+        too_long: a line or an event is longer than `LONGEST_LINE`; `broken`, too.
     """
 
-    __slots__ = ("_event", "_pending", "_rest", "_stray", "broken", "done", "idle", "text")
+    __slots__ = (
+        *("_event", "_looked_at", "_pending", "_pending_size", "_rest", "_rest_size", "_stray", "_stray_size"),
+        *("broken", "done", "idle", "text", "too_long"),
+    )
 
     def __init__(self) -> None:
         self.done = False
         self.broken = False
         self.text = ""
         self.idle = True
-        self._rest = b""
+        self.too_long = False
+        # The pieces of a line without an end: to join them with each read would take quadratic time.
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._event = b""
         self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._looked_at = 0
         self._stray: list[bytes] = []
+        self._stray_size = 0
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that are complete now."""
-        lines = (self._rest + data if self._rest else data).split(b"\n")
-        self._rest = lines.pop()
+        if b"\n" not in data:
+            self._hold(data)
+            return []
+        if self._rest:
+            data = b"".join((*self._rest, data))
+            self._rest.clear()
+            self._rest_size = 0
+        lines = data.split(b"\n")
+        if last := lines.pop():
+            self._hold(last)
         chunks: list[Chunk] = []
         for line in lines:
             if self.done or self.broken:
@@ -61,6 +85,15 @@ class SseReader:
             chunks.append(stray)
             self.broken = False
         return chunks
+
+    def _hold(self, data: bytes) -> None:
+        """Keep a piece of a line, the end of which is still to come."""
+        self.idle = False
+        self._rest.append(data)
+        self._rest_size += len(data)
+        if self._rest_size > LONGEST_LINE:
+            self._rest.clear()
+            self.broken = self.too_long = True
 
     def _line(self, line: bytes, chunks: list[Chunk]) -> None:
         if line.startswith(b"data:"):
@@ -84,22 +117,46 @@ class SseReader:
             return
         if data:
             self._pending.append(data)
-        if not self._pending:
+            self._pending_size += len(data)
+        if not self._pending or not self._may_be_whole():
             return
         chunk = parse_json(self._pending[0] if len(self._pending) == 1 else b"\n".join(self._pending))
         if chunk is _NO_JSON:
             # The next line may complete it.
             return
-        self._pending.clear()
+        self._clear_pending()
         if isinstance(chunk, dict):
             chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
         elif self._event == b"error" or isinstance(chunk, str):
             self._plain_text(str(chunk), chunks)
 
-    def _end_event(self, chunks: list[Chunk]) -> None:
-        """End an event whose data are no JSON: part of a chunk, which is lost, or words."""
-        data = b"\n".join(self._pending)
+    def _may_be_whole(self) -> bool:
+        """Whether to look if the data lines so far are a whole JSON text.
+
+        A long event of many lines is looked at less often than with each line, and once more at its end, which takes linear
+        time.
+        """
+        if self._pending_size > LONGEST_LINE:
+            self.broken = self.too_long = True
+            self._clear_pending()
+            return False
+        if self._looked_at > 4 * self._pending_size + _SHORT:
+            return False
+        self._looked_at += self._pending_size
+        return True
+
+    def _clear_pending(self) -> None:
         self._pending.clear()
+        self._pending_size = self._looked_at = 0
+
+    def _end_event(self, chunks: list[Chunk]) -> None:
+        """End an event whose data are no JSON so far: a chunk of many lines, part of a chunk, which is lost, or words."""
+        data = b"\n".join(self._pending)
+        looked_at = self._looked_at
+        self._clear_pending()
+        if looked_at > 4 * len(data) and isinstance(chunk := parse_json(data), dict):
+            chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
+            return
         if data.startswith((b"{", b"[")):
             self.broken = True
             self._add_text(data)
@@ -116,13 +173,14 @@ class SseReader:
         if line.startswith(b"{") and isinstance(chunk := parse_json(line), dict):
             chunks.append(chunk)
             return
-        if sum(map(len, self._stray)) < 8 * _LONGEST_TEXT:
+        if self._stray_size < 8 * _LONGEST_TEXT:
             self._stray.append(line)
+            self._stray_size += len(line)
         self._add_text(line)
 
     def _add_text(self, data: bytes) -> None:
         if len(self.text) < _LONGEST_TEXT:
-            text = data.decode("utf-8", "replace")
+            text = data[: 4 * _LONGEST_TEXT].decode("utf-8", "replace")
             self.text = f"{self.text}\n{text}"[:_LONGEST_TEXT] if self.text else text[:_LONGEST_TEXT]
 
 
@@ -130,7 +188,9 @@ _NO_JSON = object()
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text; a marker that is no value of JSON, nor a mapping, where it is none."""
+    """The value of a JSON text; a marker that is no value of JSON, nor a mapping, where it is none, or too much."""
+    if len(data) > MOST_CONTAINERS and data.count(b"{") + data.count(b"[") > MOST_CONTAINERS:
+        return _NO_JSON
     try:
         return from_json(data)
     except ValueError:

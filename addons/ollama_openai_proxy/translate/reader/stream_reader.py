@@ -26,7 +26,7 @@ from .message_text import content_of, is_thought, reasoning_of
 from .offered_tools import OfferedTools
 from .reasoning_state import ReasoningDetails
 from .server_errors import ModelNames, error_in_chunk, not_understood, server_error
-from .sse import SseReader, parse_json
+from .sse import LONGEST_LINE, SseReader, parse_json
 from .stop_texts import StopTexts
 from .think_tags import ThinkTags
 from .token_counts import TokenCounts
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _BOM = b"\xef\xbb\xbf"
 _HALF = re.compile("[\ud800-\udfff]")
 _LONGEST_PAGE = 65536
+_SHORT = 65536
 # What it comes to, wherever in a chunk there is something else than should be.
 _WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
 _BROKE_OFF = "the back end broke off its answer"
@@ -76,6 +77,7 @@ class StreamReader:
             "_begun",
             "_behind",
             "_buffer",
+            "_looked_at",
             "_called",
             "_choices",
             "_content_halves",
@@ -93,6 +95,7 @@ class StreamReader:
             "_last_space",
             "_last_text",
             "_lead",
+            "_line_end",
             "_names",
             "_pieces",
             "_prompt_tokens",
@@ -100,6 +103,7 @@ class StreamReader:
         *(
             "_reason",
             "_said",
+            "_searched",
             "_sse",
             "_stop_sequence",
             "_stops",
@@ -139,7 +143,12 @@ class StreamReader:
         self._filter_fails = content_filter_fails
 
         self._kind: Literal["", "sse", "json", "page"] = ""
-        self._buffer = b""
+        self._buffer = bytearray()
+        # Bytes that were looked at in vain for a whole JSON value, or for a first line.
+        self._looked_at = 0
+        # Where the first line ends, and how far this was looked for.
+        self._line_end = -1
+        self._searched = 0
         self._sse = SseReader()
         # Whether nothing of an event is held back, so that a read may hold one chunk.
         self._idle = False
@@ -235,12 +244,13 @@ class StreamReader:
     def _recognise(self, events: list[Event]) -> None:
         """Tell what kind of body it is by the first byte that is no white space."""
         body = self._buffer
-        if _BOM.startswith(body[:3]) and len(body) < len(_BOM):
+        if len(body) < len(_BOM) and _BOM.startswith(body):
             return
-        body = body.removeprefix(_BOM).lstrip()
+        if body.startswith(_BOM):
+            del body[: len(_BOM)]
+        del body[: len(body) - len(body.lstrip())]
         if not body:
             return
-        self._buffer = body
         if body[:1] in b"{[":
             self._kind = "json"
             self._read_json(events)
@@ -250,16 +260,17 @@ class StreamReader:
             self._become_lines(events)
 
     def _become_lines(self, events: list[Event]) -> None:
-        body, self._buffer, self._kind = self._buffer, b"", "sse"
+        body, self._buffer, self._kind = bytes(self._buffer), bytearray(), "sse"
         self._read_chunks(self._sse.feed(body), events)
 
     def _read_json(self, events: list[Event], *, last: bool = False) -> None:
         """Read a body that is one JSON value, as soon as it is whole; or go over to lines of JSON."""
         body = self._buffer
-        tail = body[-8:].rstrip()[-1:]
-        if tail not in (b"}", b"]") and not last:
+        # To look at each read would take quadratic time.
+        if not last and (not body[-8:].rstrip().endswith((b"}", b"]")) or self._looked_at > 4 * len(body) + _SHORT):
             return self._try_lines(events)
-        value = parse_json(body)
+        self._looked_at += len(body)
+        value = parse_json(bytes(body))
         chunks = value if isinstance(value, list) else [value]
         if not all(isinstance(chunk, dict) for chunk in chunks) or not chunks:
             return self._try_lines(events)
@@ -277,9 +288,14 @@ class StreamReader:
 
     def _try_lines(self, events: list[Event]) -> None:
         """Go over to lines of JSON, if the first line is a chunk of a stream."""
-        line, end, _ = self._buffer.partition(b"\n")
-        if end and line.startswith(b"{") and isinstance(chunk := parse_json(line), dict) and "choices" in chunk:
-            self._become_lines(events)
+        if self._line_end < 0:
+            self._line_end = self._buffer.find(b"\n", self._searched)
+            self._searched = len(self._buffer)
+            if self._line_end < 0:
+                return
+            line = bytes(self._buffer[: self._line_end])
+            if line.startswith(b"{") and isinstance(chunk := parse_json(line), dict) and "choices" in chunk:
+                self._become_lines(events)
 
     def _read_chunks(self, chunks: Sequence[dict[str, Any]], events: list[Event]) -> None:
         for chunk in chunks:
@@ -292,7 +308,9 @@ class StreamReader:
             if self._ended:
                 return
             self._fast = self._begun and self._is_fast()
-        if self._sse.broken:
+        if self._sse.too_long:
+            self._fail(BackendError(502, f"the back end sent a line of more than {LONGEST_LINE} bytes"), events)
+        elif self._sse.broken:
             self._fail(not_understood("", self._names), events)
         elif self._sse.done:
             self._complete(events, said_complete=True)

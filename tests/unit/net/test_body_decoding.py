@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 import zstandard
-from ollama_openai_proxy.backend.body_decoding import decoded
+from ollama_openai_proxy.net.body_decoding import decoded
 
 from tests.bodies import Kept, PushedBody
 
