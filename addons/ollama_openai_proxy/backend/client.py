@@ -23,14 +23,15 @@ from ..net.masking import Masker
 from ..net.http_messages import REQUEST_ID
 from ..net.request_context import current_record
 from ..net.response_body import BODY
-from ..net.server_names import about_server
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.ollama_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
+from ..translate.reader.sse import parse_json
 from ..translate.server_profiles import PROFILES, detect_profile
+from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
-from .sdk_errors import ContextTooLong, Refusal, backend_error
+from .sdk_errors import ContextTooLong, Refusal, backend_error, late
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -57,11 +58,6 @@ REFUSED = frozenset({"backend_refused", "context_overflow"})
 CHAT = below_base(OPENAI_CHAT)
 COMPLETIONS = below_base(OPENAI_COMPLETIONS)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
-NOT_FORWARDED = (
-    *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
-    *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
-)
-"""Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 
@@ -175,7 +171,9 @@ class Backend:
             )
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
-        reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
+        reply = await self._relay.send(
+            request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
+        )
         _note_id(reply.headers)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
@@ -190,7 +188,7 @@ class Backend:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
-                listing = _listing(from_json(reply.http_response.content))
+                listing = _listing(_read_list(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -232,7 +230,7 @@ class Backend:
     def explain(self, error: Exception) -> BackendError:
         """The error for the client of what ended the body of a stream."""
         if isinstance(error, TimeoutError):
-            return BackendError(504, about_server("the back end", self._base_url, " did not answer in time"))
+            return BackendError(504, late(self._base_url))
         if isinstance(error, aiohttp.ClientError):
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
@@ -326,7 +324,7 @@ class Backend:
                 _note_id(error.response.headers)
             raise backend_error(error, self._base_url) from error
         except TimeoutError as error:
-            raise BackendError(504, about_server("the back end", self._base_url, " did not answer in time")) from error
+            raise BackendError(504, late(self._base_url)) from error
         except ValueError as error:
             raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
@@ -344,12 +342,12 @@ class Backend:
         return self._key is not None or bool(self._passthrough and current_record().client_key)
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
-        """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""
+        """What is sent beside a client's harmless headers. Anthropic's API has a header of its own for the key."""
         record = current_record()
         own = self._key.get_secret_value() if self._key else ""
         key = (record.client_key if self._passthrough else None) or own
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
-        return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys]
+        return [("Accept-Encoding", "identity"), *keys]
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
@@ -383,6 +381,21 @@ def _note_id(headers: Mapping[str, str]) -> None:
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
+
+
+def _read_list(content: bytes) -> Any:
+    """The value of a JSON text, also with what the fast parser does not read: half a character, or a number of any length.
+
+    Raises:
+        ValueError: it is no JSON, or too deep.
+    """
+    try:
+        return from_json(content)
+    except ValueError:
+        value = parse_json(content)
+    if not isinstance(value, dict | list):
+        raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
+    return value
 
 
 def _listing(answer: Any) -> list[dict[str, Any]]:

@@ -53,18 +53,25 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
         case openai.APIStatusError():
             return _refusal(error)
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return BackendError(504, about_server("the back end", base_url, " did not answer in time"))
+            return BackendError(504, late(base_url))
         case openai.APIConnectionError():
             cause = error.__cause__
             reason = _reason(cause or error)
             if isinstance(cause, httpx2.ConnectError):
-                return BackendError(502, about_server("cannot connect to the back end", base_url, reason=reason))
+                whole = f"cannot connect to the back end at {base_url}: {reason}"
+                return BackendError(502, about_server(base_url, whole, f"cannot connect to the back end: {reason}"))
             if cause is not None and isinstance(cause.__cause__, RedirectError | TooLargeError):
                 return BackendError(502, reason)
-            return BackendError(502, about_server("the connection to the back end", base_url, " broke", reason))
+            whole = f"the connection to the back end at {base_url} broke: {reason}"
+            return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
+
+
+def late(base_url: str) -> str:
+    """What a client is told of a back end that took too long."""
+    return about_server(base_url, f"the back end at {base_url} did not answer in time", "the back end did not answer in time")
 
 
 def _refusal(error: openai.APIStatusError) -> Refusal:

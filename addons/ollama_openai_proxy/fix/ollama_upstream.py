@@ -17,6 +17,7 @@ from ..net.forwarding import Relay
 from ..net.masking import Masker
 from ..net.http_messages import Request
 from ..net.request_context import current_record
+from ..schemas.ollama.model_names import LONGEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +132,7 @@ def _params(request: Request) -> Mapping[str, Any]:
 
 def _model_of(params: Mapping[str, Any]) -> str:
     name = params.get("model") or params.get("name")
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) and len(name) <= LONGEST_NAME else ""
 
 
 def _streams(path: str, params: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from multidict import CIMultiDict
 
+from ..api.paths import has_dot_segments
 from ..errors import ApiError, BackendError, InvalidRequest
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
@@ -102,6 +103,7 @@ class Relay:
         body: bytes | None = None,
         replaced: Sequence[tuple[str, str]] = (),
         *,
+        harmless: Callable[[str], bool] | None = None,
         make_machine: MakeMachine | None = None,
         keep_alive: float = 0,
     ) -> Reply:
@@ -112,6 +114,7 @@ class Relay:
             target: path and query below the base URL.
             body: instead of the request's.
             replaced: headers that take the place of the request's; an empty value only takes one away.
+            harmless: whether a header of the request, by its name in lower case, is sent on; None for every header.
             make_machine: chooses the machine for a streamed body; by default the body passes untouched.
             keep_alive: seconds of silence in such a body after which the machine fills it; 0 is never.
 
@@ -121,26 +124,29 @@ class Relay:
         """
         if not target.startswith("/"):
             raise InvalidRequest("invalid request target")
-        headers = _forwarded(request, replaced)
+        if has_dot_segments(target):
+            raise InvalidRequest("the path has a segment that is not followed: . or ..")
+        headers = _forwarded(request, replaced, harmless)
         data = (request.parts or request.body if body is None else body) or None
         response = await self._open(request.method, target, headers, data)
         return await self._reply(request.method, response, make_machine, keep_alive)
 
-    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None) -> aiohttp.ClientResponse:
+    async def _open(
+        self, method: str, target: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None
+    ) -> aiohttp.ClientResponse:
         deadline = time.monotonic() + self._wait
         while True:
             try:
                 # An upload takes the time that it takes.
                 async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
-                    return await self._connections.request(
-                        method, self._base_url + target, headers, data, follow=self._follow
-                    )
+                    return await self._connections.request(method, self._base_url + target, headers, data, follow=self._follow)
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:
                     raise self._unreachable(error) from error
             except TimeoutError as error:
-                raise BackendError(504, about_server(self._what, self._base_url, " did not answer in time")) from error
+                whole = f"{self._what} at {self._base_url} did not answer in time"
+                raise BackendError(504, self._about(whole)) from error
             except RedirectError as error:
                 raise BackendError(502, f"{self._what} {MOVED}") from error
             except aiohttp.ClientError as error:
@@ -192,21 +198,27 @@ class Relay:
 
     def _explain(self, error: Exception) -> ApiError:
         if isinstance(error, TimeoutError):
-            return BackendError(504, about_server(self._what, self._base_url, " fell silent within its answer"))
+            return BackendError(504, self._about(f"{self._what} at {self._base_url} fell silent within its answer"))
         return self._broken(error)
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
-        text = about_server(f"cannot connect to {self._what}", self._base_url, reason=f"{reason}{self._hint}")
-        return BackendError(502, text)
+        return BackendError(502, self._about(f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}"))
 
     def _broken(self, error: Exception) -> ApiError:
-        text = f" broke off its answer ({type(error).__name__})"
-        return BackendError(502, about_server(self._what, self._base_url, text))
+        return BackendError(502, self._about(f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})"))
+
+    def _about(self, whole: str) -> str:
+        return about_server(self._base_url, whole, whole.replace(f" at {self._base_url}", ""))
 
 
-def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
-    headers = _end_to_end(request.fields, [request.headers.get("connection", "")])
+def _forwarded(
+    request: Request, replaced: Iterable[tuple[str, str]], harmless: Callable[[str], bool] | None
+) -> CIMultiDict[str]:
+    fields = request.fields
+    if harmless is not None:
+        fields = [(name, value) for name, value in fields if harmless(name.lower())]
+    headers = _end_to_end(fields, [request.headers.get("connection", "")])
     headers.popall("host", None)
     if request.parts is None:
         headers.popall("content-length", None)

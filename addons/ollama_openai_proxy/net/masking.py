@@ -22,8 +22,28 @@ if TYPE_CHECKING:
 LEAST_LENGTH = 8
 """Characters of the shortest key that is masked; a shorter one is a word that may stand in any answer."""
 PLACEHOLDERS = frozenset(
-    {"lm-studio", "lmstudio", "llama.cpp", "llamacpp", "not-needed", "not_needed", "notneeded", "no-key-required", "none-needed"}
-    | {"sk-no-key-required", "placeholder", "dummy-key", "fake-key", "anything", "whatever", "undefined", "local-llm", "localhost"}
+    {
+        "lm-studio",
+        "lmstudio",
+        "llama.cpp",
+        "llamacpp",
+        "not-needed",
+        "not_needed",
+        "notneeded",
+        "no-key-required",
+        "none-needed",
+    }
+    | {
+        "sk-no-key-required",
+        "placeholder",
+        "dummy-key",
+        "fake-key",
+        "anything",
+        "whatever",
+        "undefined",
+        "local-llm",
+        "localhost",
+    }
 )
 """What people set where a server wants no key, in lower case: words that may stand in any answer."""
 

@@ -10,24 +10,20 @@ from .request_context import current_record
 logger = logging.getLogger(__name__)
 
 
-def about_server(before: str, url: str, after: str = "", reason: str = "") -> str:
+def about_server(url: str, whole: str, nameless: str) -> str:
     """Return the text of an error about a server, for the client of the current request.
 
-    A client on this machine is told the server's URL. Any other client is told the id of its request, under which the log has
-    the whole text.
+    A client on this machine gets the whole text. Any other client gets the text without the server's name, and the id of its
+    request, under which the log has the whole text.
 
     Args:
-        before: the text before the URL.
         url: of the server.
-        after: the text behind the URL.
-        reason: why, which may name the server, too.
+        whole: the text with the URL.
+        nameless: the text without the URL. What it quotes may still hold the name of the host.
     """
-    because = f": {reason}" if reason else ""
-    whole = f"{before} at {url}{after}{because}"
     record = current_record()
     if record.on_loopback:
         return whole
     logger.warning("%s", whole)
-    if (urlsplit(url).hostname or "") in reason.lower():
-        because = ""
-    return f"{before}{after}{because} (request id {record.request_id})"
+    host = urlsplit(url).hostname
+    return f"{nameless.replace(host, '…') if host else nameless} (request id {record.request_id})"

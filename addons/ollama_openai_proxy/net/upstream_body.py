@@ -76,7 +76,7 @@ class PushingProtocol(ResponseHandler):
         try:
             # The parser is at the end of a message, and each request gets a parser of its own.
             return self._parser is not None and self._parser.feed_eof() is not None
-        except Exception:  # noqa: BLE001  # whatever the parser says of what it did not expect
+        except Exception:  # whatever the parser says of what it did not expect
             return True
 
     def _drop(self) -> None:

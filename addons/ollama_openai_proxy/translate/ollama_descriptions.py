@@ -7,12 +7,14 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
 from ..schemas.ollama.json_encoding import timestamp
-from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG
+from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, LONGEST_NAME
 from .model_metadata import Metadata, read_metadata
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
+MOST_MODELS = 20_000
+"""Entries of a list of models that are read."""
 CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
 """What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
 
@@ -117,8 +121,15 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
 
 
 def read_models(listing: Iterable[Mapping[str, Any]], now: float, backend: str = "default") -> list[Model]:
-    """The models of a `/v1/models` listing in its order; entries without an id are left out."""
-    return [read_model(entry, now, backend) for entry in listing if isinstance(entry.get("id"), str) and entry["id"]]
+    """The models of a `/v1/models` listing in its order; entries without a usable id, or with odd values, are left out."""
+    models = []
+    for entry in islice(listing, MOST_MODELS):
+        name = entry.get("id")
+        if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME:
+            # Whatever else is odd about an entry is no reason to lose the others.
+            with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                models.append(read_model(entry, now, backend))
+    return models
 
 
 class ModelIndex:

@@ -5,18 +5,33 @@ A call goes on as it is but for the name of its model, which is one that `/api/t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
+from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
+from ...schemas.ollama.model_names import shown
+from ...translate.ollama_descriptions import openai_entry
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
-from ..paths import COUNT_TOKENS, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_MODELS, ROUTES, SYSTEMONE, below_base
+from ..paths import (
+    COUNT_TOKENS,
+    MESSAGES,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_MODELS,
+    ROUTES,
+    SYSTEMONE,
+    below_base,
+    find_route,
+    has_dot_segments,
+)
 from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
@@ -70,6 +85,8 @@ class OpenAIServer:
             ApiError: the error that the client is to be told.
         """
         path = request.path
+        if has_dot_segments(request.target):
+            raise InvalidRequest("the path has a segment that is not followed: . or ..")
         if request.method in ("GET", "HEAD"):
             if path == OPENAI_MODELS:
                 return await self._list()
@@ -77,6 +94,8 @@ class OpenAIServer:
                 return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
         content = plain_content(request)
         body = Body(content, request.headers.get("content-type", ""))
+        if request.method == "POST" and body.data is None and _wants_json(request):
+            raise InvalidRequest(syntax_error(content) or "the body is no JSON object" if content else "missing request body")
         silence = silence_limits(path, self._heartbeat)
         if not (request.method == "POST" and path in STREAMED and body.data and body.data.get("stream") is True):
             return await self._answer(request, body, content, silence.between, None)
@@ -105,8 +124,12 @@ class OpenAIServer:
         return await _translate(call, keep_alive, waiting)
 
     async def _list(self) -> Reply:
-        entries = [openai_entry(model) for model in await self._models.list()]
-        return _json({"object": "list", "data": entries})
+        entries = []
+        for model in await self._models.list():
+            # One entry may hold what is no JSON, such as NaN.
+            with suppress(ValueError, RecursionError):
+                entries.append(encode_json(openai_entry(model)))
+        return Reply(200, {"Content-Type": "application/json"}, b'{"object":"list","data":[%s]}\n' % b",".join(entries))
 
     async def _describe(self, name: str) -> Reply:
         model = await self._models.require(name, tagged=True)
@@ -123,7 +146,7 @@ class OpenAIServer:
             return Call(request, self._catalogue.default, None, "", content, None)
         model = await self._models.find(body.model)
         if model is None:
-            raise ModelNotFound(f"model '{body.model}' not found")
+            raise ModelNotFound(f"model '{shown(body.model)}' not found")
         backend = self._catalogue.backend_of(model)
         changed: dict[str, Any] = {}
         if body.data and request.path == OPENAI_CHAT:
@@ -175,6 +198,13 @@ async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> 
     if call.request.path == MESSAGES:
         return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
     return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether the body of a call has to be a JSON object."""
+    route = find_route(request.path)
+    kind = request.headers.get("content-type", "").lower()
+    return (route is not None and route.body == "json") or (bool(request.body) and kind.startswith("application/json"))
 
 
 def _json(value: object) -> Reply:
