@@ -1,0 +1,1 @@
+"""Attacks on the proxy, one file for each kind."""
