@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from multidict import CIMultiDict
-from pydantic_core import from_json
 
 from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
@@ -25,9 +24,9 @@ from ..net.request_context import current_record
 from ..net.response_body import BODY
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
+from ..translate.bounded_json import read_json, read_odd_json
 from ..translate.ollama_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
-from ..translate.reader.sse import parse_json
 from ..translate.server_profiles import PROFILES, detect_profile
 from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
@@ -188,7 +187,7 @@ class Backend:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
-                listing = _listing(_read_list(reply.http_response.content))
+                listing = _listing(read_odd_json(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -260,7 +259,7 @@ class Backend:
                         options={"headers": self._headers()},
                     )
                 _note_id(response.headers)
-                body = from_json(response.content)
+                body = read_json(response.content)
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
             if call.parameters.get("encoding_format") == "base64" and is_without_vectors(body):
@@ -381,21 +380,6 @@ def _note_id(headers: Mapping[str, str]) -> None:
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
-
-
-def _read_list(content: bytes) -> Any:
-    """The value of a JSON text, also with what the fast parser does not read: half a character, or a number of any length.
-
-    Raises:
-        ValueError: it is no JSON, or too deep.
-    """
-    try:
-        return from_json(content)
-    except ValueError:
-        value = parse_json(content)
-    if not isinstance(value, dict | list):
-        raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
-    return value
 
 
 def _listing(answer: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from ..net.masking import Masker
 from ..net.http_messages import Request
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import LONGEST_NAME
+from ..translate.bounded_json import read_odd_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,7 @@ class FixServer:
         """
         reply = await self._relay.send(Request("GET", TAGS), TAGS)
         try:
-            entries = from_json(await read_whole(reply.body, MOST_LIST))["models"]
+            entries = read_odd_json(await read_whole(reply.body, MOST_LIST))["models"]
             return [entry["name"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(502, "Ollama sent a list of models that cannot be understood") from error

@@ -9,17 +9,14 @@ before it counts as data: some servers write errors so, and some whole streams.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from pydantic_core import from_json
+from ..bounded_json import read_odd_json
 
 type Chunk = dict[str, Any]
 
 LONGEST_LINE = 1 << 25
 """Bytes of the longest line, and of the longest event: one with a picture in it for instance."""
-MOST_CONTAINERS = 1 << 20
-"""Objects and lists in one JSON text, each of which takes many times its length in memory."""
 
 _LONGEST_TEXT = 2000
 _SHORT = 1 << 16
@@ -189,14 +186,7 @@ _NO_JSON = object()
 
 def parse_json(data: bytes) -> Any:
     """The value of a JSON text; a marker that is no value of JSON, nor a mapping, where it is none, or too much."""
-    if len(data) > MOST_CONTAINERS and data.count(b"{") + data.count(b"[") > MOST_CONTAINERS:
-        return _NO_JSON
     try:
-        return from_json(data)
+        return read_odd_json(data)
     except ValueError:
-        pass
-    try:
-        # The fast parser refuses halves of a character in escapes, raw control characters and broken UTF-8.
-        return json.loads(data.decode("utf-8", "replace"), strict=False)
-    except (ValueError, RecursionError):
         return _NO_JSON

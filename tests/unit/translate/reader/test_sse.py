@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ollama_openai_proxy.translate.bounded_json import read_odd_json
+from ollama_openai_proxy.translate.reader import sse
 from ollama_openai_proxy.translate.reader.sse import SseReader
 
 A, B = {"n": 1}, {"n": 2}
@@ -97,4 +99,46 @@ def test_words_are_kept_up_to_a_length() -> None:
         reader.feed(b"it broke again\n")
     assert reader.text.startswith("it broke again\nit broke again")
     assert len(reader.text) == 2000
+    assert reader.finish() == []
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    sizes: list[int] = []
+    read = read_odd_json
+
+    def counting(data: bytes) -> Any:
+        sizes.append(len(data))
+        return read(data)
+
+    monkeypatch.setattr(sse, "read_odd_json", counting)
+    return sizes
+
+
+def test_an_event_of_very_many_lines_is_read_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "_SHORT", 100)
+    sizes = looked_at(monkeypatch)
+    lines = [b'data: {"a":["b"', *[b"data: ,1"] * 3000, b"data: ]}", b"", b""]
+    chunks, done = read(b"\n".join(lines))
+    assert [len(chunk["a"]) for chunk in chunks] == [3001]
+    assert not done
+    assert sum(sizes) < 8 * len(b"".join(lines))
+
+
+def test_an_error_event_of_very_many_lines_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "_SHORT", 0)
+    lines = [b"event: error", b'data: {"message":"no"', *[b"data: ", b'data: ,"a":1'] * 20, b"data: }", b"", b""]
+    chunks, _ = read(b"\n".join(lines))
+    assert chunks == [{"error": {"message": "no", "a": 1}}]
+
+
+@pytest.mark.parametrize(
+    "reads", [[b"data: " + b"x" * 120], [b"data: ", *[b"x" * 10] * 12], [b"data: " + b"x" * 60 + b"\n"] * 3]
+)
+def test_a_line_or_an_event_that_is_too_long_breaks_the_stream(reads: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "LONGEST_LINE", 100)
+    reader = SseReader()
+    assert [reader.feed(data) for data in reads] == [[]] * len(reads)
+    assert reader.broken
+    assert reader.too_long
+    assert reader.feed(b'data: {"n":1}\n\n') == []
     assert reader.finish() == []
