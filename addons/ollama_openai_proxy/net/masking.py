@@ -58,18 +58,15 @@ class Masker:
         keys: in clear.
     """
 
-    __slots__ = ("_ends", "_longest", "_pattern", "_pieces")
+    __slots__ = ("_ends", "_escaped", "_longest", "_pattern", "_pieces")
 
     def __init__(self, keys: Iterable[str]) -> None:
-        spellings = {
-            spelling
-            for key in keys
-            if len(key) >= LEAST_LENGTH and key.lower() not in PLACEHOLDERS
-            for spelling in _spellings(key)
-        }
+        secrets = [key for key in keys if len(key) >= LEAST_LENGTH and key.lower() not in PLACEHOLDERS]
+        spellings = {spelling for key in secrets for spelling in _spellings(key)}
         # Of two keys of which one begins with the other, the longer one is masked.
         self._pieces = sorted((spelling.encode() for spelling in spellings), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, self._pieces))) if self._pieces else None
+        self._escaped = re.compile(b"|".join(map(_with_escapes, sorted(secrets, key=len, reverse=True)))) if secrets else None
         self._longest = len(self._pieces[0]) if self._pieces else 0
         self._ends = frozenset(byte for piece in self._pieces for byte in piece)
 
@@ -79,9 +76,14 @@ class Masker:
 
     def masked(self, data: bytes) -> bytes:
         """The data with stars in place of each key."""
-        if self._pattern is None or not any(piece in data for piece in self._pieces):
+        if self._pattern is None or self._escaped is None:
             return data
-        return self._pattern.sub(lambda found: b"*" * len(found.group()), data)
+        if b"\\u00" in data:
+            data = self._escaped.sub(_stars, data)
+        for piece in self._pieces:  # a loop, since `any` with a generator takes several times as long
+            if piece in data:
+                return self._pattern.sub(_stars, data)
+        return data
 
     def masked_text(self, text: str) -> str:
         """The text with stars in place of each key."""
@@ -130,6 +132,16 @@ class MaskedBody(WrappedBody):
         if held:
             self._sink.write(held)
         self._sink.end(error)
+
+
+def _stars(found: re.Match[bytes]) -> bytes:
+    return b"*" * len(found.group())
+
+
+def _with_escapes(key: str) -> bytes:
+    """The pattern of a key in which any characters are escaped, as JSON allows."""
+    pieces = (f"(?:{re.escape(character)}|\\\\u00(?i:{ord(character):02x}))" for character in key)
+    return "".join(pieces).encode()
 
 
 def _spellings(key: str) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.live.attacks.backend_side import BEARER, CALLS, CLIENTS_KEY, OWN_KEY, Says, head, listing, reply, said, setup
+from tests.live.attacks.backend_side import CALLS, CLIENTS_KEY, OWN_KEY, Says, head, listing, reply, said, setup
 from tests.live.proxy import BIN, ProxyProcess
 from tests.live.raw_http import exchange, get, wait_until
 
@@ -139,4 +139,4 @@ def test_what_mitmweb_shows_of_the_server_is_masked() -> None:
 def test_a_word_that_stands_for_no_key_stays() -> None:
     with setup("console", "translate", OPENAI_API_KEY="lm-studio") as running:
         running.server.answer = lambda _: Says([reply(said("This is lm-studio."))])
-        assert b"This is lm-studio." in running.call(CALLS["OpenAI's chat"], BEARER).body
+        assert b"This is lm-studio." in running.call(CALLS["OpenAI's chat"]).body

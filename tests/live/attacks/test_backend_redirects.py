@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.live.attacks.backend_side import BEARER, CALLS, CLIENTS_KEY, OWN_KEY, PROMPT, Says, reply, said
+from tests.live.attacks.backend_side import CALLS, CLIENTS_KEY, OWN_KEY, PROMPT, Says, reply, said
 from tests.live.raw_http import Listener
 
 if TYPE_CHECKING:
@@ -116,5 +116,5 @@ def test_a_redirect_in_fix_mode_names_a_path_of_the_proxy(hostile: Setup) -> Non
     if hostile.mode == "translate":
         pytest.skip("redirects are not passed on there")
     hostile.server.answer = lambda _: Says([reply({}, 301, f"Location: {hostile.server.url}/api/version")])
-    answer = hostile.call(("/api/x", None), BEARER)
+    answer = hostile.call(("/api/x", None))
     assert (answer.status, answer.headers["location"]) == (301, "/api/version")

@@ -223,7 +223,7 @@ def test_the_table_imports_nothing_of_the_package() -> None:
             "/v1/..%00/x",
             "/v1/.. /x",
         ),
-        *("/v1/%c0%ae%c0%ae/x", "/v1/%ef%bc%8e%ef%bc%8e/x", "/v1/%e2%80%a5/x", "/v1/a/../x?y", "/v1/" + "%25" * 40 + "2e"),
+        *("/v1/%c0%ae%c0%ae/x", "/v1/%ef%bc%8e%ef%bc%8e/x", "/v1/%e2%80%a5/x", "/v1/a/../x?y"),
         "/v1/%2525252525252e",
     ],
 )

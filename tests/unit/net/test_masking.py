@@ -26,6 +26,8 @@ PLAIN = "sk-own-key-1"
         html.escape(KEY),
         KEY.replace("&", "\\u0026").replace("<", "\\u003c"),
         KEY.replace("&", "\\u0026").replace("<", "\\u003C"),
+        "".join(f"\\u{ord(character):04x}" for character in KEY),
+        KEY.replace("k", "\\u006B").replace("_", "\\u005f"),
     ],
 )
 def test_a_key_is_masked_however_a_server_spells_it(spelling: str) -> None:

@@ -35,7 +35,7 @@ class SseReader:
     """
 
     __slots__ = (
-        *("_event", "_looked_at", "_pending", "_pending_size", "_rest", "_rest_size", "_stray", "_stray_size"),
+        *("_event", "_looked_at", "_pending", "_pending_size", "_rest", "_rest_size", "_skipped", "_stray", "_stray_size"),
         *("broken", "done", "idle", "text", "too_long"),
     )
 
@@ -52,6 +52,7 @@ class SseReader:
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._looked_at = 0
+        self._skipped = False
         self._stray: list[bytes] = []
         self._stray_size = 0
 
@@ -137,7 +138,8 @@ class SseReader:
             self.broken = self.too_long = True
             self._clear_pending()
             return False
-        if self._looked_at > 4 * self._pending_size + _SHORT:
+        self._skipped = self._looked_at > 4 * self._pending_size + _SHORT
+        if self._skipped:
             return False
         self._looked_at += self._pending_size
         return True
@@ -145,13 +147,14 @@ class SseReader:
     def _clear_pending(self) -> None:
         self._pending.clear()
         self._pending_size = self._looked_at = 0
+        self._skipped = False
 
     def _end_event(self, chunks: list[Chunk]) -> None:
         """End an event whose data are no JSON so far: a chunk of many lines, part of a chunk, which is lost, or words."""
         data = b"\n".join(self._pending)
-        looked_at = self._looked_at
+        skipped = self._skipped
         self._clear_pending()
-        if looked_at > 4 * len(data) and isinstance(chunk := parse_json(data), dict):
+        if skipped and isinstance(chunk := parse_json(data), dict):
             chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
             return
         if data.startswith((b"{", b"[")):
