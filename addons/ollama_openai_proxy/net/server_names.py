@@ -24,6 +24,7 @@ def about_server(url: str, whole: str, nameless: str) -> str:
     record = current_record()
     if record.on_loopback:
         return whole
-    logger.warning("%s", whole)
+    # mitmproxy logs lines without the id.
+    logger.warning("%s request_id=%s", whole, record.request_id)
     host = urlsplit(url).hostname
     return f"{nameless.replace(host, '…') if host else nameless} (request id {record.request_id})"

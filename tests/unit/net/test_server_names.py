@@ -26,4 +26,4 @@ async def test_any_other_client_is_told_the_id_under_which_the_log_has_the_name(
     begin_record(Record("abc", on_loopback=False))
     with caplog.at_level(logging.WARNING):
         assert about_server(URL, WHOLE, NAMELESS) == "cannot connect to the back end: … is not known (request id abc)"
-    assert caplog.messages == [WHOLE]
+    assert caplog.messages == [f"{WHOLE} request_id=abc"]
