@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 from multidict import CIMultiDict
 
-from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
+from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
-from ..net.masking import Masker
 from ..net.http_messages import REQUEST_ID
+from ..net.masking import Masker
 from ..net.request_context import current_record
 from ..net.response_body import BODY
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.bounded_json import read_json, read_odd_json
-from ..translate.ollama_descriptions import read_models
 from ..translate.ollama.embeddings import is_without_vectors
+from ..translate.ollama_descriptions import read_models
 from ..translate.server_profiles import PROFILES, detect_profile
 from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
@@ -56,6 +56,8 @@ REFUSED = frozenset({"backend_refused", "context_overflow"})
 """Kinds of errors that tell a refusal, see `server_error`."""
 CHAT = below_base(OPENAI_CHAT)
 COMPLETIONS = below_base(OPENAI_COMPLETIONS)
+INFILL = "/infill"
+"""llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
@@ -204,7 +206,7 @@ class Backend:
         """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
         Args:
-            path: `CHAT` or `COMPLETIONS`.
+            path: `CHAT`, `COMPLETIONS` or `INFILL`.
             parameters: of the call.
             driver: takes the answer.
             make_machine: makes a machine for each attempt.
@@ -352,7 +354,7 @@ class Backend:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
         # which costs more than all of the translation, and here everything was checked.
         answer = await self._client.post(
-            path,
+            self._base_url.rstrip("/").removesuffix(OPENAI_BASE) + path if path == INFILL else path,
             cast_to=httpx2.Response,
             body=parameters,
             options={"headers": self._headers()},

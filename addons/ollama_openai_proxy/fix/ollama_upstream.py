@@ -14,8 +14,8 @@ from ..errors import BackendError
 from ..guard.keys import read_keys
 from ..net.body import read_whole
 from ..net.forwarding import Relay
-from ..net.masking import Masker
 from ..net.http_messages import Request
+from ..net.masking import Masker
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import LONGEST_NAME
 from ..translate.bounded_json import read_odd_json

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 
     from .answer_driver import Machine
-    from .masking import Masker
     from .http_messages import Request, Timeouts
+    from .masking import Masker
 
 HOP_BY_HOP = frozenset(
     {

@@ -15,7 +15,6 @@ from ...net.http_messages import Reply
 from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_names import shown
-from ...translate.ollama_descriptions import openai_entry
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
