@@ -41,13 +41,13 @@ def small(_small: Setup) -> Setup:
     return _small
 
 
-def endless(*first: bytes, piece: bytes, size: int = 512 * MIB) -> Callable[[], Iterator[bytes]]:
+def endless(*first: bytes, piece: bytes, size: int = 96 * MIB) -> Callable[[], Iterator[bytes]]:
     """Pieces up to a size that is far beyond every limit."""
     return lambda: itertools.chain(first, itertools.repeat(piece, size // len(piece)))
 
 
 def bomb(pack: Callable[[bytes], bytes]) -> bytes:
-    content = json.dumps(said("x")).encode()[:-1] + b',"pad":"' + b"a" * (256 * MIB) + b'"}'
+    content = json.dumps(said("x")).encode()[:-1] + b',"pad":"' + b"a" * (512 * MIB) + b'"}'
     return pack(content)
 
 

@@ -17,6 +17,8 @@ type Chunk = dict[str, Any]
 
 LONGEST_LINE = 1 << 25
 """Bytes of the longest line, and of the longest event: one with a picture in it for instance."""
+MOST_LINES = 1 << 16
+"""Lines of data of one event; each takes many times its length in memory."""
 
 _LONGEST_TEXT = 2000
 _SHORT = 1 << 16
@@ -31,7 +33,7 @@ class SseReader:
         broken: there was an event that is JSON in part only. What follows either is ignored.
         text: what was no event, and events that are plain text, up to 2,000 characters: perhaps an error.
         idle: nothing of an event is held back.
-        too_long: a line or an event is longer than `LONGEST_LINE`; `broken`, too.
+        too_long: a line or an event is longer than `LONGEST_LINE`, or has more than `MOST_LINES`; `broken`, too.
     """
 
     __slots__ = (
@@ -134,7 +136,7 @@ class SseReader:
         A long event of many lines is looked at less often than with each line, and once more at its end, which takes linear
         time.
         """
-        if self._pending_size > LONGEST_LINE:
+        if self._pending_size > LONGEST_LINE or len(self._pending) > MOST_LINES:
             self.broken = self.too_long = True
             self._clear_pending()
             return False

@@ -132,10 +132,11 @@ def test_an_error_event_of_very_many_lines_is_an_error(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "reads", [[b"data: " + b"x" * 120], [b"data: ", *[b"x" * 10] * 12], [b"data: " + b"x" * 60 + b"\n"] * 3]
+    "reads", [[b"data: " + b"x" * 120], [b"data: ", *[b"x" * 10] * 12], [b"data: " + b"x" * 60 + b"\n"] * 3, [b"data: x\n" * 6]]
 )
 def test_a_line_or_an_event_that_is_too_long_breaks_the_stream(reads: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "LONGEST_LINE", 100)
+    monkeypatch.setattr(sse, "MOST_LINES", 5)
     reader = SseReader()
     assert [reader.feed(data) for data in reads] == [[]] * len(reads)
     assert reader.broken
