@@ -76,27 +76,37 @@ class _Zlib:
         return content
 
 
+class _Collector:
+    """Takes what zstd unpacks, and refers to nothing: no cycle keeps the memory of an answer that was given up."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def write(self, part: bytes) -> int:
+        self.size += len(part)
+        if self.size > MOST_UNPACKED:
+            self.parts.clear()
+            raise ValueError(_TOO_MUCH)
+        self.parts.append(bytes(part))
+        return len(part)
+
+
 class _Zstandard:
     """zstd, one network read at a time."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._unpacking = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW).stream_writer(self)  # type: ignore[arg-type]  # it only writes
+        self._collector = _Collector()
+        unpacking = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW)
+        self._unpacking = unpacking.stream_writer(self._collector)  # type: ignore[arg-type]  # it only writes
 
     def decompress(self, data: bytes) -> bytes:
-        self._size = 0
+        collector = self._collector
+        collector.size = 0
         self._unpacking.write(data)
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
-
-    def write(self, part: bytes) -> int:
-        """Take a piece of what is unpacked."""
-        self._size += len(part)
-        if self._size > MOST_UNPACKED:
-            raise ValueError(_TOO_MUCH)
-        self._parts.append(bytes(part))
-        return len(part)
+        content = b"".join(collector.parts)
+        collector.parts.clear()
+        return content
 
 
 def is_known(coding: str) -> bool:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _HALF = re.compile("[\ud800-\udfff]")
+LONGEST_CALL = 1 << 22
+"""Characters of the arguments of all calls of an answer, and of a call that stands in the text."""
+TOO_LONG_CALL = f"the back end sent a tool call of more than {LONGEST_CALL} characters"
 _LONGEST_PAGE = 65536
 _SHORT = 65536
 # What it comes to, wherever in a chunk there is something else than should be.
@@ -78,6 +81,7 @@ class StreamReader:
             "_behind",
             "_buffer",
             "_looked_at",
+            "_call_size",
             "_called",
             "_choices",
             "_content_halves",
@@ -173,6 +177,7 @@ class StreamReader:
         self._behind: list[Event] = []
         self._said = False
         self._text_came = False
+        self._call_size = 0
         self._called = False
         self._thought = False
         self._thinking_begun = False
@@ -373,6 +378,10 @@ class StreamReader:
             error = error_in_chunk(chunk, choice)
             if error is not None:
                 self._fail(server_error(error, self._names), events)
+                return
+        held = self._call_size if self._tool_text is None else max(self._call_size, self._tool_text.held_size)
+        if held > LONGEST_CALL:
+            self._fail(BackendError(502, TOO_LONG_CALL), events)
 
     def _note_reason(self, reason: str, choice: Mapping[str, Any]) -> None:
         """Note why the answer ended: a failure outweighs a cut, and a cut all else."""
@@ -415,6 +424,7 @@ class StreamReader:
             self._add_logprobs(read_logprobs(logprobs), events, before)
 
     def _read_calls(self, calls: object, events: list[Event]) -> None:
+        self._call_size += _size_of(calls)
         if self._text_came:
             self._flush_text(events, cut=False)
         made: list[Event] = []
@@ -606,6 +616,16 @@ class StreamReader:
         self._ended = True
         self._idle = self._fast = False
         events.append(Failure(error))
+
+
+def _size_of(calls: object) -> int:
+    """The characters of the arguments in the fragments of calls, as far as they are text."""
+    size = 0
+    for call in calls if isinstance(calls, list) else (calls,):
+        function = call.get("function", call) if isinstance(call, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        size += len(arguments) if isinstance(arguments, str) else 0
+    return size
 
 
 def _plain_text(chunk: dict[str, Any]) -> str:
