@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
+from ollama_openai_proxy.launch.command_lines import arguments_of
+from ollama_openai_proxy.launch.printing import as_shell
+from ollama_openai_proxy.launch.programs import PROGRAMS
+from ollama_openai_proxy.launch.target import Target
 from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
+from ollama_openai_proxy.translate.service_presets import PRESETS
 
 from scripts.diagrams import draw
 from tests.unit.translate.reader.corpus import ROWS
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ollama_openai_proxy.fix.method_map import Endpoint
+    from ollama_openai_proxy.launch.programs import Program
     from ollama_openai_proxy.translate.server_profiles import Profile
 
 ROOT = Path(__file__).parents[1]
@@ -165,6 +171,18 @@ def _signs(profile: Profile) -> str:
     )
 
 
+# -- Presets -----------------------------------------------------------------------------------------------------------
+
+
+def presets() -> str:
+    """The hosted services that are known by their names."""
+    rows = ["| Preset | Base URL | Variable of the key | Source |", "| --- " * 4 + "|"]
+    rows += [
+        f"| `{name}` | `{preset.url}` | `{preset.key_variable}` | [1]({preset.source}) |" for name, preset in PRESETS.items()
+    ]
+    return "\n".join(rows)
+
+
 # -- Methods -----------------------------------------------------------------------------------------------------------
 
 
@@ -246,11 +264,38 @@ def answers() -> str:
     return "\n".join(lines[1:])
 
 
+# -- Programs --------------------------------------------------------------------------------------------------------------
+
+SHOWN = Target("http://127.0.0.1:11434", "gpt-4o-mini", context_length=128_000)
+FOLDER_SHOWN = "/home/me/.config/ollama-openai-proxy"
+
+
+def programs() -> str:
+    """The programs that `launch` knows, with what it does for each."""
+    rows = ["| program | line | installed by | tested |", "| --- | --- | --- | --- |"]
+    for each in PROGRAMS:
+        install = each.install.replace("|", "\\|")
+        tested = ", ".join(each.versions) or "no"
+        rows.append(f"| [{each.title}]({each.page}) | `ollama-openai-proxy launch {each.name}` | `{install}` | {tested} |")
+    return "\n\n".join(["\n".join(rows), *map(_program, PROGRAMS)])
+
+
+def _program(program: Program) -> str:
+    folder = f"{FOLDER_SHOWN}/{program.name}"
+    setup = program.setup(SHOWN).placed(folder)
+    shown = as_shell(program, setup, arguments_of(program, setup, []), folder, "")
+    note = f" {program.note}" if program.note else ""
+    tested = f"Version {', '.join(program.versions)} was run." if program.versions else "No test runs it."
+    return f"### {program.title}\n\nIt calls `{program.api}`. {tested}{note}\n\n```text\n{shown.rstrip()}\n```"
+
+
 PARTS = {
+    Part("docs/clients.md", "programs"): programs,
     Part("docs/architecture.md", "internals"): internals,
     Part("docs/fix-mode.md", "methods"): methods,
     Part("docs/configuration.md", "settings"): settings,
     Part("docs/translate-mode.md", "profiles"): profiles,
+    Part("docs/models-file.md", "presets"): presets,
     Part("docs/compatibility.md", "answers"): answers,
 }
 

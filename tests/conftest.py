@@ -33,17 +33,3 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
-
-
-EXPECTED_FAILURES = {
-    line
-    for line in (Path(__file__).parent / "expected_failures.txt").read_text("utf-8").splitlines()
-    if line[:1] not in ("", "#")
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `expected_failures.txt`."""
-    for item in items:
-        if item.nodeid.partition("[")[0] in EXPECTED_FAILURES:
-            item.add_marker(pytest.mark.xfail(reason="tests/expected_failures.txt", strict=False))

@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from dataclasses import replace
+from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,7 +24,7 @@ from .errors import ApiError
 from .fix.method_map import MethodMap, explain_lost_body, read_method_map
 from .fix.ollama_upstream import FixServer
 from .fix.request_repair import Mender
-from .guard.admission import Gate
+from .guard.admission import Gate, releasing
 from .guard.keys import brought_key
 from .guard.origins import Access
 from .net.body import WrappedBody
@@ -37,15 +38,19 @@ from .settings import SettingsError, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .guard.held_bytes import Hold
     from .net.body import Body
     from .net.http_messages import Request
     from .observe.metrics import Metrics
     from .settings import Settings
+    from .workers.link import Link
 
 COMMAND_LINE = "ollama/"
 """How the `ollama` command calls itself. It takes a 401 for one of ollama.com, hides its text, and asks the user to sign in."""
 ANTHROPIC_REQUEST_ID = "Request-Id"
 """Where Anthropic's SDKs look for it."""
+SHOULD_RETRY = "X-Should-Retry"
+"""What Anthropic's SDKs, and Claude Code, obey: no later attempt makes a wrong key right, and Claude Code makes eleven."""
 logger = logging.getLogger(__name__)
 
 FORWARDING = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip"})
@@ -89,24 +94,37 @@ class Front:
         settings: of the proxy.
         observers: who is told of each request.
         metrics: what is shown at `/metrics`; None where they have a port of their own.
+        link: to the state that all workers share; None where there is one process.
 
     Raises:
         SettingsError: a setting, or a file that one names, is wrong.
     """
 
-    def __init__(self, settings: Settings, observers: Sequence[Observer] = (), metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        observers: Sequence[Observer] = (),
+        metrics: Metrics | None = None,
+        link: Link | None = None,
+    ) -> None:
         fixing = settings.proxy_mode == "fix"
-        self._mender = Mender(_method_map(settings), restore=settings.fix_methods, pseudo_endpoints=fixing, bodiless=fixing)
-        self._gate = Gate(settings)
-        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings)
-        # In fix mode the Host is one that the pod's edge has put there.
-        self._access = Access(settings.ollama_origins, settings.proxy_host, any_host=fixing)
+        self._mender = Mender(
+            _method_map(settings),
+            restore=settings.fix_methods,
+            pseudo_endpoints=fixing,
+            bodiless=fixing,
+            query_bodies=settings.query_bodies,
+        )
+        self._gate = Gate(settings, link)
+        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings, link)
+        self._access = Access(settings.ollama_origins, settings.proxy_host, settings.trusted_proxies)
         self._health = Health(self._server.reach)
         self._observers = observers
         self._metrics = metrics
         self._local = is_loopback(settings.proxy_host)
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
+        self._is_retiring = False
 
     async def model_names(self) -> list[str]:
         """The names of the models.
@@ -120,6 +138,10 @@ class Front:
         """Let running answers end, for so many seconds, and what `is_busy` tells of; then end them with an error."""
         self._health.draining = True
         await self._running.drain(seconds, is_busy)
+
+    def retire(self) -> None:
+        """Have clients connect anew for their next requests."""
+        self._is_retiring = True
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -153,6 +175,15 @@ class Front:
         memory.
         """
         return is_upload(request) or not self._gate.knows_size(request) or self._is_refused(request)
+
+    def hold(self, size: int) -> Hold | None:
+        """Hold so many bytes of a request's body that somebody else collects; None if all clients would hold too many."""
+        hold = self._gate.held.hold()
+        try:
+            hold.add(size)
+        except ApiError:
+            return None
+        return hold
 
     async def respond(self, request: Request) -> Reply:
         """Answer a request as it arrived, or as `mend` has repaired it.
@@ -205,7 +236,9 @@ class Front:
         headers[REQUEST_ID] = record.request_id
         if surface_of(record.path) == "anthropic":
             headers[ANTHROPIC_REQUEST_ID] = record.request_id
-        if self._health.draining:
+            if reply.status == HTTPStatus.UNAUTHORIZED:
+                headers[SHOULD_RETRY] = "false"
+        if self._health.draining or self._is_retiring:
             headers["Connection"] = "close"
         return Reply(reply.status, headers, reply.body, reply.length)
 
@@ -222,16 +255,30 @@ class Front:
             return _error_reply(request, error, record)
 
     async def _answer(self, request: Request, record: Record) -> Reply:
-        record.caller = self._gate.check(request, any_size=is_upload(request))
+        try:
+            record.caller = self._gate.check(request, any_size=is_upload(request))
+        except ApiError as error:
+            if error.status == 401:
+                await self._gate.slow_down(request)
+            raise
         if self._metrics is not None and request.path == METRICS:
-            return self._metrics.reply()
+            return await self._metrics.reply()
         await self._gate.count(record.caller)
-        if not is_upload(request):
-            request = self._mender.mend_content(await self._gate.received(request))
-            record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
+        if is_upload(request):
+            return await self._served(request, record)
+        hold = self._gate.held.hold()
+        return await releasing(self._received(request, record, hold), hold.release)
+
+    async def _received(self, request: Request, record: Record, hold: Hold) -> Reply:
+        """Answer a request once its body is there; the hold says what is held of the body."""
+        request = self._mender.mend_content(await self._gate.received(request, hold))
+        record.method, record.path, record.arrived_as = request.method, request.path, request.arrived_as or request.method
+        return await self._served(request, record)
+
+    async def _served(self, request: Request, record: Record) -> Reply:
         if lost := self._mender.lost_body(request):
-            raise ApiError(405, explain_lost_body(lost), {"Allow": lost.allow})
-        return await self._gate.in_turn(request, self._server.respond)
+            raise ApiError(405, explain_lost_body(lost, query=self._mender.refuses_query(request)), {"Allow": lost.allow})
+        return await self._gate.in_turn(request, record.caller, self._server.respond)
 
     def _is_refused(self, request: Request) -> bool:
         """Whether a request is refused, whatever its body."""

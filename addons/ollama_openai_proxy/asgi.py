@@ -19,10 +19,11 @@ from .observe.observers import Observers
 from .settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from .net.body import Body
     from .settings import Settings
+    from .workers.link import Link
 
 type Scope = dict[str, Any]
 type Message = dict[str, Any]
@@ -40,16 +41,21 @@ class Application:
 
     Args:
         settings: of the proxy; None reads them when the application opens.
+        link: to the state that all workers share; with a link, the server serves METRICS_PORT as well.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, link: Link | None = None) -> None:
         self._settings = settings
+        self._link = link
+        self._metrics_port = settings.metrics_port if settings and link else None
         self._front: Front | None = None
         self._observers: Observers | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI defines."""
         match scope["type"]:
+            case "http" if self._metrics_port and scope["server"][1] == self._metrics_port:
+                await serve_request(self._show_metrics, scope, receive, send)
             case "http":
                 await serve_request((self._front or self.open()).respond, scope, receive, send)
             case "lifespan":
@@ -67,10 +73,10 @@ class Application:
             SettingsError: a setting, or a file that a setting names, is wrong.
         """
         self._settings = settings = self._settings or load_settings()
-        observers = Observers(settings)
-        self._front = front = Front(settings, observers.all, observers.metrics_of_the_main_port)
-        self._observers = observers
-        observers.open()
+        self._observers = observers = Observers(settings, self._link)
+        self._front = front = Front(settings, observers.all, observers.metrics_of_the_main_port, self._link)
+        if self._metrics_port is None:
+            observers.open()
         front.warn_if_open(settings.proxy_host)
         return front
 
@@ -78,6 +84,11 @@ class Application:
         """Wait for running responses, and for whatever `is_busy` tells of, for DRAIN_SECONDS; then end them with an error."""
         if self._front is not None and self._settings is not None:
             await self._front.drain(self._settings.drain_seconds, is_busy)
+
+    def retire(self) -> None:
+        """Have clients connect anew for their next requests."""
+        if self._front is not None:
+            self._front.retire()
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -90,6 +101,9 @@ class Application:
             await self._front.close()
         if self._observers is not None:
             self._observers.close()
+
+    async def _show_metrics(self, _: Request) -> Reply:
+        return await cast("Observers", self._observers).metrics.reply()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -150,6 +164,10 @@ class ResponseWriter(Protocol):
         """The host that an absolute request target names; empty for the usual target."""
 
     @property
+    def fields(self) -> Iterable[tuple[bytes, bytes]]:
+        """The headers of the request, in the client's spelling where the server keeps that."""
+
+    @property
     def body(self) -> bytes | None:
         """The whole body of the request, if it has arrived."""
 
@@ -180,10 +198,11 @@ def request_of(scope: Scope, out: ResponseWriter) -> Request:
     """The request of an ASGI scope."""
     fields: list[tuple[str, str]] = []
     headers: dict[str, str] = {}
-    for octets, value_octets in scope["headers"]:
+    for octets, value_octets in out.fields:
         name, value = octets.decode("ascii", "replace"), value_octets.decode("utf-8", "surrogateescape")
         fields.append((name, value))
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
     body = out.body
     return Request(
         scope["method"],
@@ -206,6 +225,7 @@ class StandardResponse:
         query = scope.get("query_string", b"")
         path = scope.get("raw_path") or scope["path"].encode()
         self.target = (path + (b"?" + query if query else b"")).decode("utf-8", "surrogateescape")
+        self.fields: Iterable[tuple[bytes, bytes]] = scope["headers"]
         self._scope = scope
         self._receive = receive
         self._send = send

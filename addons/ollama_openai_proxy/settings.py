@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import json
+import os
+import re
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,20 +19,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .net.bounds import Bounds, most_connections
+from .api.paths import OPENAI_PREFIX
+from .environment import find_mistake
+from .net.bounds import Bounds, Counts, most_connections
 from .net.http_messages import Timeouts
 from .translate.server_profiles import ProfileName
+from .translate.service_presets import PRESETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 type Mode = Literal["translate", "fix"]
+type ApiName = Literal["chat", "completions", "responses", "messages"]
+"""An API of a server: `/v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/messages`."""
 
+ENV_FILE = ".env"
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
+MOST_WORKERS = 256
 DEFAULT_TIMEOUTS: dict[Mode, float] = {"translate": 600, "fix": 0}
 
 
@@ -116,6 +127,98 @@ def usable_key(key: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def environment_variable(name: str) -> str | None:
+    """Return a variable of the environment, or else of the file `.env`, from which the settings come, too; None if empty."""
+    return os.environ.get(name) or dotenv_values(".env", encoding="utf-8").get(name) or None
+
+
+def comma_separated(text: str) -> list[str]:
+    """Return the items of a list with commas, without empty items."""
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return names with values, from a JSON object or from a text like `X-Title=My app,X-Team=red`.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if text.lstrip().startswith("{"):
+        found = json.loads(text)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise ValueError("no texts")
+        return dict(found)
+    result = {}
+    for item in comma_separated(text):
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            raise ValueError("no pair")
+        result[name.strip()] = value.strip()
+    return result
+
+
+def usable_headers(headers: Mapping[str, str]) -> dict[str, SecretStr]:
+    """Return headers whose names and values HTTP can hold.
+
+    Raises:
+        ValueError: a name is no name of a header, or is one that HTTP itself needs; or a value is no text of one line.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError("no header")
+    return {name: SecretStr(value) for name, value in headers.items()}
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?|")
+_OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding", "content-encoding"}
+)
+HEADERS_RULE = "headers like X-Title=My app,X-Team=red, or a JSON object; not those that HTTP itself needs, such as Host"
+QUERY_RULE = "parameters like api-version=2026-01-01, separated by commas, or a JSON object"
+APIS_RULE = "some of chat, completions, responses, messages"
+
+
+def api_names(words: Sequence[str]) -> list[ApiName]:
+    """Return the APIs that words name; the paths of the APIs are understood, too.
+
+    Raises:
+        ValueError: a word names none.
+    """
+    names = [_API_WORDS.get(re.sub(r"[ ._/-]", "", word.lower().removeprefix(OPENAI_PREFIX))) for word in words if word.strip()]
+    if not names or None in names:
+        raise ValueError("no API")
+    return [name for name in names if name]
+
+
+_API_WORDS: dict[str, ApiName] = {
+    "chat": "chat",
+    "chatcompletions": "chat",
+    "completions": "completions",
+    "responses": "responses",
+    "messages": "messages",
+}
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """Make a validator of a text that leaves the text as it is."""
+
+    def validate(value: Any) -> Any:
+        try:
+            check(value.get_secret_value() if isinstance(value, SecretStr) else value)
+        except (ValueError, AttributeError, RecursionError):
+            raise ValueError("wrong") from None
+        return value
+
+    return AfterValidator(validate)
+
+
+def _check_presets(text: str) -> None:
+    for name in comma_separated(text):
+        if name.lower() not in PRESETS:
+            raise ValueError(name)
+
+
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -127,6 +230,7 @@ type Count = Annotated[int, Field(ge=0)]
 type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _SECONDS_OR_FOR_EVER = "a number of seconds, or 0 for ever"
+_NUMBER_OR_ANY = "a number, or 0 for any"
 _TRUE_OR_FALSE = '"true" or "false"'
 _PROFILE_NAMES = get_args(ProfileName.__value__)
 
@@ -145,7 +249,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_file=ENV_FILE, env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
     # -- Mode and address
@@ -174,6 +278,15 @@ class Settings(BaseSettings):
         example="11500",
         default_text="`11434` (Ollama's own), in fix mode `11435`",
         read_once=True,
+    )
+
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = setting(
+        1,
+        "How many processes serve the port; one process uses one core. Only the console command has more than one.",
+        group=Group.ADDRESS,
+        must_be=f"a number from 1 to {MOST_WORKERS}",
+        example="4",
+        see="[Workers](operations.md#workers).",
     )
 
     # -- The server behind the proxy: translate mode
@@ -209,6 +322,70 @@ class Settings(BaseSettings):
         default_text="found out from the server",
         see="[How the kinds differ](translate-mode.md#profiles).",
     )
+    backends: Annotated[str, _checked(_check_presets)] = setting(
+        "",
+        "Hosted services whose models are served together, separated by commas; each one's key comes from its usual variable, "
+        "such as GROQ_API_KEY. The first service takes the place of OPENAI_API_BASE_URL, unless that is set.",
+        group=Group.BACKEND,
+        must_be="some of " + ", ".join(PRESETS) + ", separated by commas",
+        example="openai,groq,openrouter",
+        see="[The services, and their variables](models-file.md#presets).",
+    )
+    backend_headers: Annotated[SecretStr | None, _checked(lambda text: usable_headers(pairs(text)))] = setting(
+        None,
+        "Headers that the server needs beside the key, as NAME=VALUE, separated by commas, or as a JSON object.",
+        group=Group.BACKEND,
+        must_be=HEADERS_RULE,
+        example="HTTP-Referer=https://app.example,X-Title=My app",
+        see="[What a server may need](models-file.md#reaching-a-server).",
+    )
+    backend_query: Annotated[SecretStr | None, _checked(pairs)] = setting(
+        None,
+        "Parameters that belong into the query of each call to the server, as NAME=VALUE, separated by commas, or as a JSON "
+        "object.",
+        group=Group.BACKEND,
+        must_be=QUERY_RULE,
+        example="api-version=2026-01-01",
+    )
+    backend_apis: Annotated[str, _checked(lambda text: not text or api_names(comma_separated(text)))] = setting(
+        "",
+        "The APIs of the server that are used, separated by commas; calls of the others are translated to chat completions, "
+        "although the server has them.",
+        group=Group.BACKEND,
+        must_be=APIS_RULE + ", separated by commas",
+        example="chat,completions",
+        default_text="each one that the server turns out to have",
+    )
+    backend_ca_file: Path | None = setting(
+        None,
+        "A file in PEM with certificate authorities to trust for the server, besides those of the system.",
+        group=Group.BACKEND,
+        must_be="the path of a file with certificates in PEM",
+        example="/etc/ssl/own-ca.pem",
+    )
+    backend_prefix: str = setting(
+        "",
+        "What stands before the names of the server's models; a slash is added to a word.",
+        group=Group.BACKEND,
+        must_be="a text like openai/",
+        example="openai",
+    )
+    backend_include: str = setting(
+        "",
+        "Which models of the server's list are shown: names or patterns with *, separated by commas.",
+        group=Group.BACKEND,
+        must_be="names or patterns, separated by commas",
+        example="gpt-5*,text-embedding-*",
+        default_text="all",
+        see="[Patterns](models-file.md#patterns).",
+    )
+    backend_exclude: str = setting(
+        "",
+        "Which models of the server's list are left out: names or patterns with *, separated by commas.",
+        group=Group.BACKEND,
+        must_be="names or patterns, separated by commas",
+        example="*-preview,*audio*",
+    )
     adapt: bool = setting(
         True,
         "Learn from refusals of the server: make a refused call again in another way, and begin there with the next "
@@ -225,7 +402,7 @@ class Settings(BaseSettings):
         group=Group.BACKEND,
         must_be="the path of a TOML file",
         example="examples/models.toml",
-        see="[What the file may contain](translate-mode.md#the-models-file).",
+        see="[What the file may contain](models-file.md).",
     )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
         "0.40.12",
@@ -271,6 +448,15 @@ class Settings(BaseSettings):
         must_be="TOML or JSON, or the path of such a file",
         example="methods.toml",
         see="[The map, and examples](fix-mode.md#changing-the-map).",
+    )
+    query_bodies: bool = setting(
+        False,
+        "Let the query of a GET take the place of a lost body in requests of browsers without a key, too. A page of any "
+        "site could then make a browser delete models. Programs, and whoever brings a key, need no such setting.",
+        group=Group.REPAIR,
+        must_be=_TRUE_OR_FALSE,
+        example="true",
+        see="[Lost bodies](fix-mode.md#lost-bodies).",
     )
     heartbeat_seconds: Seconds | None = setting(
         None,
@@ -337,12 +523,88 @@ class Settings(BaseSettings):
         see="Redis needs another package: `pip install '.[redis]'` in a checkout.",
     )
     max_body_size: Annotated[ByteSize, Field(ge=0)] = setting(
-        ByteSize(100 << 20),
-        "The largest body of a request; 0 is any size. Uploads of blobs have no limit.",
+        ByteSize(32 << 20),
+        "The largest body of a request, packed and unpacked; 0 is any size. Uploads of blobs have no limit.",
         group=Group.LIMITS,
-        must_be="a size like 100MiB, or 0 for any",
+        must_be="a size like 32MiB, or 0 for any",
         example="20MiB",
-        default_text="`100MiB`",
+        default_text="`32MiB`",
+    )
+    max_buffered: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(128 << 20),
+        "How many bytes of request bodies are held at a time, over all clients; further requests are told to try again. 0 is "
+        "any number. A parsed value of a large body counts for 100 bytes.",
+        group=Group.LIMITS,
+        must_be="a size like 128MiB, or 0 for any",
+        example="64MiB",
+        default_text="`128MiB`",
+    )
+    max_json_elements: Count = setting(
+        500_000,
+        "How many values the JSON of a request may have: numbers, texts, lists, objects. 0 is any number, as for the others.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="100000",
+    )
+    max_messages: Count = setting(
+        10_000,
+        "How many messages a request may have, or items of a Responses call.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="2000",
+    )
+    max_tools: Count = setting(
+        2000,
+        "How many tools a request may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="256",
+    )
+    max_stops: Count = setting(
+        1000,
+        "How many stop strings a request may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="16",
+    )
+    max_inputs: Count = setting(
+        100_000,
+        "How many texts, or numbers of tokens, a request may have embedded.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="2048",
+    )
+    max_schema_nodes: Count = setting(
+        50_000,
+        "How many values the JSON schemas of a request may have, in its format and in its tools together.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="10000",
+    )
+    max_context: Count = setting(
+        500_000,
+        "How many numbers the `context` of a generate call may have.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="100000",
+    )
+    max_copies_size: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(4 << 20),
+        "How many bytes the models take that are made with copy and create, for each key, or for all clients without keys. "
+        "Older ones make way.",
+        group=Group.LIMITS,
+        must_be="a size like 4MiB",
+        example="1MiB",
+        default_text="`4MiB`",
+    )
+    wrong_keys_per_minute: Count = setting(
+        60,
+        "How many wrong keys an address may bring in a minute before its further wrong keys are refused slowly. 0 is "
+        "any number.",
+        group=Group.LIMITS,
+        must_be=_NUMBER_OR_ANY,
+        example="10",
+        see="[How](operations.md#wrong-keys).",
     )
     max_answer_size: Annotated[ByteSize, Field(ge=0)] = setting(
         ByteSize(128 << 20),
@@ -553,6 +815,27 @@ class Settings(BaseSettings):
         )
 
     @property
+    def counts(self) -> Counts:
+        """How many messages, tools and the like a request may have."""
+        return Counts(*(getattr(self, name) for name in Counts._fields))
+
+    @property
+    def used_apis(self) -> frozenset[ApiName] | None:
+        """The APIs of the server that are used; None uses each one that the server turns out to have."""
+        return frozenset(api_names(comma_separated(self.backend_apis))) if self.backend_apis else None
+
+    @property
+    def has_own_server(self) -> bool:
+        """Whether `OPENAI_API_BASE_URL` counts: where only `BACKENDS` is set, there is no other server."""
+        return not self.backends or "openai_api_base_url" in self.model_fields_set
+
+    @property
+    def servers(self) -> str:
+        """What stands behind the proxy, in words for the log."""
+        own = [self.upstream_url] if self.proxy_mode == "fix" or self.has_own_server else []
+        return ", ".join([*own, *(comma_separated(self.backends) if self.proxy_mode == "translate" else [])])
+
+    @property
     def upstream_url(self) -> str:
         """The URL of what stands behind the proxy in its mode."""
         return self.openai_api_base_url if self.proxy_mode == "translate" else self.ollama_upstream_url
@@ -564,12 +847,14 @@ def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings
     Raises:
         SettingsError: a value is wrong, or one is missing that the mode needs.
     """
+    if mistake := find_mistake(Path(ENV_FILE), os.environ, [name.upper() for name in Settings.model_fields]):
+        raise SettingsError(mistake)
     given = {name: value for name, value in (overrides or {}).items() if value not in (None, "")}
     try:
         settings = Settings(**given)  # type: ignore[arg-type]  # texts: pydantic makes the types
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
-    needs_key = settings.proxy_mode == "translate" and not settings.openai_api_key_passthrough
+    needs_key = settings.proxy_mode == "translate" and not settings.openai_api_key_passthrough and settings.has_own_server
     if needs_key and not settings.openai_api_key and _is_openai(settings.openai_api_base_url):
         raise SettingsError(
             "OPENAI_API_KEY is not set: set it to your OpenAI key, "

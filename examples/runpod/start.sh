@@ -21,6 +21,9 @@ Environment variables, beside all settings of Ollama and of the proxy:
   OLLAMA_PRIVATE_PORT     Ollama's own port (default: 11434)
   HEARTBEAT_SECONDS       default here: 20
   UPSTREAM_WAIT_SECONDS   default here: 60
+
+Started as root, it runs both programs as the user ollama-pod, if there is one
+and if that user may write where the models are.
 END
 }
 
@@ -67,6 +70,24 @@ if [[ -n "${RUNPOD_POD_ID:-}" ]]; then
   say "the URL for clients is https://$RUNPOD_POD_ID-$PROXY_PORT.proxy.runpod.net"
 fi
 
+# Words to put before a command, so that it does not run as root.
+as_user=()
+if [[ "$(id -u)" == 0 ]] && id ollama-pod &>/dev/null; then
+  as_user=(setpriv --reuid=ollama-pod --regid=ollama-pod --init-groups --inh-caps=-all --no-new-privs
+    env HOME=/home/ollama-pod)
+fi
+# A network volume may belong to root for good.
+as_owner=("${as_user[@]}")
+models="${OLLAMA_MODELS:-/workspace/ollama}"
+if [[ ${#as_user[@]} -gt 0 ]]; then
+  mkdir -p "$models"
+  [[ "$(stat -c %U "$models")" == ollama-pod ]] || chown -R ollama-pod: "$models" 2>/dev/null || true
+  if ! "${as_user[@]}" test -w "$models"; then
+    say "$models cannot be given to the user ollama-pod: ollama runs as root, the proxy does not."
+    as_owner=()
+  fi
+fi
+
 pull_models() {
   local models model output
   read -r -d '' -a models <<<"${OLLAMA_PULL//,/ }" || true
@@ -76,7 +97,7 @@ pull_models() {
   done
   for model in "${models[@]}"; do
     say "pulling $model"
-    if output="$(ollama pull "$model" 2>&1)"; then
+    if output="$("${as_owner[@]}" ollama pull "$model" 2>&1)"; then
       say "pulled $model"
     else
       # What comes before the last line is the progress bar.
@@ -95,9 +116,9 @@ tell_all() {
 trap 'stopping=1; tell_all TERM' INT TERM
 
 # The keys are no business of Ollama's.
-env -u PROXY_API_KEYS -u PROXY_API_KEYS_FILE ollama serve &
+"${as_owner[@]}" env -u PROXY_API_KEYS -u PROXY_API_KEYS_FILE ollama serve &
 ollama=$!
-ollama-openai-proxy &
+"${as_user[@]}" ollama-openai-proxy &
 proxy=$!
 if [[ -n "${OLLAMA_PULL:-}" ]]; then
   pull_models &

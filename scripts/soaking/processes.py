@@ -168,6 +168,12 @@ class ProxyProcess:
         return self._process.pid
 
     @property
+    def worker(self) -> int:
+        """The pid of the process that serves: a child of the process that was started, or that process itself."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0]) if children else self.pid
+
+    @property
     def board(self) -> Board:
         """What a proxy that runs `inside` is told and tells."""
         assert self._board is not None
@@ -184,9 +190,12 @@ class ProxyProcess:
         return [line for line in self.log.splitlines() if '"traceback"' in line or not line.startswith('{"time"')]
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal; what its supervisor does not pass on goes to the process that serves."""
         assert self._process is not None
-        self._process.send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGUSR1):
+            os.kill(self.worker, number)
+        if number != signal.SIGUSR1:
+            self._process.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Send it a signal and wait for its end; gives the exit status, or None for one that had to be killed."""
@@ -205,16 +214,16 @@ class ProxyProcess:
 
     def limit_files(self, most: int) -> None:
         """Let it open so many files at most."""
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (most, most))
+        resource.prlimit(self.worker, resource.RLIMIT_NOFILE, (most, most))
 
     def files(self) -> int:
         """How many files it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208  # each is a link to nowhere
+        return len(os.listdir(f"/proc/{self.worker}/fd"))  # noqa: PTH208  # each is a link to nowhere
 
     def sockets(self) -> int:
         """How many sockets it has open."""
         found = 0
-        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+        for entry in Path(f"/proc/{self.worker}/fd").iterdir():
             try:
                 found += str(entry.readlink()).startswith("socket:")
             except FileNotFoundError:
@@ -223,7 +232,7 @@ class ProxyProcess:
 
     def memory(self) -> int:
         """Its resident memory in KiB."""
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.worker}/status").read_text().splitlines())
         return int(fields["VmRSS"].split()[0])
 
     def in_flight(self) -> int:

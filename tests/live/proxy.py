@@ -95,6 +95,18 @@ class ProxyProcess:
         return self._process.pid
 
     @property
+    def workers(self) -> list[int]:
+        """The processes that serve, as far as they have started; behind mitmproxy's tools this is the process itself."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return ([int(pid) for pid in children.read_text().split()] if children.exists() else []) or [self.pid]
+
+    @property
+    def worker(self) -> int:
+        """The process that serves, where there is one only."""
+        (pid,) = self.workers
+        return pid
+
+    @property
     def log(self) -> str:
         """What it has written so far, on stdout and stderr."""
         if self._output.closed:

@@ -326,9 +326,9 @@ def test_the_command_stops_and_removes(url: str) -> None:
         assert go(url, "POST", "/api/show", show).status == 200
         assert go(url, "POST", "/api/generate", stop).json["done_reason"] == "unload"
     assert go(url, "DELETE", "/api/delete", '{"model":"","name":"nn"}').status == 200
-    for method, path, body in (("POST", "/api/show", show), ("POST", "/api/generate", stop)):
-        gone = go(url, method, path, body)
-        assert (gone.status, gone.json) == (404, {"error": "model 'nn:latest' not found"})
+    for path, body, name in (("/api/show", show, "nn:latest"), ("/api/generate", stop, "nn")):
+        gone = go(url, "POST", path, body)
+        assert (gone.status, gone.json) == (404, {"error": f"model '{name}' not found"})
 
 
 @pytest.mark.parametrize("chunked", [case(9, "the command", True), case(9, "ollama-python", False)])

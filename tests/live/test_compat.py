@@ -29,12 +29,11 @@ CI = bool(os.environ.get("CI"))
 OFFICIAL = [
     environment for environment in ENVIRONMENTS if environment.table == "python" or environment.name == "ollama-js-newest"
 ]
-SCRIPT = ROOT / "scripts" / "compat.py"
+COMMAND = [sys.executable, "-m", "scripts.compat"]
 
 
 def script(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=280, check=False)
+    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=280, check=False)
 
 
 def named(name: str) -> Environment:

@@ -29,12 +29,15 @@ CALLS = [
     if command.program == "curl" and f"127.0.0.1:{PORT}" in command.line and command.page != "docs/debugging.md"
 ]
 """Those of docs/debugging.md need a saved session, or mitmweb: their own tests play them."""
+OWN_TESTS = [["launch"], ["web"], ["dump"], ["tui"]]
+"""Sub-commands that tests of their own run."""
 CHECKS = [name for name, command in COMMANDS.items() if command.words[:2] == ["ollama-openai-proxy", "check"]]
 SERVED = [
     name
     for name, command in COMMANDS.items()
     if command.program in ("ollama-openai-proxy", "mitmdump")
     and "check" not in command.words
+    and command.words[1:2] not in OWN_TESTS
     and "--help" not in command.words
     and command.page != "docs/debugging.md"
     and command.settings.get("PROXY_PORT") != "eleven"

@@ -201,8 +201,9 @@ def test_a_bare_checkout_runs_without_the_package_being_installed(backend: Scrip
     copy = shutil.copytree(ROOT / "addons", tmp_path / "addons", ignore=shutil.ignore_patterns("__pycache__"))
     settings = copy / "ollama_openai_proxy" / "settings.py"
     text = settings.read_text(encoding="utf-8")
-    assert text.count('"0.40.12",') == 1
-    settings.write_text(text.replace('"0.40.12",', '"7.8.9",'), encoding="utf-8")
+    default = '(\n        "0.40.12",\n'
+    assert text.count(default) == 1
+    settings.write_text(text.replace(default, default.replace("0.40.12", "7.8.9")), encoding="utf-8")
     # mitmdump, but without the entry by which the tests' own environment finds the package.
     program = (
         "import importlib.util, sys\n"

@@ -297,7 +297,7 @@ def test_connections_that_come_to_nothing_leave_nothing_behind(proxy: ProxyProce
 
 def open_files(proxy: ProxyProcess) -> int:
     try:
-        return len(list(Path(f"/proc/{proxy.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{proxy.worker}/fd").iterdir()))
     except FileNotFoundError:
         pytest.skip("the open files of a process are counted in /proc")
 
@@ -311,7 +311,7 @@ def test_a_large_body_of_a_refused_request_is_dropped_and_ends_the_connection(pr
         connection.send(b"POST /api/chat HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n{" % size)
         answer = connection.answer()
         assert answer.status == 401
-        before = peak_memory(proxy.pid)
+        before = peak_memory(proxy.worker)
         sent, part = 1, bytes(MIB)
         with suppress(ConnectionError):
             while sent < size:
@@ -319,7 +319,7 @@ def test_a_large_body_of_a_refused_request_is_dropped_and_ends_the_connection(pr
                 sent += len(part)
         assert sent < size
         assert connection.is_closed(within=PATIENCE)
-    assert peak_memory(proxy.pid) - before < 10 * MIB
+    assert peak_memory(proxy.worker) - before < 10 * MIB
 
 
 def test_the_chunks_of_a_refused_request_are_dropped_and_end_the_connection(proxy: ProxyProcess) -> None:

@@ -747,14 +747,14 @@ def test_a_large_upload_passes_unbuffered(
             yield part
 
     upstream.blob_received = 0
-    before = peak_memory(proxy.pid)
+    before = peak_memory(proxy.worker)
     headers = {} if chunked else {"Content-Length": str(size * MIB)}
     response = client.put(f"/api/blobs/{digest}", content=parts(), headers=headers)
     assert response.status_code in (200, 201)
     assert halfway.is_set()
     assert upstream.last_blob == (digest, size * MIB)
     assert ("Transfer-Encoding" in upstream.requests[0].headers) == chunked
-    assert peak_memory(proxy.pid) - before < 20 * MIB
+    assert peak_memory(proxy.worker) - before < 20 * MIB
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])

@@ -211,10 +211,10 @@ def test_a_wrong_key_is_refused_before_the_body_is_read(keyed: list[ProxyProcess
         with Raw(proxy.port, timeout=PATIENCE) as connection:
             connection.send(f"POST {path} HTTP/1.1\r\n".encode() + HOST + b"Content-Length: %d\r\n\r\n{" % size)
             assert error_of(path, connection.answer()) == (401, UNAUTHORIZED)
-            before = peak_memory(proxy.pid)
+            before = peak_memory(proxy.worker)
             with pytest.raises(ConnectionError):  # the proxy reads a few of these, and then no more
                 connection.socket.sendall(bytes(size - 1))
-            assert peak_memory(proxy.pid) - before < 10 * MIB
+            assert peak_memory(proxy.worker) - before < 10 * MIB
 
 
 def test_an_upload_needs_a_key_too(keyed: list[ProxyProcess], upstream: StrictOllama) -> None:

@@ -434,13 +434,13 @@ def test_a_name_that_no_model_can_have_is_refused(url: str, path: str, body: dic
 
 def test_a_copy_can_be_shown_used_and_deleted(client: Client, main: ScriptedBackend) -> None:
     assert client.copy("gpt-test", "my-copy").status == "success"
-    assert names(client)[0] == "my-copy"
+    assert names(client)[0] == "my-copy:latest"
     assert client.show("my-copy:latest").capabilities == client.show("gpt-test").capabilities
     assert client.chat("My-Copy", HELLO).model == "My-Copy"
     assert asked(main)["model"] == "gpt-test"
     assert "My-Copy" not in [model.model for model in client.ps().models]
     assert client.delete("my-copy").status == "success"
-    assert "my-copy" not in names(client)
+    assert "my-copy:latest" not in names(client)
     with pytest.raises(ResponseError, match="model 'my-copy:latest' not found"):
         client.show("my-copy")
 
@@ -543,10 +543,10 @@ def test_a_blob_is_taken_and_not_kept_in_memory(client: Client, proxy: ProxyProc
     small.write_bytes(b"x" * MEGABYTE)
     large.write_bytes(bytes(range(256)) * (20 * MEGABYTE // 256))
     client.create_blob(small)
-    before = _peak_memory(proxy.pid)
+    before = _peak_memory(proxy.worker)
     digest = client.create_blob(large)
     assert digest == f"sha256:{hashlib.sha256(large.read_bytes()).hexdigest()}"
-    assert _peak_memory(proxy.pid) - before < 10 * MEGABYTE
+    assert _peak_memory(proxy.worker) - before < 10 * MEGABYTE
 
 
 def _peak_memory(pid: int) -> int:

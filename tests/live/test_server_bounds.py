@@ -94,7 +94,7 @@ TOO_MUCH: dict[str, TooMuch] = {
 
 @pytest.mark.parametrize("too_much", TOO_MUCH.values(), ids=TOO_MUCH)
 def test_every_byte_that_a_client_sends_is_bounded(proxy: ProxyProcess, too_much: TooMuch) -> None:
-    before = peak_memory(proxy.pid)
+    before = peak_memory(proxy.worker)
     with Raw(proxy.port, timeout=PATIENCE) as connection:
         connection.send(too_much.begin)
         if too_much.begin.startswith(b"GET /api/version"):
@@ -118,7 +118,7 @@ def test_every_byte_that_a_client_sends_is_bounded(proxy: ProxyProcess, too_much
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
             sending.join()
-    assert peak_memory(proxy.pid) - before < 20 * MIB
+    assert peak_memory(proxy.worker) - before < 20 * MIB
 
 
 def test_headers_are_counted(connection: Raw) -> None:

@@ -79,6 +79,8 @@ def server() -> Iterator[StrictServer]:
 def fixing(server: StrictServer, request: pytest.FixtureRequest) -> Iterator[ProxyProcess]:
     upstream = f"http://127.0.0.1:{server.port}"
     with ProxyProcess(door=request.param, PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=upstream, LOG_LEVEL="debug") as proxy:
+        # What asked whether the proxy is up has reached the server, too, which notes a request when its visitor has left.
+        wait_until(server.is_empty)
         server.arrived.clear()
         yield proxy
 

@@ -107,6 +107,9 @@ class Asgi:
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         pass
 
+    def retire(self) -> None:
+        pass
+
     def hurry(self) -> None:
         pass
 

@@ -339,14 +339,14 @@ def test_a_slow_reader_slows_ollama_and_not_the_proxys_memory(upstream: Breaking
     size = 100 * MIB
     line = b"data: " + b"x" * (MIB // 4 - 8) + b"\n\n"
     upstream.next = Breaking(kind, [line] * (size // len(line)), then="end")
-    before = peak_memory(proxy.pid)
+    before = peak_memory(proxy.worker)
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
         raw.sendall(b"POST /api/pull HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         held = sent_when_it_stops(upstream)
         assert 0 < held < 40 * MIB
         received = sum(len(part) for part in iter(lambda: raw.recv(MIB), b""))
     assert received > size
-    assert peak_memory(proxy.pid) - before < 20 * MIB
+    assert peak_memory(proxy.worker) - before < 20 * MIB
 
 
 def sent_when_it_stops(upstream: BreakingOllama) -> int:

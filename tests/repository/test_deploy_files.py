@@ -203,11 +203,23 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 
 
+WEB_PORT = 8081
+"""mitmweb's own default."""
+
+
+def test_mitmweb_has_a_password_and_a_place_for_its_files() -> None:
+    command = SERVICES["debug"]["command"]
+    assert command[0] == "web"
+    assert "web_password=${MITMWEB_PASSWORD:-}" in command
+    assert SERVICES["debug"]["read_only"] is True
+    assert SERVICES["debug"]["tmpfs"] == ["/tmp"]
+
+
 def test_the_compose_file_is_one() -> None:
     check(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
 
 
-def test_it_has_both_modes_and_replicas() -> None:
+def test_it_has_both_modes_and_replicas_and_a_view_of_calls() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
     assert [name for name, named in profiles.items() if not named] == ["proxy"]
     assert {name for name, named in profiles.items() if named == ["ollama"]} == {"ollama", "fix"}
@@ -217,8 +229,10 @@ def test_it_has_both_modes_and_replicas() -> None:
         "replica-2",
         "balancer",
     }
+    assert [name for name, named in profiles.items() if named == ["debug"]] == ["debug"]
     modes = {name: service["environment"]["PROXY_MODE"] for name, service in OURS.items()}
-    assert modes == {"proxy": "translate", "fix": "fix", "replica-1": "translate", "replica-2": "translate"}
+    translating = dict.fromkeys(("proxy", "debug", "replica-1", "replica-2"), "translate")
+    assert modes == {**translating, "fix": "fix"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -236,6 +250,10 @@ def test_its_variables_are_settings_that_let_the_proxy_be_reached(name: str) -> 
 def test_ports_are_those_of_this_machine_until_someone_says_otherwise(name: str) -> None:
     service = SERVICES[name]
     for port in service.get("ports", []):
+        if port["target"] == WEB_PORT:
+            # mitmweb shows prompts and answers.
+            assert port["host_ip"] == "127.0.0.1"
+            continue
         assert port["host_ip"] == "${PROXY_HOST:-127.0.0.1}"
         assert port["published"] == f"${{PROXY_PORT:-{port['target']}}}"
         assert port["target"] in DEFAULT_PORTS.values()
@@ -416,3 +434,26 @@ def test_replicas_are_counted_by_a_metric_of_the_proxy() -> None:
     (metric,) = MANIFESTS["autoscaler.yaml"]["spec"]["metrics"]
     assert f'"{metric["pods"]["metric"]["name"]}"' in metrics.read_text(encoding="utf-8")
     assert MANIFESTS["autoscaler.yaml"]["spec"]["minReplicas"] >= 2
+
+
+# -- Memory
+
+
+def test_the_default_limits_of_bodies_fit_the_memory_that_the_deployment_files_give() -> None:
+    """A text of which one letter is outside Latin-1 takes four bytes a letter, twice while it is parsed."""
+    compose = yaml(ROOT / "compose.yaml")
+    limits = [compose["services"][name]["mem_limit"] for name in ("proxy", "fix", "replica-1", "replica-2")]
+    assert limits == ["1g"] * 4
+    (container,) = yaml(DEPLOY / "kubernetes" / "deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    fields = Settings.model_fields
+    held, body = int(fields["max_buffered"].default), int(fields["max_body_size"].default)
+    assert 4 * held + 9 * body + (100 << 20) < 1 << 30
+
+
+def test_every_service_has_a_limit_of_processes_and_the_proxy_one_of_open_files() -> None:
+    services = yaml(ROOT / "compose.yaml")["services"]
+    assert [name for name, service in services.items() if not service.get("pids_limit")] == []
+    assert [name for name, service in services.items() if not service.get("mem_limit")] == ["ollama"]
+    for name in ("proxy", "fix", "replica-1", "replica-2", "balancer"):
+        assert services[name]["ulimits"]["nofile"] > 1024

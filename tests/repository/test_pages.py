@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web.master import WebMaster
 from ollama_openai_proxy import cli
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
+from ollama_openai_proxy.launch.command import _parser as launch_parser
+from ollama_openai_proxy.launch.programs import find_program
 from ollama_openai_proxy.models.catalogue import Catalogue
 from ollama_openai_proxy.models.models_file import BackendEntry, ModelEntry, load_models_file
 from ollama_openai_proxy.settings import Settings, load_settings
@@ -143,7 +146,14 @@ def is_script(command: Command) -> None:
 def is_console(command: Command) -> None:
     """The console command, with arguments that it takes."""
     arguments = [word for word in command.words[1:] if word != "--help"]
-    cli._parser().parse_args(arguments)
+    match arguments:
+        case ["launch", *own]:
+            launching = launch_parser().parse_args(own)
+            assert launching.program is None or find_program(launching.program)
+        case ["web" | "dump" | "tui" as tool, *own]:
+            is_mitmproxy(replace(command, words=[f"mitm{tool.replace('tui', 'proxy')}", *own]))
+        case _:
+            cli._parser().parse_args(arguments)
 
 
 def is_mitmproxy(command: Command) -> None:
@@ -363,7 +373,7 @@ def test_every_models_file_can_be_loaded(heading: str, folder: Path, monkeypatch
     catalogue = Catalogue(load_settings({"openai_api_key": "sk-test", "models_file": "models.toml"}))
     for name, entry in loaded.backends.items():
         backend: Backend = catalogue._backends[name]
-        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url, []))
+        assert backend.profile is (PROFILES[entry.profile] if entry.profile else detect_profile(entry.url or "", []))
 
 
 def test_every_block_of_toml_of_other_pages_can_be_used(folder: Path) -> None:
@@ -375,7 +385,9 @@ def test_every_block_of_toml_of_other_pages_can_be_used(folder: Path) -> None:
 
 @pytest.mark.parametrize(("marker", "table"), [("backends", BackendEntry), ("models", ModelEntry)])
 def test_every_key_of_the_models_file_is_explained(marker: str, table: type[BackendEntry | ModelEntry]) -> None:
-    firsts = [line.split(" | ")[0] for line in marked(TRANSLATE, marker).splitlines() if line.startswith("| `")]
+    firsts = [
+        line.split(" | ")[0] for line in marked(page("docs/models-file.md"), marker).splitlines() if line.startswith("| `")
+    ]
     assert sorted(re.findall(r"`(\w+)`", " ".join(firsts))) == sorted(table.model_fields)
 
 

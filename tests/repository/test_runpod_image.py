@@ -106,3 +106,12 @@ def test_its_page_names_the_port_and_what_the_start_script_reads() -> None:
     for name in ("PROXY_API_KEYS", "OLLAMA_PULL", "PROXY_PORT", "HEARTBEAT_SECONDS", "UPSTREAM_WAIT_SECONDS"):
         assert f"`{name}`" in page
     assert f"| Expose HTTP ports | `{DEFAULT_PORTS['fix']}` |" in page
+
+
+def test_its_programs_do_not_run_as_root_where_that_is_possible() -> None:
+    (added,) = [text for text in texts("RUN") if "useradd" in text]
+    user = added.split()[-1]
+    script = (FOLDER / "start.sh").read_text(encoding="utf-8")
+    assert f"as_user=(setpriv --reuid={user} --regid={user} --init-groups" in script
+    started = [line for line in script.splitlines() if line.endswith("&") and not line.lstrip().startswith(("sleep", "pull"))]
+    assert [line.split()[0] for line in started] == ['"${as_owner[@]}"', '"${as_user[@]}"']

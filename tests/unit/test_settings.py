@@ -11,6 +11,7 @@ from ollama_openai_proxy.settings import (
     SettingsError,
     about,
     load_settings,
+    pairs,
 )
 from pydantic import SecretStr
 
@@ -106,3 +107,52 @@ def test_a_wrong_value_is_told_what_it_must_be_and_is_not_shown(name: str, text:
     with pytest.raises(SettingsError) as caught:
         load_settings(KEYED | {name: text})
     assert str(caught.value) == f"{name.upper()} is wrong: it must be {wanted}."
+
+
+# ── servers behind the proxy
+
+
+@pytest.mark.parametrize(
+    ("given", "servers"),
+    [
+        ({"openai_api_key": "sk"}, OPENAI_URL),
+        ({"backends": "groq, mistral"}, "groq, mistral"),
+        ({"backends": "groq", "openai_api_base_url": "http://h/v1"}, "http://h/v1, groq"),
+        ({"proxy_mode": "fix", "backends": "groq", "ollama_upstream_url": "http://o"}, "http://o"),
+    ],
+)
+def test_the_servers_are_named_in_the_log(given: dict[str, str], servers: str) -> None:
+    assert load_settings(given).servers == servers
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("X-Title=My app, X-Team=red", {"X-Title": "My app", "X-Team": "red"}),
+        ("a=b=c,", {"a": "b=c"}),
+        ('{"HTTP-Referer": "https://a,b"}', {"HTTP-Referer": "https://a,b"}),
+        ("", {}),
+    ],
+)
+def test_pairs_are_read(text: str, expected: dict[str, str]) -> None:
+    assert pairs(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[("backend_headers", text) for text in ("x", "=y", "{", '{"a": 1}', "[1]", "Host=x", "a b=c", '{"A": "b\\n"}', "A=ü")],
+        *[("backend_query", text) for text in ("x", '{"a": []}')],
+        *[("backend_apis", text) for text in (",", "chat,embeddings")],
+        ("backends", "vllm"),
+    ],
+)
+def test_a_wrong_way_to_a_server_is_told_what_it_must_be(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(KEYED | {name: text})
+    assert str(caught.value) == f"{name.upper()} is wrong: it must be {about(name).must_be}."
+
+
+@pytest.mark.parametrize("word", ["chat", "Chat completions", "/v1/chat/completions", "chat.completions", "chat_completions"])
+def test_an_api_is_named_by_its_name_or_its_path(word: str) -> None:
+    assert load_settings(KEYED | {"backend_apis": f"{word},messages"}).used_apis == frozenset(("chat", "messages"))

@@ -116,7 +116,8 @@ async def complete(completion: Completion, waiting: Waiting | None = None) -> Re
             await completion.attempts(completion.parameters, ask)
     except Refusal as refusal:
         names = ModelNames(completion.model, completion.parameters["model"])
-        raise server_error(refusal.told, names, status=refusal.status, headers=refusal.headers) from refusal
+        error = server_error(refusal.told, names, status=refusal.status, headers=refusal.headers)
+        raise backend.with_key_named(error) from refusal
     headers = {"Content-Type": writer.content_type}
     if writer.content_type == SSE_TYPE:
         headers["Cache-Control"] = "no-cache"

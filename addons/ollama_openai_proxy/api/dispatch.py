@@ -13,19 +13,25 @@ from .paths import surface_of
 if TYPE_CHECKING:
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
+    from ..workers.link import Link
 
 
 class TranslateServer:
     """Answers calls of either API.
 
+    Args:
+        settings: of the proxy.
+        link: to the state that all workers share; None where there is one process.
+
     Raises:
         SettingsError: the models file is wrong.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._catalogue = Catalogue(settings)
-        self._models = Models(self._catalogue)
-        self._ollama = OllamaServer(settings, self._catalogue, self._models)
+        keyed = bool(settings.proxy_api_keys or settings.proxy_api_keys_file)
+        self._models = Models(self._catalogue, int(settings.max_copies_size), by_caller=keyed, link=link)
+        self._ollama = OllamaServer(settings, self._catalogue, self._models, link)
         self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 
     async def close(self) -> None:
@@ -38,7 +44,7 @@ class TranslateServer:
         Raises:
             ApiError: it does not.
         """
-        await self._catalogue.default.models()
+        await self._catalogue.reach()
 
     async def model_names(self) -> list[str]:
         """The names of `/api/tags`.

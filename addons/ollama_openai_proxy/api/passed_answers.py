@@ -31,7 +31,7 @@ _FORMS = {CHAT: ChatForm, GENERATE: GenerateForm}
 
 
 def make_passed_machine(path: str, headers: Mapping[str, str], model: str, rewrite: Rewrite | None = None) -> Machine | None:
-    """The machine for a streamed answer; None for a body that passes untouched.
+    """The machine for a streamed answer; None for a body that passes untouched, as one does whose content is encoded.
 
     Args:
         path: that was called.
@@ -39,6 +39,8 @@ def make_passed_machine(path: str, headers: Mapping[str, str], model: str, rewri
         model: the model's name, as the client wrote it.
         rewrite: changes whole lines of the answer.
     """
+    if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        return None
     content_type = headers.get("Content-Type", "").lower()
     if content_type.startswith(NDJSON_TYPE):
         return LineMachine(_error_line, rewrite, _empty_frame(path, model))

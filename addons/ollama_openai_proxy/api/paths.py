@@ -54,6 +54,7 @@ type BodyKind = Literal["none", "json", "form", "file"]
 ROOT = "/"
 VERSION = "/api/version"
 TAGS = "/api/tags"
+SHOW = "/api/show"
 CHAT = "/api/chat"
 GENERATE = "/api/generate"
 OPENAI_CHAT = "/v1/chat/completions"
@@ -65,6 +66,9 @@ SYSTEMONE = "/v1/systemone"
 """Ollama's calls to decision models, which are no part of OpenAI's API."""
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
+HELLO = "/api/hello"
+"""Where Claude Code looks whether Anthropic's API can be reached."""
+COMPACT = "/v1/responses/compact"
 LIVE = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
@@ -152,7 +156,7 @@ ROUTES: tuple[Route, ...] = (
     _ollama_model(CHAT, "chat", "chat", streams=True),
     _ollama_model("/api/embed", "embed", "embeddings", streams=False),
     _ollama_model("/api/embeddings", "embeddings", "embeddings", streams=False),
-    _ollama("/api/show", "POST", "show", "json"),
+    _ollama(SHOW, "POST", "show", "json"),
     _ollama("/api/pull", "POST", "pull", "json", streams=True),
     _ollama("/api/push", "POST", "push", "json", streams=True),
     _ollama("/api/create", "POST", "create", "json", streams=True),
@@ -180,6 +184,7 @@ ROUTES: tuple[Route, ...] = (
     _openai(OPENAI_COMPLETIONS, "text_completion", streams=True),
     _openai(OPENAI_EMBEDDINGS, "embeddings"),
     _openai(OPENAI_RESPONSES, "chat", streams=True, translated=True),
+    _openai(COMPACT, "chat", translated=True),
     Route("/v1/responses/:id", ("GET", "DELETE", "POST"), "openai", calls_model=True),
     _openai(SYSTEMONE),
     _openai("/v1/moderations"),
@@ -192,6 +197,7 @@ ROUTES: tuple[Route, ...] = (
     _openai("/v1/images/variations", body="form"),
     Route(MESSAGES, ("POST",), "anthropic", "json", None, "chat", calls_model=True, streams=True, translated=True),
     Route(COUNT_TOKENS, ("POST",), "anthropic", "json", calls_model=True, translated=True),
+    Route(HELLO, ("HEAD", "GET"), "anthropic"),
     Route(LIVE, ("GET",), "proxy"),
     Route(READY, ("GET",), "proxy"),
     Route(METRICS, ("GET",), "proxy"),
@@ -211,7 +217,7 @@ def find_route(path: str) -> Route | None:
 
 def surface_of(path: str) -> Surface:
     """The API that a path belongs to; also of a path that the table does not have, since its error needs a shape."""
-    if path == MESSAGES or path.startswith(MESSAGES + "/"):
+    if path in (MESSAGES, HELLO) or path.startswith(MESSAGES + "/"):
         return "anthropic"
     return "openai" if path.startswith(OPENAI_PREFIX) else "ollama"
 

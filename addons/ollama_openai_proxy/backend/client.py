@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
@@ -16,10 +17,12 @@ from multidict import CIMultiDict
 from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
+from ..net.body import read_whole
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
 from ..net.masking import Masker
+from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
 from ..net.response_body import BODY
 from ..translate.adaptation.embedding_changes import CutInputs
@@ -27,10 +30,13 @@ from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.bounded_json import read_json, read_odd_json
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import read_models
+from ..translate.refused_key import refused_key, told_in_body
 from ..translate.server_profiles import PROFILES, detect_profile
 from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
-from .sdk_errors import ContextTooLong, Refusal, backend_error, late
+from .model_lists import ModelDetails, listed_entries
+from .sdk_errors import ContextTooLong, Refusal, backend_error, late, moved
+from .server_options import ServerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -41,8 +47,10 @@ if TYPE_CHECKING:
     from ..net.body import Body
     from ..net.forwarding import MakeMachine
     from ..net.http_messages import Reply, Request, Timeouts
+    from ..net.request_context import Record
     from ..translate.adaptation.changes import Call, Change
     from ..translate.ollama_descriptions import Model
+    from ..translate.refused_key import KeyOwner
     from ..translate.server_profiles import Profile, ProfileName
 
 type Headers = Mapping[str, str | openai.Omit]
@@ -50,6 +58,10 @@ type Parameters = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
+KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+"""Headers in which servers expect a key."""
+OWN_SERVER = "default"
+"""The name of the server of OPENAI_API_BASE_URL."""
 MOST_NOTED = 100
 """Unknown words for the end of an answer that are logged."""
 REFUSED = frozenset({"backend_refused", "context_overflow"})
@@ -59,6 +71,8 @@ COMPLETIONS = below_base(OPENAI_COMPLETIONS)
 INFILL = "/infill"
 """llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
+_SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
+"""Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 
@@ -75,6 +89,7 @@ class Backend:
         passthrough: whether the key that a client brings takes the place of the proxy's own.
         adapt: whether to learn from refusals, and to make a refused call again in another way.
         limit: bytes of an answer that may be held in memory; None for any.
+        options: the way to it.
 
     Attributes:
         name: what the models file calls it.
@@ -84,6 +99,7 @@ class Backend:
         timeouts: how long it may take.
         limit: bytes of an answer that may be held in memory; None for any.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
+        options: the way to it.
     """
 
     def __init__(
@@ -97,6 +113,7 @@ class Backend:
         passthrough: bool = False,
         adapt: bool = True,
         limit: int | None = None,
+        options: ServerOptions | None = None,
     ) -> None:
         for chatty in SDK_LOGGERS:
             # On lower levels they log whole requests.
@@ -107,8 +124,10 @@ class Backend:
         self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
         self.limit = limit
-        masker = Masker([key.get_secret_value()] if key else ())
-        self._connections = Connections(base_url, environment=True, masker=masker)
+        self.options = options or ServerOptions()
+        secrets = [key, *self.options.headers.values(), *self.options.query.values()]
+        masker = Masker(secret.get_secret_value() for secret in secrets if secret is not None)
+        self._connections = Connections(base_url, environment=True, ca_file=self.options.ca_file, masker=masker)
         self.opens_thinking: set[str] = set()
         self._finish_reasons: set[str] = set()
         self._key = key
@@ -120,6 +139,8 @@ class Backend:
         self._relay = Relay(
             base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True, limit=limit
         )
+        self._details = ModelDetails(base_url, self._told_json, time.monotonic)
+        self._running: list[Record] = []
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
@@ -130,9 +151,10 @@ class Backend:
             base_url=self._base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=self._key.get_secret_value() if self._key else "none",
-            # Redirects on the server's own address are followed by the transport, others by nobody.
+            default_query=self.options.plain_query() or None,
+            # The transport follows redirects, since the client would lose the method.
             http_client=httpx2.AsyncClient(
-                transport=Transport(self._connections, self.limit), timeout=None, follow_redirects=False
+                transport=Transport(self._connections, self._base_url, self.limit), timeout=None, follow_redirects=False
             ),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
@@ -165,6 +187,7 @@ class Backend:
         Raises:
             BackendError: the server cannot be reached, or broke off before its reply.
         """
+        self._note_running()
         watcher = current_record().watcher
         if watcher is not None:
             watcher.sent(
@@ -172,10 +195,14 @@ class Backend:
             )
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
+        target = self.options.with_query(target)
         reply = await self._relay.send(
             request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
         )
         _note_id(reply.headers)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            content = reply.body if isinstance(reply.body, bytes) else await read_whole(reply.body)
+            reply = replace(reply, body=told_in_body(content, *self._key_sent()), length=None)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -189,7 +216,7 @@ class Backend:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
-                listing = _listing(read_odd_json(reply.http_response.content))
+                listing = listed_entries(read_odd_json(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -198,7 +225,34 @@ class Backend:
         self.lists_models = True
         if self._detect:
             self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
-        return read_models(listing, time.time(), self.name)
+        shown = await self._details.add_to(listing, self.profile)
+        return read_models(listing, time.time(), self.name, shown=shown)
+
+    @property
+    def may_not_be_disturbed(self) -> bool:
+        """Whether another request would end an answer that is running."""
+        if not self.profile.stops_answers:
+            return False
+        self._running = [record for record in self._running if record.duration is None]
+        return bool(self._running)
+
+    def _note_running(self) -> None:
+        """Note that the request being answered uses the server, where other requests must not disturb that."""
+        record = current_record()
+        if self.profile.stops_answers and record.request_id and all(each is not record for each in self._running):
+            self._running.append(record)
+
+    async def _told_json(self, url: str, body: Parameters | None) -> Any:
+        """The JSON that the server has at a URL; None where there is none."""
+        options: Any = {"headers": self._headers()}
+        try:
+            if body is None:
+                response = await self._client.get(url, cast_to=httpx2.Response, options=options)
+            else:
+                response = await self._client.post(url, cast_to=httpx2.Response, body=body, options=options)
+            return read_json(response.content)
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError):
+            return None
 
     async def answer(
         self, path: str, parameters: Parameters, driver: AnswerDriver, make_machine: Callable[[Call], Machine], *, whole: bool
@@ -236,6 +290,12 @@ class Backend:
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
 
+    def with_key_named[Error: BackendError](self, error: Error) -> Error:
+        """The error, whose text says whose key was refused, if one was."""
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            error.message = refused_key(error.message, *self._key_sent())
+        return error
+
     def note_finish_reason(self, word: str) -> None:
         """Log a word for the end of an answer that is not known, once."""
         if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
@@ -270,6 +330,29 @@ class Backend:
 
         return await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
 
+    @property
+    def base_url(self) -> str:
+        """The URL of the server's OpenAI API."""
+        return self._base_url
+
+    async def post_json(self, url: str, body: Mapping[str, Any], patience: float) -> Any:
+        """The JSON of the reply to a call beside the OpenAI API.
+
+        Args:
+            url: the whole URL.
+            body: of the call.
+            patience: seconds that the server may take.
+
+        Raises:
+            BackendError: the server cannot be reached, refuses, or sends no JSON.
+        """
+        with self.errors():
+            async with asyncio.timeout(patience):
+                response = await self._client.post(
+                    url, cast_to=httpx2.Response, body=dict(body), options={"headers": self._headers()}
+                )
+            return read_json(response.content)
+
     async def adapted[T](
         self, parameters: Parameters, attempt: Callable[[Call], Awaitable[T]], *, excluding: tuple[type[Change], ...] = ()
     ) -> T:
@@ -286,6 +369,7 @@ class Backend:
         """
         attempts = self.learned.attempts(parameters, excluding)
         record = current_record()
+        self._note_running()
         while True:
             if record.watcher is not None:
                 record.watcher.sent(self.name, self._base_url, attempts.call.parameters, with_key=self._brings_key())
@@ -323,7 +407,9 @@ class Backend:
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             if isinstance(error, openai.APIStatusError):
                 _note_id(error.response.headers)
-            raise backend_error(error, self._base_url) from error
+            raise self.with_key_named(backend_error(error, self._base_url)) from error
+        except RedirectsElsewhere as error:
+            raise moved(error, self._base_url) from error
         except TimeoutError as error:
             raise BackendError(504, late(self._base_url)) from error
         except ValueError as error:
@@ -337,10 +423,21 @@ class Backend:
             headers["Authorization"] = f"Bearer {record.client_key}"
         elif self._key is None:
             headers["Authorization"] = openai.Omit()
+        for name, value in self.options.plain_headers().items():
+            headers[_SDK_HEADERS.get(name.lower(), name)] = value
         return headers
 
     def _brings_key(self) -> bool:
-        return self._key is not None or bool(self._passthrough and current_record().client_key)
+        return self._key_sent()[0] != "nobody"
+
+    def _key_sent(self) -> tuple[KeyOwner, str]:
+        """Whose key a call carries, and how the settings call the proxy's."""
+        named = "OPENAI_API_KEY" if self.name == OWN_SERVER else f"of the back end {self.name}"
+        if self._passthrough and current_record().client_key:
+            return "client", named
+        # A server may also be configured with a header of its own for the key.
+        own = self._key is not None or any(name.lower() in KEY_HEADERS for name in self.options.plain_headers())
+        return ("proxy" if own else "nobody"), named
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
         """What is sent beside a client's harmless headers. Anthropic's API has a header of its own for the key."""
@@ -348,7 +445,7 @@ class Backend:
         own = self._key.get_secret_value() if self._key else ""
         key = (record.client_key if self._passthrough else None) or own
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
-        return [("Accept-Encoding", "identity"), *keys]
+        return [("Accept-Encoding", "identity"), *keys, *self.options.plain_headers().items()]
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
@@ -382,17 +479,3 @@ def _note_id(headers: Mapping[str, str]) -> None:
 def _of_its_site(name: str) -> bool:
     """Whether a reply's header is about the site that it comes from, which the client does not see."""
     return name in ("set-cookie", "alt-svc", "strict-transport-security") or name.startswith("access-control-")
-
-
-def _listing(answer: Any) -> list[dict[str, Any]]:
-    """The entries of a list of models, which Together gives bare.
-
-    Raises:
-        ValueError: it is no such list.
-    """
-    entries = answer.get("data") if isinstance(answer, dict) else answer
-    if entries is None and isinstance(answer, dict) and "data" in answer:
-        return []  # Ollama's empty list
-    if not isinstance(entries, list):
-        raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
-    return [entry for entry in entries if isinstance(entry, dict)]

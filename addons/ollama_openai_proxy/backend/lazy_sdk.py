@@ -1,32 +1,74 @@
-"""Imports the OpenAI SDK and its HTTP client when they are first used: the import takes longer than the rest of the start."""
+"""Imports the OpenAI SDK and its HTTP client when they are first used: the import takes longer than the rest of the start.
+
+Of the SDK's hundreds of types, which describe requests and responses that this proxy reads itself, only those are imported that
+the SDK's own code asks for by name.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from importlib.abc import Loader
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     import httpx2
     import openai
 else:
+    _LAZY_PACKAGES = ("openai.types", "openai.types.chat", "openai.types.responses", "openai.lib")
 
-    def _lazy(name: str) -> ModuleType:
+    def _lazy(name: str, wrapper: Callable[[Loader], Loader] = lambda loader: loader) -> ModuleType:
         """Return a module whose code runs when an attribute of the module is first used."""
         if name in sys.modules:
             return sys.modules[name]
         spec = importlib.util.find_spec(name)
-        spec.loader = importlib.util.LazyLoader(spec.loader)
+        spec.loader = importlib.util.LazyLoader(wrapper(spec.loader))
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
         return module
 
+    class _SdkLoader(Loader):
+        """Has the code of some packages run only if a name is asked of a package itself, and not one of its modules."""
+
+        def __init__(self, inner: Loader) -> None:
+            self._inner = inner
+
+        def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+            return self._inner.create_module(spec)
+
+        def exec_module(self, module: ModuleType) -> None:
+            for name in _LAZY_PACKAGES:
+                self._add(name, module.__path__)
+            self._inner.exec_module(module)
+
+        def _add(self, name: str, path: list[str]) -> None:
+            parent, _, own = name.rpartition(".")
+            spec = PathFinder.find_spec(name, [str(Path(folder, *parent.split(".")[1:])) for folder in path])
+            if name not in sys.modules and spec is not None and spec.loader is not None:
+                module = importlib.util.module_from_spec(spec)
+                module.__getattr__ = functools.partial(self._load_and_get, module)
+                sys.modules[name] = module
+                setattr(sys.modules[parent], own, module)
+
+        @staticmethod
+        def _load_and_get(module: ModuleType, attribute: str) -> Any:
+            if attribute.startswith("__"):  # the import system looks for some that packages need not have
+                raise AttributeError(attribute)
+            del module.__getattr__
+            module.__spec__.loader.exec_module(module)
+            return getattr(module, attribute)
+
     httpx2 = _lazy("httpx2")
-    openai = _lazy("openai")
+    openai = _lazy("openai", _SdkLoader)
 
 __all__ = ["httpx2", "load", "openai"]
 

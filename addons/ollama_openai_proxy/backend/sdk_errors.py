@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BackendError
 from ..net.body import TooLargeError
-from ..net.connection_pool import RedirectError
+from ..net.redirects import MOVED, RedirectsElsewhere
 from ..net.server_names import about_server
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
@@ -60,13 +60,20 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
             if isinstance(cause, httpx2.ConnectError):
                 whole = f"cannot connect to the back end at {base_url}: {reason}"
                 return BackendError(502, about_server(base_url, whole, f"cannot connect to the back end: {reason}"))
-            if cause is not None and isinstance(cause.__cause__, RedirectError | TooLargeError):
+            if isinstance(cause, RedirectsElsewhere):
+                return moved(cause, base_url)
+            if cause is not None and isinstance(cause.__cause__, TooLargeError):
                 return BackendError(502, reason)
             whole = f"the connection to the back end at {base_url} broke: {reason}"
             return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
+
+
+def moved(error: RedirectsElsewhere, base_url: str) -> BackendError:
+    """The error for the client of a back end that redirects to another site."""
+    return BackendError(502, about_server(base_url, str(error), f"the back end {MOVED}"))
 
 
 def late(base_url: str) -> str:

@@ -15,8 +15,7 @@ import httpx2
 from multidict import CIMultiDict
 
 from ..net.body import BodyReader, TooLargeError
-from ..net.connection_pool import RedirectError, why_unreachable
-from ..net.forwarding import MOVED
+from ..net.connection_pool import why_unreachable
 from ..net.response_body import BODY, response_body
 
 if TYPE_CHECKING:
@@ -36,11 +35,13 @@ class Transport(httpx2.AsyncBaseTransport):
 
     Args:
         connections: the pool.
+        base_url: the server's, for the error about a redirect.
         limit: bytes of an answer that the SDK reads whole; None for any.
     """
 
-    def __init__(self, connections: Connections, limit: int | None = None) -> None:
+    def __init__(self, connections: Connections, base_url: str = "", limit: int | None = None) -> None:
         self._connections = connections
+        self._base_url = base_url
         self._limit = limit
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -48,12 +49,19 @@ class Transport(httpx2.AsyncBaseTransport):
 
         Raises:
             httpx2.TransportError: there is none.
+            RedirectsElsewhere: the server redirects to another site.
         """
         content = await request.aread()
         headers = CIMultiDict(request.headers.multi_items())
         headers["Accept-Encoding"] = "identity"
         with _errors():
-            response = await self._connections.request(request.method, str(request.url), headers, content or None)
+            response = await self._connections.request(
+                request.method,
+                str(request.url),
+                headers=headers,
+                data=content or None,
+                base_url=self._base_url or str(request.url),
+            )
         masker = self._connections.masker
         body = response_body(response, response.headers.get("Content-Encoding", ""), masker)
         return httpx2.Response(
@@ -109,8 +117,6 @@ def _errors() -> Iterator[None]:
         yield
     except aiohttp.ClientConnectorError as error:
         raise httpx2.ConnectError(why_unreachable(error)) from error
-    except RedirectError as error:
-        raise httpx2.RemoteProtocolError(f"the back end {MOVED}") from error
     except aiohttp.ServerTimeoutError as error:
         raise httpx2.ConnectTimeout(str(error)) from error
     except aiohttp.ClientResponseError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..models.models_file import load_models_file
+from ..models.servers import configured_servers, names_beside_file
 from ..settings import SettingsError
 from .check_backends import check_backends
 from .check_proxy import check_exposure, check_port, check_storage
@@ -35,12 +36,13 @@ async def check(settings: Settings) -> list[Finding]:
         findings += await check_upstream(settings.ollama_upstream_url)
     else:
         try:
-            file = load_models_file(settings.models_file)
+            file = load_models_file(settings.models_file, names_beside_file(settings))
+            servers = configured_servers(settings, file)
         except SettingsError as error:
             findings.append(Finding("problem", str(error)))
         else:
-            findings += await check_backends(settings, file)
-            secrets += [key for entry in file.backends.values() if (key := entry.key())]
+            findings += await check_backends(servers, file)
+            secrets += [secret for server in servers for secret in server.secrets]
     if settings.rate_limit:
         findings.append(await check_storage(settings.rate_limit_storage.get_secret_value()))
     return [Finding(level, _plain(text, secrets)) for level, text in findings]

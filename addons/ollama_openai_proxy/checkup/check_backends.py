@@ -3,56 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
-from ..api.paths import OPENAI_BASE, OPENAI_MODELS, ROUTES, below_base
-from ..backend.client import NO_LISTING, Backend
+from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base
+from ..backend.client import NO_LISTING
 from ..errors import ApiError
-from ..models.models_file import DEFAULT_BACKEND
+from ..models.name_patterns import is_pattern, matches
+from ..net.connection_pool import Connections
+from ..net.forwarding import Relay
 from ..net.http_messages import Request
+from ..net.redirects import RedirectsElsewhere, redirected_base
 from ..translate.error_text import error_text
+from ..translate.ollama_descriptions import plain_name
 from .findings import Finding, models_named
 from .probe import PATIENCE, as_json, is_page, read_body, why_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pydantic import SecretStr
-
-    from ..models.models_file import ModelsFile
+    from ..backend.client import Backend
+    from ..models.models_file import ModelEntry, ModelsFile
+    from ..models.servers import Server
     from ..net.http_messages import Reply
-    from ..settings import Settings
     from ..translate.ollama_descriptions import Model
-    from ..translate.server_profiles import ProfileName
 
 NO_LIST_HINT = "name them in MODELS_FILE, or correct the URL if it is not that of the API"
 _MODELS = below_base(OPENAI_MODELS)
+_CHAT = below_base(OPENAI_CHAT)
 _CALLS = tuple(below_base(route.path) for route in ROUTES if route.surface in ("openai", "anthropic") and route.prefix is None)
-
-
-class _Server(NamedTuple):
-    """A back end as it is configured.
-
-    Attributes:
-        place: where its URL is set.
-        key_place: where its key is set.
-        own_key: whether clients bring the key.
-    """
-
-    name: str
-    url: str
-    key: SecretStr | None
-    profile: ProfileName | None
-    place: str
-    key_place: str
-    own_key: bool = False
-
-    def opened(self) -> Backend:
-        return Backend(self.name, self.url, self.key, self.profile, PATIENCE)
-
-    def __str__(self) -> str:
-        return f"the back end at {self.url}" if self.name == DEFAULT_BACKEND else f"the back end {self.name} at {self.url}"
+_MEANWHILE = "until then clients see only the names of MODELS_FILE, and each other name that they ask for goes through"
+"""What follows from a list that is not to be had."""
 
 
 class _Look(NamedTuple):
@@ -62,95 +44,156 @@ class _Look(NamedTuple):
     models: Sequence[Model] | None = None
 
 
-async def check_backends(settings: Settings, file: ModelsFile) -> list[Finding]:
+async def check_backends(servers: Sequence[Server], file: ModelsFile) -> list[Finding]:
     """Whether each of them answers and what it has, and whether that is what the models file names."""
-    servers = list(_servers(settings, file))
     looks = await asyncio.gather(*(_look(server) for server in servers))
-    listed = {server.name: look.models for server, look in zip(servers, looks, strict=True)}
     findings = [finding for look in looks for finding in look.findings]
-    for name, entry in file.models.items():
-        models, target = listed[entry.backend], entry.model or name
-        if models is not None and all(model.target != target for model in models):
-            findings.append(
-                Finding(
-                    "warning",
-                    f"MODELS_FILE: models.{name} is {target!r} of the back end {entry.backend}, which lists no such model: "
-                    "correct the name, or load the model there",
-                )
-            )
-    return findings
+    lists = {server.name: look.models for server, look in zip(servers, looks, strict=True)}
+    findings += filter(None, (_filter(server, lists[server.name]) for server in servers))
+    return findings + list(filter(None, (_entry(name, entry, servers, lists) for name, entry in file.models.items())))
 
 
-def _servers(settings: Settings, file: ModelsFile) -> Iterator[_Server]:
-    yield _Server(
-        DEFAULT_BACKEND,
-        settings.openai_api_base_url,
-        settings.openai_api_key,
-        settings.backend_profile,
-        "OPENAI_API_BASE_URL",
-        "OPENAI_API_KEY",
-        settings.openai_api_key_passthrough,
-    )
-    for name, entry in file.backends.items():
-        place = f"backends.{name}.url in MODELS_FILE"
-        key_place = entry.api_key_env or f"backends.{name}.api_key_env in MODELS_FILE"
-        yield _Server(name, entry.url, entry.key(), entry.profile, place, key_place)
+def _filter(server: Server, models: Sequence[Model] | None) -> Finding | None:
+    """A filter that lets no model of a list pass."""
+    if not models or any(server.lets_pass(model.target) for model in models):
+        return None
+    return Finding("warning", f"{server} has a filter that lets none of its models pass: correct include or exclude")
 
 
-async def _look(server: _Server) -> _Look:
-    backend = server.opened()
+def _entry(
+    name: str, entry: ModelEntry, servers: Sequence[Server], lists: Mapping[str, Sequence[Model] | None]
+) -> Finding | None:
+    """An entry of the models file that no back end has a model for."""
+    asked = [entry.backend] if entry.backend else [server.name for server in servers]
+    known = [lists[each] for each in asked]
+    if any(models is None for models in known):
+        return None
+    prefixes = {server.name: server.prefix for server in servers}
+    names = [
+        each
+        for models in known
+        for model in models or ()
+        for each in (model.target, prefixes[model.backend] + model.target, f"{model.backend}/{model.target}")
+    ]
+    target = entry.target or name
+    if any(matches(target, each) if is_pattern(target) else plain_name(target) == plain_name(each) for each in names):
+        return None
+    whose = f"the back end {entry.backend or servers[0].name}" if len(asked) == 1 else "no back end"
+    if is_pattern(target):
+        text = (
+            f"MODELS_FILE: models.{name} fits no model that is listed, and has no target: correct the pattern, or add a target"
+        )
+    elif len(asked) == 1:
+        text = (
+            f"MODELS_FILE: models.{name} is {target!r} of {whose}, which lists no such model: "
+            "correct the name, or load the model there"
+        )
+    else:
+        text = f"MODELS_FILE: models.{name} is {target!r}, which {whose} lists: correct the name, or load the model there"
+    return Finding("warning", text)
+
+
+async def _look(server: Server) -> _Look:
+    backend = server.opened(PATIENCE)
     try:
         reply = await backend.forward(Request("GET", _MODELS), _MODELS)
         body = await read_body(reply)
-        fault = await _fault(server, reply, body)
+        fault = await _fault(server, backend, reply, body)
         if fault is not None:
             return _Look([fault])
         if reply.status in NO_LISTING:
             return _Look([Finding("warning", f"{server} has no list of models, so clients see none of them: {NO_LIST_HINT}")])
+        moved = await _moved(server)
         models = await backend.models()
     except ApiError as error:
-        return _Look([Finding("problem", why_unreachable(error, str(server), server.place))])
+        return _Look([Finding("problem", _unreachable(server, error))])
     finally:
         await backend.close()
     kind = f"{server} is of the kind {backend.profile.name}"
+    further = [moved] if moved else []
     if not models:
-        return _Look([Finding("warning", f"{kind} and lists no models: clients will see none; load one there")], models)
-    return _Look([Finding("ok", f"{kind} and lists {models_named([model.target for model in models])}")], models)
+        return _Look(
+            [*further, Finding("warning", f"{kind} and lists no models: clients will see none; load one there")], models
+        )
+    listed = models_named([model.target for model in models])
+    return _Look([*further, Finding("ok", f"{kind} and lists {listed}")], models)
 
 
-async def _fault(server: _Server, reply: Reply, body: bytes) -> Finding | None:
+def _unreachable(server: Server, error: ApiError) -> str:
+    if isinstance(error.__cause__, RedirectsElsewhere):
+        url = error.__cause__.url
+        return f"{server} redirects to {url}, where the proxy does not follow: set {server.place} to {url}, if that is yours"
+    return why_unreachable(error, str(server), server.place)
+
+
+async def _moved(server: Server) -> Finding | None:
+    """Where a back end redirects each call to, within its site."""
+    relay = Relay(server.url, "the back end", PATIENCE, connections=Connections(server.url, environment=True))
+    try:
+        reply = await relay.send(Request("GET", _MODELS), _MODELS)
+        await read_body(reply)
+        if not 300 <= reply.status < 400:
+            return None
+        asked = server.url + _MODELS
+        right = redirected_base(server.url, asked, urljoin(asked, reply.headers.get("Location", "")))
+    except ApiError:
+        return None
+    finally:
+        await relay.close()
+    return Finding(
+        "warning", f"{server} redirects each call to {right}, which costs a call more: set {server.place} to {right}"
+    )
+
+
+async def _fault(server: Server, backend: Backend, reply: Reply, body: bytes) -> Finding | None:
     """What is wrong with the answer of a back end that was asked for its models; None for a list, or for none."""
     status, text = reply.status, error_text(body.decode(errors="replace"))
     said = f": {text}" if text else ""
     match status:
         case 401 | 403:
-            return _unauthorized(server, status)
+            return await _unauthorized(server, backend, status, text)
         case 429:
             return Finding("warning", f"{server} answers 429{said}: it lets this key call no more for now")
-        case _ if 300 <= status < 400:
-            place = urljoin(server.url + _MODELS, reply.headers.get("Location", ""))
-            return Finding("problem", f"{server} sends everyone on to {place}: set {server.place} to where it really is")
         case _ if status in NO_LISTING:
             return await _elsewhere(server, body)
         case _ if status != 200:
-            return Finding("problem", f"{server} answers {status}{said}: see its log")
+            return Finding("problem", f"{server} answers {status}{said}: see its log; {_MEANWHILE}")
     if _is_list(body):
         return None
     if better := await _better_url(server):
         return _not_there(server, better)
     what = "a web page" if is_page(body) else "something else"
-    return Finding("problem", f"{server} answers with {what} instead of a list of models: correct {server.place}")
+    return Finding("problem", f"{server} answers with {what} instead of a list of models: correct {server.place}; {_MEANWHILE}")
 
 
-def _unauthorized(server: _Server, status: int) -> Finding:
+async def _unauthorized(server: Server, backend: Backend, status: int, text: str) -> Finding:
     if server.own_key and server.key is None:
         return Finding("ok", f"{server} wants a key, which clients bring (OPENAI_API_KEY_PASSTHROUGH)")
-    if server.key is None:
+    if server.key is None and not server.options.headers:
         return Finding("problem", f"{server} wants a key ({status}): set {server.key_place}")
+    if await _takes_calls(backend):
+        said = f": {text}" if text else ""
+        return Finding(
+            "warning",
+            f"{server} refuses to list its models to this key ({status}{said}), but takes calls with it: clients see only "
+            "the names of MODELS_FILE, and each other name that they ask for goes through; name the models there, or let the "
+            "key list models",
+        )
     return Finding("problem", f"{server} refuses the key ({status}): correct {server.key_place}")
 
 
-async def _elsewhere(server: _Server, body: bytes) -> Finding | None:
+async def _takes_calls(backend: Backend) -> bool:
+    """Whether a back end that refuses to list its models takes calls: then it refuses a call without a model otherwise."""
+    head = {"content-type": "application/json"}
+    try:
+        reply = await backend.forward(Request("POST", _CHAT, head, b"{}", tuple(head.items())), _CHAT)
+        await read_body(reply)
+    except ApiError:
+        return False
+    return reply.status in (400, 404, 422)
+
+
+async def _elsewhere(server: Server, body: bytes) -> Finding | None:
     """What is wrong with the URL of a server that has no list of models there; None if nothing seems to be."""
     if better := await _better_url(server):
         return _not_there(server, better)
@@ -159,12 +202,12 @@ async def _elsewhere(server: _Server, body: bytes) -> Finding | None:
     return None
 
 
-def _not_there(server: _Server, better: str) -> Finding:
+def _not_there(server: Server, better: str) -> Finding:
     what = "lacks /v1 at its end" if better == server.url + OPENAI_BASE else "is not that of the API"
     return Finding("problem", f"{server.place} {what}: set it to {better}, where there is a list of models")
 
 
-async def _better_url(server: _Server) -> str | None:
+async def _better_url(server: Server) -> str | None:
     """A URL like that of the server at which there is an OpenAI API."""
     base = next((server.url.removesuffix(call) for call in _CALLS if server.url.endswith(call)), server.url)
     root = base.removesuffix(OPENAI_BASE).removesuffix("/api")
@@ -172,7 +215,7 @@ async def _better_url(server: _Server) -> str | None:
     for url in candidates:
         if url == server.url or url.endswith(OPENAI_BASE * 2):
             continue
-        backend = server._replace(url=url).opened()
+        backend = replace(server, url=url).opened(PATIENCE)
         try:
             reply = await backend.forward(Request("GET", _MODELS), _MODELS)
             body = await read_body(reply)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from ..api.paths import LIVE
 from ..errors import ApiError
 from ..net.body import read_whole
-from ..net.connection_pool import RedirectError
 from ..net.forwarding import Relay
 from ..net.http_messages import Request, Timeouts
 
@@ -64,8 +63,6 @@ def why_unreachable(error: ApiError, what: str, place: str) -> str:
     # The first one is what happened; the others tell how it was passed on.
     for cause in reversed(list(_causes(error))):
         match cause:
-            case RedirectError():
-                return f"{what} sends everyone on to {cause.place}: set {place} to where it really is"
             case ssl.SSLCertVerificationError():
                 return (
                     f"the certificate of {what} is not trusted ({cause.verify_message}): set SSL_CERT_FILE to a file with the "

@@ -123,8 +123,13 @@ def _means_post(method: str, path: str) -> bool:
     return (method == "GET" or path.startswith(API_PREFIXES)) and (route is None or "POST" in route.methods)
 
 
-def explain_lost_body(endpoint: Endpoint) -> str:
-    """What to tell the client of a request whose body was lost."""
+def explain_lost_body(endpoint: Endpoint, *, query: bool = False) -> str:
+    """What to tell the client of a request whose body was lost; `query`: whether a browser's query may not take its place."""
+    if query:
+        return (
+            f"405 method not allowed: this endpoint takes {endpoint.allow}, but a browser sent a GET with a query and no key, "
+            "as any web page can make it do: send a key, or set QUERY_BODIES=true for the proxy."
+        )
     return (
         f"405 method not allowed: this endpoint takes {endpoint.allow}, but the request arrived as GET without a body. "
         "A redirect from http to https, or of a doubled slash, drops method and body: "

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 # Fields whose text is taken as it is, even if it looks like a number.
 _TEXTS = frozenset({"model", "name", "prompt", "system", "template", "suffix", "from", "source", "destination"})
+_LONGEST_NAMING = 1 << 20
+"""Bytes of a body that does no more than name a model."""
 _OWN_SITE = frozenset({"none", "same-origin"})
+_FETCH_HEADERS = ("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "origin")
+_KEY_HEADERS = ("x-api-key", "api-key")
 
 
 class Mender:
@@ -30,13 +34,17 @@ class Mender:
         restore: whether methods are restored at all.
         pseudo_endpoints: whether names that no Ollama server has become those it has.
         bodiless: whether the method of a request without a body is restored even if the request did not arrive as `GET`.
+        query_bodies: whether a query takes the place of a body in requests of browsers without a key, too.
     """
 
-    def __init__(self, methods: MethodMap, *, restore: bool, pseudo_endpoints: bool, bodiless: bool) -> None:
+    def __init__(
+        self, methods: MethodMap, *, restore: bool, pseudo_endpoints: bool, bodiless: bool, query_bodies: bool = False
+    ) -> None:
         self._methods = methods
         self._restore = restore
         self._pseudo_endpoints = pseudo_endpoints
         self._bodiless = bodiless
+        self._query_bodies = query_bodies
 
     def mend(self, request: Request) -> Request:
         """Return the request as its client meant it; a body that still arrives is left alone."""
@@ -62,7 +70,9 @@ class Mender:
             return request
         path = request.target.partition("?")[0]
         if self._restore and self._lost_body(request, path) and request.method not in KEPT:
-            request = self._with_method(_filled_from_query(request), path)
+            if not self.refuses_query(request):
+                request = _filled_from_query(request)
+            request = self._with_method(request, path)
         endpoint = self._methods.find(path) if self._pseudo_endpoints else None
         if endpoint is not None:
             request = _renamed(request, endpoint)
@@ -73,6 +83,19 @@ class Mender:
         if not self._restore:
             return None
         return self._methods.lost_body(request.method, request.path, has_body=_has_body(request))
+
+    def refuses_query(self, request: Request) -> bool:
+        """CSRF: whether the query of a request may not take the place of its body, since a page may have made the request.
+
+        A page can make a browser send a `GET`, for example for an image, to any address, and over plain HTTP the browser does
+        not tell who made it do so. A page cannot add a key to such a request, except for a password that the browser remembers
+        (`Authorization: Basic`).
+        """
+        if "?" not in request.target or _brings_key(request):
+            return False
+        if self._query_bodies:
+            return request.headers.get("sec-fetch-site", "none") not in _OWN_SITE
+        return _is_browser(request)
 
     def answers_as_head(self, request: Request) -> bool:
         """Whether a GET is to be asked as HEAD, being the one call of its path without a body."""
@@ -93,7 +116,7 @@ class Mender:
             return request
         if (
             request.method == "GET"
-            and not (has_body or override or "origin" in request.headers)
+            and not (has_body or override or "origin" in request.headers or _brings_key(request))
             and _is_of_another_site(request)
         ):
             return request
@@ -121,14 +144,25 @@ def _is_mangled_preflight(request: Request) -> bool:
 
 
 def _is_of_another_site(request: Request) -> bool:
-    """CSRF: whether a page of another site made the browser send a request, for example for an image."""
-    return request.headers.get("sec-fetch-site", "none") not in _OWN_SITE
+    """CSRF: whether a page of another site may have made the browser send a request, for example for an image."""
+    site = request.headers.get("sec-fetch-site")
+    return _is_browser(request) if site is None else site not in _OWN_SITE
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether a browser sent a request, or a program that says that it is one. No page can change these headers of an image."""
+    agent = request.headers.get("user-agent", "").lower()
+    return "mozilla/" in agent or "opera/" in agent or any(name in request.headers for name in _FETCH_HEADERS)
+
+
+def _brings_key(request: Request) -> bool:
+    """Whether a request has a key in a header that a page can set only after a preflight."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return (scheme.lower() == "bearer" and bool(key.strip())) or any(request.headers.get(name) for name in _KEY_HEADERS)
 
 
 def _filled_from_query(request: Request) -> Request:
     """The request with the parameters of its query as its body, if it has some."""
-    if _is_of_another_site(request):
-        return request
     query = request.target.partition("?")[2]
     try:
         parameters = parse_qs(query, keep_blank_values=True)
@@ -169,6 +203,8 @@ def _renamed(request: Request, endpoint: Endpoint) -> Request:
 
 def _model_of(body: bytes) -> str | None:
     """The model that a body names, "" if none; None for a body that Ollama will refuse anyway."""
+    if len(body) > _LONGEST_NAMING:
+        return None
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):

@@ -55,6 +55,11 @@ class Addresses:
             last = address
         return str(last)
 
+    def trusts(self, peer: str) -> bool:
+        """Whether the address at the other end of a connection is a trusted proxy's."""
+        address = _address_of(peer)
+        return address is not None and self._trusts(address)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 

@@ -1,64 +1,97 @@
-"""How many calls are answered at a time."""
+"""How many calls are answered at a time, and who comes in next: callers take turns."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from math import inf
+import time
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import ApiError
+from .turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own text, with its two spaces."""
+REMEMBERED = 600.0
+"""Seconds for which a place is kept free for a second caller."""
+MOST_REMEMBERED = 1024
+"""Callers that are remembered."""
 
 
-class Crowd:
-    """How many calls are answered at a time, and how many may wait; first come, first served.
-
-    Args:
-        most: how many are answered at a time; 0 is any number.
-        most_waiting: how many may wait beside them.
-    """
-
-    def __init__(self, most: int, most_waiting: int) -> None:
-        # While there is a free place, nobody waits.
-        self._free = most or inf
-        self._most_waiting = most_waiting
-        self._waiting: deque[asyncio.Future[None]] = deque()
+class Places(Protocol):
+    """How many calls are answered at a time: in this process, or over all workers."""
 
     @property
     def limited(self) -> bool:
         """Whether there is a limit at all."""
-        return self._free != inf
 
-    async def enter(self) -> None:
-        """Take a place, or wait for one; a caller that is cancelled while waiting has no place.
+    async def enter(self, caller: str) -> None:
+        """Take a place, or wait for one; raises `ApiError` if too many are waiting."""
+
+    def leave(self, caller: str) -> None:
+        """Give a place back; to be called once for each `enter`."""
+
+
+class Crowd:
+    """How many calls are answered at a time, and how many may wait, in this process; `Turns` has the rules.
+
+    Args:
+        most: how many are answered at a time; 0 is any number.
+        most_waiting: how many may wait beside them.
+        several: whether it is known that there is more than one caller.
+        clock: gives seconds.
+    """
+
+    def __init__(
+        self, most: int, most_waiting: int, *, several: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limited = most > 0
+        self._turns: Turns[_Turn] = Turns(_Turn.end, clock)
+        self._turns.set_limits(most, most_waiting, several=several)
+
+    async def enter(self, caller: str = "") -> None:
+        """Take a place, or wait for one; a call that is cancelled while waiting has no place.
+
+        Args:
+            caller: who calls: the name of a key, or an address.
 
         Raises:
             ApiError: too many are waiting.
         """
-        if self._free:
-            self._free -= 1
-            return
-        if len(self._waiting) >= self._most_waiting:
-            raise ApiError(503, BUSY)
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        turn = _Turn()
+        self._turns.enter(turn, caller)
         try:
-            await turn
+            await turn.is_over.wait()
         except BaseException:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif not turn.cancelled():
-                # The place came in the same moment.
-                self.leave()
+            # The place may have come in the same moment.
+            if not self._turns.withdraw(turn, caller) and turn.has_place:
+                self.leave(caller)
             raise
+        if not turn.has_place:
+            raise busy()
 
-    def leave(self) -> None:
-        """Give a place back, which is at once that of whoever waits longest; to be called once for each `enter`."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
+    def leave(self, caller: str = "") -> None:
+        """Give a place back, which is at once that of whoever is next; to be called once for each `enter`."""
+        self._turns.leave(caller)
+
+
+class _Turn:
+    """A call that waits."""
+
+    def __init__(self) -> None:
+        self.is_over = asyncio.Event()
+        self.has_place = False
+
+    def end(self, has_place: bool) -> None:  # as `Turns` tells
+        self.has_place = has_place
+        self.is_over.set()
+
+
+def busy() -> ApiError:
+    """The error for a caller who may not even wait."""
+    return ApiError(503, BUSY)

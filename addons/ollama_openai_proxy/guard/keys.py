@@ -33,8 +33,8 @@ class Keys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._hashes = tuple(dict.fromkeys(_hashed(key) for key in keys))
 
-    def __bool__(self) -> bool:
-        return bool(self._hashes)
+    def __len__(self) -> int:
+        return len(self._hashes)
 
     def __repr__(self) -> str:
         return f"<Keys: {len(self._hashes)}>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..net.http_messages import Reply
 from ..settings import is_loopback
+from .addresses import Addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # names, not bindings
 _APPS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+_EDGE = re.compile(r"[a-z0-9]+-[0-9]+\.proxy\.runpod\.net", re.ASCII)
+"""The names under which Runpod's edge serves a pod's ports. No page can make one of them resolve to another address."""
 _LOCAL_DOMAINS = (".localhost", ".local", ".internal")
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
@@ -42,16 +45,15 @@ class Access:
     Args:
         origins: what `OLLAMA_ORIGINS` holds: further origins, separated by commas, in which `*` stands for anything.
         host: the address that the proxy listens on; only on a loopback address is `Host` checked.
-        any_host: whether it is not checked there either, since another proxy in front puts its own.
+        trusted: TRUSTED_PROXIES, whose `Host` is not checked.
     """
 
-    def __init__(self, origins: str, host: str, *, any_host: bool = False) -> None:
+    def __init__(self, origins: str, host: str, trusted: str = "") -> None:
         further = [origin.strip().lower() for origin in origins.split(",") if origin.strip()]
         self._any_origin = "*" in further
         self._origins = _pattern([*further, *_default_origins()])
-        self._check_host = is_loopback(host) and not any_host
-        # A page of a foreign name that was made to lead here is as foreign as it was.
-        self._trust_own_host = not (is_loopback(host) and any_host)
+        self._check_host = is_loopback(host)
+        self._proxies = Addresses(trusted)
 
     def refuse(self, request: Request, allow: str | None) -> Reply | None:
         """The reply to a request that goes no further: one that is forbidden, or a preflight; None lets it pass.
@@ -67,9 +69,14 @@ class Access:
                 return Reply(403, header)
             if request.method == "OPTIONS":
                 return Reply(204, header | self._allow_origin(origin) | _PREFLIGHT | self._vary(_VARY_OF_PREFLIGHT))
-        if self._check_host and not _is_local(request.headers.get("host", "")):
+        if self._check_host and not self._knows_host(request):
             return Reply(403, header)
         return None
+
+    def _knows_host(self, request: Request) -> bool:
+        """DNS rebinding: whether the host that a request names cannot be a foreign name that resolves to this machine."""
+        host = request.headers.get("host", "")
+        return _is_local(host) or _is_edge(host) or self._proxies.trusts(request.peer)
 
     def headers(self, request: Request) -> dict[str, str]:
         """What every other reply to an allowed origin carries."""
@@ -80,7 +87,8 @@ class Access:
 
     def _same_origin(self, origin: str, request: Request) -> bool:
         host = request.headers.get("host", "")
-        return origin in (f"http://{host}", f"https://{host}") and (self._trust_own_host or _is_local(host))
+        # On a loopback address the host itself is checked afterwards.
+        return origin in (f"http://{host}", f"https://{host}")
 
     def _allows(self, origin: str) -> bool:
         return self._any_origin or bool(self._origins.fullmatch(origin))
@@ -112,6 +120,10 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_private or address.is_unspecified
+
+
+def _is_edge(host: str) -> bool:
+    return bool(_EDGE.fullmatch(_without_port(host).lower()))
 
 
 def _without_port(host: str) -> str:

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import re
 import time
+from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ _HOME_BITS = 64
 logger = logging.getLogger(__name__)
 
 
+class SharedCounts(Protocol):
+    """Where calls are counted: the storage of a sliding window counter."""
+
+    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count calls, if the limit allows the calls; returns whether it does."""
+
+    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """Return the calls of the previous and of the current window, each with the seconds for which they count."""
+
+
 class Rates:
     """How often each caller may call.
 
@@ -46,20 +57,23 @@ class Rates:
     Args:
         limits: the limits, all of which hold, such as "60/minute;1000/day".
         storage: where calls are counted: "memory://", or the URL of a Redis that several proxies share.
+        shared: where calls are counted if the storage is "memory://"; None is in this process.
 
     Raises:
         ValueError: one of them is wrong, or the packages for Redis are missing.
     """
 
-    def __init__(self, limits: str, storage: str) -> None:
+    def __init__(self, limits: str, storage: str, shared: SharedCounts | None = None) -> None:
         # Here, because it takes a tenth of a second, and most proxies have no limit.
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
         self._limits = _read_limits(limits)
         self._pool = None if storage == "memory://" else _redis_pool(storage)
-        self._storage = MemoryStorage() if self._pool is None else _redis_storage(self._pool, storage)
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        self._storage: SharedCounts = (
+            _redis_storage(self._pool, storage) if self._pool is not None else shared or MemoryStorage()
+        )
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)  # type: ignore[arg-type]  # all that it needs
         self._rests_until = self._silent_until = float("-inf")
 
     async def refused_for(self, caller: str) -> float | None:
@@ -76,7 +90,7 @@ class Rates:
             return None
         try:
             async with asyncio.timeout(_SECONDS_TO_ANSWER):
-                return await self._refused_for(_home(caller))
+                return await self._refused_for(home_of(caller))
         except StorageError as error:
             self._failed(error.storage_error)
         except OSError as error:
@@ -173,7 +187,9 @@ def _redis_storage(pool: ConnectionPool, url: str) -> RedisStorage:
     )
 
 
-def _home(caller: str) -> str:
+@lru_cache(maxsize=1024)
+def home_of(caller: str) -> str:
+    """The network of a caller: the /64 of an IPv6 address, of which each home has as many addresses; anything else itself."""
     try:
         address = ip_address(caller)
     except ValueError:

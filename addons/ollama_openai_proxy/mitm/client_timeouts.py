@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -177,6 +178,7 @@ class Reader(asyncio.StreamReader):
         self._received = 0
         self._goal = 0
         self._unsent = 0
+        self._lines = 0
         self._answered_early = False
         self._path = ""
         self._resumed = asyncio.Event()
@@ -240,6 +242,8 @@ class Reader(asyncio.StreamReader):
                 if self._deadline() != deadline:
                     continue  # something else is going on by now
                 return self.send_away(HTTPStatus.REQUEST_TIMEOUT, "the request was not sent in time")
+            if self._phase in ("idle", "head") and self._has_too_many_headers(data):
+                return self.send_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request has too many headers")
             # Line breaks before a head belong to nothing. That it has ended may be told only after the next read.
             if self._phase == "idle" and (head := data.lstrip(b"\r\n")):
                 self.enter("body" if _ends_head(head) else "head")
@@ -254,6 +258,18 @@ class Reader(asyncio.StreamReader):
             if self._phase == "head" and self._received > self._bounds.max_head_size:
                 return self.send_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too large")
             return data
+
+    def _has_too_many_headers(self, data: bytes) -> bool:
+        """Count the lines of a head, before mitmproxy parses it, for which it takes 0.5 s for a megabyte of short lines."""
+        if self._phase == "idle":
+            self._lines = 0
+            data = data.lstrip(b"\r\n")
+        end = _END_OF_HEAD.search(data)
+        self._lines += data.count(b"\n", 0, end.start() if end else len(data))
+        if self._lines <= self._bounds.max_header_count:
+            return False
+        self._phase = "head"
+        return True
 
     def _deadline(self) -> float | None:
         """When, on the loop's clock, a client has had enough time."""
@@ -296,3 +312,6 @@ class Reader(asyncio.StreamReader):
 
 def _ends_head(data: bytes) -> bool:
     return b"\r\n\r\n" in data or b"\n\n" in data
+
+
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mitmproxy import ctx
 
 from ..app import is_upload
+from ..guard.admission import size_of
 from ..net.http_messages import NO_TUNNEL, STILL_TO_COME
 from .addon import ProxyAddon
 from .flow_messages import ARRIVED_AS, REPAIRED, flow_request
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+    from ..guard.held_bytes import Hold
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
     from .in_process_upstream import Watch
@@ -40,6 +42,8 @@ class FlowAddon(ProxyAddon):
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         super().__init__(settings)
+        self._held: dict[str, Hold] = {}
+        """Bodies that mitmproxy collects, by the ids of their flows."""
         self._upstream = InProcessUpstream(self._respond, watch)
         teach_manners()
 
@@ -59,7 +63,10 @@ class FlowAddon(ProxyAddon):
             return
         asked = flow_request(flow, parts=STILL_TO_COME)
         mended = self._front.mend_head(asked)
-        if self._front.takes_parts(mended):
+        hold = None if self._front.takes_parts(mended) else self._front.hold(size_of(mended) or 0)
+        if hold is not None:
+            self._held[flow.id] = hold
+        else:
             if is_upload(mended):
                 _apply(mended, asked, flow)
             flow.request.stream = True
@@ -68,6 +75,7 @@ class FlowAddon(ProxyAddon):
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Mend the request and choose who answers it; one that is replayed has no client to stream to, and is answered here."""
         self._patience.body_arrived(flow)
+        self._release(flow)
         request = flow.request
         if flow.response is not None or request.stream:
             return None
@@ -79,6 +87,15 @@ class FlowAddon(ProxyAddon):
     def response(self, flow: http.HTTPFlow) -> None:
         """Note that a client may send its next request."""
         self._patience.answered(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Forget a flow that was killed or broke off."""
+        self._release(flow)
+
+    def _release(self, flow: http.HTTPFlow) -> None:
+        """Leave it to the proxy to hold the body of a flow that is complete."""
+        if hold := self._held.pop(flow.id, None):
+            hold.release()
 
     # Whatever mode mitmproxy is in, nothing but what the settings name is ever connected to.
 

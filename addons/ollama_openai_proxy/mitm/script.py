@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.proxy.mode_servers import ServerInstance
 
+from ..observe.lossy_stream import lossy
 from ..settings import Settings, SettingsError, about, check_address, help_text, load_settings
 from .addon import mitm_options
 from .flow_hooks import FlowAddon
@@ -50,6 +52,9 @@ class OllamaScript:
 
     def load(self, loader: Loader) -> None:
         """Declare each setting as an option, so that `--set` and mitmweb's options page know it."""
+        # What mitmproxy writes may have keys and bodies in it: flows that are saved, above all.
+        os.umask(os.umask(0o077) | 0o077)
+        _write_without_waiting()
         for name in Settings.model_fields:
             text = f"{help_text(name)} Without this option, ${name.upper()} or the default counts."
             loader.add_option(name, Optional[str], None, text)  # type: ignore[arg-type]  # noqa: UP045  # mitmproxy's way
@@ -132,13 +137,24 @@ class OllamaScript:
             self._rebinding = asyncio.create_task(proxyserver.setup_servers())
 
 
+def _write_without_waiting() -> None:
+    """Let mitmproxy's log, and mitmdump's list of flows, drop lines while nobody reads them."""
+    if (log := ctx.master.addons.get("termlog")) is not None:
+        log.logger.file = lossy(log.logger.file)
+    if (dumper := ctx.master.addons.get("dumper")) is not None:
+        dumper.outfp = lossy(dumper.outfp)
+
+
 def _has_list() -> bool:
     """Whether flows are looked at, or saved: not so in a mitmdump that only serves."""
     return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
 
 
 def _read_settings() -> Settings:
-    return _with_users_address(load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}))
+    settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
+    if settings.workers > 1:
+        raise SettingsError("WORKERS is above 1, but mitmproxy's tools are one process: set WORKERS to 1.")
+    return _with_users_address(settings)
 
 
 def _with_users_address(settings: Settings) -> Settings:

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import LONGEST_NAME, parse_name, shown
-from ..translate.ollama_descriptions import without
+from ..translate.ollama_descriptions import model_from_json, without
 from .copied_models import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..translate.ollama_descriptions import Model
+    from ..translate.server_profiles import Profile
+    from ..workers.link import Link
     from .catalogue import Catalogue
+
+TABLE = "copies"
+"""The name under which workers share the names that clients made."""
 
 
 class Models:
-    """The back ends' models, and the names that clients made for them."""
+    """The back ends' models, and the names that clients made for them.
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.derived = Derived()
+    Args:
+        catalogue: of the back ends' models.
+        most_bytes: see `Derived`.
+        by_caller: whether each caller has its own names, since clients bring keys.
+        link: to the other workers, which share the names; None where there are none.
+    """
+
+    def __init__(self, catalogue: Catalogue, most_bytes: int, *, by_caller: bool, link: Link | None = None) -> None:
+        self._most_bytes = most_bytes
+        self._by_caller = by_caller
+        self._link = link
+        if link is not None:
+            link.learn(TABLE, self._learn)
         self._catalogue = catalogue
+        self._derived: dict[str, Derived] = {}
+
+    @property
+    def derived(self) -> Derived:
+        """The names that the caller of this request has made."""
+        return self._derived_of(current_record().caller if self._by_caller else "")
+
+    def _derived_of(self, owner: str) -> Derived:
+        if owner not in self._derived:
+            tell = partial(self._tell, self._link, owner) if self._link else None
+            self._derived[owner] = Derived(self._most_bytes, tell)
+        return self._derived[owner]
+
+    async def known_to_all(self) -> None:
+        """Wait until all workers know of the names that were made and removed."""
+        if self._link is not None:
+            await self._link.told()
+
+    @staticmethod
+    def _tell(link: Link, owner: str, name: str, model: Model | None) -> None:
+        """Tell the workers of a name; the key is made of the owner and the name, neither of which has a line break."""
+        link.tell(TABLE, f"{owner}\n{name}", model and model.as_json())
+
+    def _learn(self, key: str, value: Any) -> None:
+        owner, _, name = key.partition("\n")
+        with suppress(TypeError, KeyError):  # of a worker with another version of this program
+            model = None if value is None else model_from_json(value)
+            # What another worker tells may be of other settings.
+            if model is None or self._catalogue.has_backend(model.backend):
+                self._derived_of(owner).learn(name, model)
 
     async def list(self) -> list[Model]:
         """All models that are shown, those made by clients first; these take the place of others of their name.
@@ -52,6 +100,10 @@ class Models:
             if denied := backend.learned.lacks(model.target) - model.lacks:
                 model = without(model, denied)
         return model
+
+    def profile_of(self, model: Model) -> Profile:
+        """The profile of the back end that has a model."""
+        return self._catalogue.backend_of(model).profile
 
     async def require(
         self, name: str, *, nameless: str = "model is required", quoted: bool = False, tagged: bool = False

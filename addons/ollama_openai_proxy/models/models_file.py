@@ -5,17 +5,35 @@ Everything in it is optional; without a file the back end of the settings is ask
 
 from __future__ import annotations
 
-import os
+import ssl
 import tomllib
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from ..settings import KEY_RULE, ApiKey, HttpUrl, SettingsError, usable_key
+from ..errors import InvalidRequest
+from ..schemas.ollama.options import FORMER, KINDS, check_options
+from ..settings import (
+    APIS_RULE,
+    HEADERS_RULE,
+    KEY_RULE,
+    ApiKey,
+    ApiName,
+    HttpUrl,
+    SettingsError,
+    api_names,
+    environment_variable,
+    usable_headers,
+    usable_key,
+)
 from ..translate.server_profiles import ProfileName
+from ..translate.service_presets import PRESETS
+from ..translate.thinking_levels import nearest_level
+from .name_patterns import is_pattern
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Container, Iterable
 
 type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision"]
 
@@ -24,37 +42,77 @@ DEFAULT_BACKEND = "default"
 
 
 class _Table(BaseModel):
+    """A table of the file. A key that is no field stops the start."""
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class BackendEntry(_Table):
-    """`[backends.NAME]`: a server beside that of the settings."""
+def _named_apis(value: object) -> object:
+    return api_names(value) if isinstance(value, list) and all(isinstance(word, str) for word in value) else value
 
-    url: HttpUrl
+
+class FromEnvironment(_Table):
+    """A value that a variable of the environment holds: `{ env = "NAME" }`."""
+
+    env: str
+
+    def value(self) -> SecretStr:
+        """Return the variable's value.
+
+        Raises:
+            ValueError: the variable is not set.
+        """
+        if not (value := environment_variable(self.env)):
+            raise ValueError(self.env)
+        return SecretStr(value)
+
+
+type Text = SecretStr | FromEnvironment
+
+
+class BackendEntry(_Table):
+    """`[backends.NAME]`: a server beside that of the settings. Each field is a key of the table."""
+
+    url: HttpUrl | None = None
+    preset: str | None = Field(None, description="A hosted service of which URL, profile and key variable are known.")
     api_key: ApiKey | None = None
     api_key_env: str | None = Field(None, description="The environment variable that holds the key.")
     profile: ProfileName | None = None
+    prefix: str = Field("", description="What stands before the names of the server's models.")
+    include: list[str] = Field(default_factory=list, description="The models of the server's list that are shown.")
+    exclude: list[str] = Field(default_factory=list, description="The models of the server's list that are left out.")
+    headers: dict[str, Text] = Field(default_factory=dict)
+    query: dict[str, Text] = Field(default_factory=dict)
+    apis: Annotated[list[ApiName] | None, BeforeValidator(_named_apis)] = None
+    timeout: float | None = Field(None, ge=0, allow_inf_nan=False, description="Seconds; 0 is for ever.")
+    ca_file: Path | None = None
 
     def key(self) -> SecretStr | None:
-        """The key, from the environment or from the file.
+        """Return the key, from the environment or from the file.
 
         Raises:
             SettingsError: what the environment has cannot be a key.
         """
-        value = os.environ.get(self.api_key_env) if self.api_key_env else None
+        variable = self.api_key_env or (PRESETS[self.preset].key_variable if self.preset and not self.api_key else None)
+        value = environment_variable(variable) if variable else None
         if not value:
             return self.api_key
         try:
             return usable_key(SecretStr(value))
         except ValueError:
-            raise SettingsError(f"{self.api_key_env} is wrong: it must be {KEY_RULE}.") from None
+            raise SettingsError(f"{variable} is wrong: it must be {KEY_RULE}.") from None
 
 
 class ModelEntry(_Table):
-    """`[models."NAME"]`: a name that clients may use, or more about a model that the back end lists under that name."""
+    """`[models."NAME"]`: a name that clients may use, or more about models that are listed under that name or pattern.
 
-    model: str | None = Field(None, description="The back end's own name; the table's name where it is left out.")
-    backend: str = DEFAULT_BACKEND
+    Each field is a key of the table.
+    """
+
+    target: str | None = Field(
+        None, validation_alias=AliasChoices("target", "model"), description="The back end's own name; by default the table's."
+    )
+    backend: str | None = Field(None, description="The back end that has the model.")
     hidden: bool = Field(False, description="Leave the model out of lists; it can be used all the same.")
     capabilities: list[Capability] | None = None
     context_length: int | None = Field(None, gt=0)
@@ -62,6 +120,8 @@ class ModelEntry(_Table):
     family: str | None = None
     parameter_size: str | None = None
     quantization_level: str | None = None
+    think: bool | str | None = Field(None, description="The level of thinking for requests that name none.")
+    think_levels: list[bool | str] = Field(default_factory=list, description="The levels that the model has.")
     options: dict[str, Any] = Field(default_factory=dict, description="Ollama options that a request may override.")
     system: str = Field("", description="A system prompt for conversations that bring none.")
 
@@ -73,8 +133,12 @@ class ModelsFile(_Table):
     models: dict[str, ModelEntry] = Field(default_factory=dict)
 
 
-def load_models_file(path: Path | None) -> ModelsFile:
+def load_models_file(path: Path | None, further: Iterable[str] = (DEFAULT_BACKEND,)) -> ModelsFile:
     """Read a models file; none is an empty one.
+
+    Args:
+        path: of the file.
+        further: the names of the servers that are not in the file.
 
     Raises:
         SettingsError: the file cannot be read, or does not fit; the sentence says where.
@@ -89,19 +153,90 @@ def load_models_file(path: Path | None) -> ModelsFile:
         raise SettingsError(f"MODELS_FILE {path} is no TOML: {error}.") from None
     try:
         models_file = ModelsFile.model_validate(content)
+        for name, backend in models_file.backends.items():
+            _check_backend(name, backend, path.parent)
+        for name, entry in models_file.models.items():
+            _check_model(name, entry, {*further, *models_file.backends})
     except ValidationError as error:
         raise SettingsError(f"MODELS_FILE {path}: {_complaint(error)}.") from None
-    if DEFAULT_BACKEND in models_file.backends:
-        raise SettingsError(
-            f"MODELS_FILE {path}: backends.{DEFAULT_BACKEND} has the name of the server in OPENAI_API_BASE_URL: "
-            "give it another one."
-        )
-    for name, entry in models_file.models.items():
-        if entry.backend != DEFAULT_BACKEND and entry.backend not in models_file.backends:
-            raise SettingsError(
-                f"MODELS_FILE {path}: models.{name}.backend names {entry.backend!r}, which is not in [backends]."
-            )
+    except _Mistake as mistake:
+        raise SettingsError(f"MODELS_FILE {path}: {mistake}.") from None
     return models_file
+
+
+class _Mistake(Exception):
+    """What is wrong with the file beside the types of its keys."""
+
+
+def _check_backend(name: str, entry: BackendEntry, folder: Path) -> None:
+    place = f"backends.{name}"
+    if name == DEFAULT_BACKEND:
+        raise _Mistake(f"{place} has the name of the server in OPENAI_API_BASE_URL: give it another one")
+    if "/" in name:
+        raise _Mistake(f"{place} has a slash in its name, which separates a server from a model: give it another one")
+    if entry.preset is not None and entry.preset not in PRESETS:
+        raise _Mistake(f"{place}.preset is {entry.preset!r}, which is none: it must be one of {', '.join(PRESETS)}")
+    if entry.preset is None and name in PRESETS and entry.url is None:
+        entry.preset = name
+    if entry.preset is None and entry.url is None:
+        raise _Mistake(f"{place} needs a url or a preset")
+    if entry.apis is not None and not entry.apis:
+        raise _Mistake(f"{place}.apis is wrong: it must be {APIS_RULE}")
+    for key in ("headers", "query"):
+        for each, value in getattr(entry, key).items():
+            if isinstance(value, FromEnvironment) and environment_variable(value.env) is None:
+                raise _Mistake(f"{place}.{key}.{each} comes from the variable {value.env}, which is not set")
+    try:
+        usable_headers({each: value.get_secret_value() for each, value in plain(entry.headers).items()})
+    except ValueError:
+        raise _Mistake(f"{place}.headers is wrong: it must hold {HEADERS_RULE}") from None
+    if entry.ca_file is not None:
+        entry.ca_file = folder / entry.ca_file
+        if wrong := why_no_authorities(entry.ca_file):
+            raise _Mistake(f"{place}.ca_file {entry.ca_file} {wrong}")
+
+
+def why_no_authorities(path: Path) -> str:
+    """Return why a file cannot be used as one with certificate authorities; "" if it can."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        return "holds no certificates in PEM"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
+
+
+def plain(texts: dict[str, Text]) -> dict[str, SecretStr]:
+    """Return texts with those from the environment put in."""
+    return {name: value.value() if isinstance(value, FromEnvironment) else value for name, value in texts.items()}
+
+
+def _check_model(name: str, entry: ModelEntry, servers: Container[str]) -> None:
+    place = f"models.{name}"
+    if entry.backend is not None and entry.backend not in servers:
+        raise _Mistake(f"{place}.backend names {entry.backend!r}, which is not in [backends]")
+    if entry.target is not None and is_pattern(entry.target):
+        raise _Mistake(f"{place}.target is {entry.target!r}, which is a pattern: it must be the name of one model")
+    for option in entry.options:
+        if option == "think":
+            raise _Mistake(f"{place}.options.think is no option: write think = … beside options")
+        if option not in KINDS and option not in FORMER:
+            raise _Mistake(f"{place}.options.{option} is no option of Ollama")
+    try:
+        check_options(entry.options)
+    except InvalidRequest as error:
+        raise _Mistake(f"{place}.options is wrong: {error.message}") from None
+    for level in entry.think_levels:
+        if isinstance(level, str) and not level.strip():
+            raise _Mistake(f"{place}.think_levels has an empty level")
+    known = nearest_level(entry.think) is not None or entry.think in entry.think_levels
+    if entry.think is not None and not known:
+        raise _Mistake(
+            f"{place}.think is {entry.think!r}, which is no level: it must be true, false, or a level of think_levels"
+        )
+    if entry.think is not None and entry.think_levels and entry.think not in entry.think_levels:
+        raise _Mistake(f"{place}.think is {entry.think!r}, which is not in think_levels")
 
 
 def _complaint(error: ValidationError) -> str:
@@ -111,6 +246,8 @@ def _complaint(error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             return f"{place} is no setting"
+        case "value_error" if place.endswith(".apis"):
+            return f"{place} is wrong: it must be {APIS_RULE}"
         case "value_error" if place.endswith(".api_key"):
             return f"{place} is wrong: it must be {KEY_RULE}"
         case "value_error":

@@ -41,6 +41,28 @@ class Bounds(NamedTuple):
     max_connections: int
 
 
+class Counts(NamedTuple):
+    """How many there may be in a request; 0 is any number. Each is a setting of that name.
+
+    Attributes:
+        max_json_elements: values of JSON.
+        max_messages: messages, or items of a Responses call.
+        max_tools: tools.
+        max_stops: strings that end an answer.
+        max_inputs: texts to embed.
+        max_schema_nodes: values in the JSON schemas of the format and of all tools.
+        max_context: numbers of a generate call's `context`.
+    """
+
+    max_json_elements: int
+    max_messages: int
+    max_tools: int
+    max_stops: int
+    max_inputs: int
+    max_schema_nodes: int
+    max_context: int
+
+
 def most_connections(wanted: int) -> int:
     """Return how many clients may be connected.
 

@@ -14,7 +14,7 @@ import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -22,20 +22,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .masking import Masker
+from .redirects import MOST_REDIRECTS, RedirectsElsewhere, method_after, redirected_url
 from .upstream_body import PushingProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from pathlib import Path
 
 CONNECT_TIMEOUT = 10.0
 READ_BUFFER = 1 << 16
-MOST_REDIRECTS = 5
-"""Redirects that are followed for one request."""
 _HEAD_LIMIT = 1 << 16
 """Bytes of a status line, and of a header, of a response."""
 _HEADER_COUNT = 128
-_KEPT_METHOD = frozenset({307, 308})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True)
@@ -52,18 +49,6 @@ class _Attempt:
 
 
 _ATTEMPT: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
-
-
-class RedirectError(aiohttp.ClientError):
-    """The server redirects to another address, in circles, or so that the body of the request would be lost.
-
-    Attributes:
-        place: the server's words for where to.
-    """
-
-    def __init__(self, place: str) -> None:
-        super().__init__("redirect")
-        self.place = place
 
 
 class _PlainRequest(aiohttp.ClientRequest):
@@ -114,18 +99,21 @@ class Connections:
     Args:
         base_url: the server's URL.
         environment: whether `HTTPS_PROXY`, `NO_PROXY` and their like are heeded.
+        ca_file: a file in PEM with certificate authorities that are trusted besides the usual ones.
         masker: masks the keys that the server may quote; by default none.
 
     Attributes:
         masker: likewise.
     """
 
-    def __init__(self, base_url: str, *, environment: bool, masker: Masker | None = None) -> None:
+    def __init__(self, base_url: str, *, environment: bool, ca_file: Path | None = None, masker: Masker | None = None) -> None:
         self.masker = masker or Masker(())
+        self._ca_file = ca_file
         self._encrypted = urlsplit(base_url).scheme == "https"
         # aiohttp would look for it at each request, in a thread, and for keys in ~/.netrc, too.
         self._proxy = _proxy_of_environment(base_url) if environment else None
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def close(self) -> None:
         """Close them."""
@@ -136,7 +124,7 @@ class Connections:
         """Where to make requests; it keeps no cookies, and knows no time limit but for connecting."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=0, ssl=_tls() if self._encrypted else True),
+                connector=_Connector(limit=0, ssl=_tls(self._ca_file) if self._encrypted else True),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=_HEAD_LIMIT,
@@ -155,25 +143,28 @@ class Connections:
         self,
         method: str,
         url: str,
-        headers: CIMultiDict[str],
-        data: bytes | AsyncIterable[bytes] | None,
         *,
+        headers: CIMultiDict[str],
+        data: Any,
+        base_url: str,
         follow: bool = True,
     ) -> aiohttp.ClientResponse:
-        """Make a request; the response is there when its head is.
+        """Make a request, and make it again where the server redirects it within its site.
 
         A request over a kept connection that ended without a byte of the answer is made once more, over a new connection: the
         server had closed the kept connection when the request was sent.
 
         Args:
-            method: HTTP method.
-            url: percent-encoded.
-            headers: all headers but `Host`.
-            data: the body. A body that still arrives cannot be sent twice, so it goes over a new connection.
-            follow: whether a redirect on the server's own address is followed.
+            method: of the request.
+            url: whole, and percent-encoded.
+            headers: all of them but `Host`.
+            data: the body. One that comes in parts cannot be sent twice, so that it goes over a new connection, and its
+                redirect is the response.
+            base_url: the server's, for the error.
+            follow: whether a redirect within the server's site is followed, and not the response.
 
         Raises:
-            RedirectError: the server redirects to another address.
+            RedirectsElsewhere: the server redirects to another site, or in circles.
             aiohttp.ClientError: there is no response, or one with a status that HTTP does not have.
             ValueError: the method or a header is malformed.
         """
@@ -182,23 +173,19 @@ class Connections:
             if not 200 <= response.status <= 599:
                 response.close()
                 raise aiohttp.ClientResponseError(response.request_info, (), status=response.status)
-            location = response.headers.get("Location")
-            if location is None or not 300 <= response.status < 400 or response.status == 304:
-                return response
-            place = own_place(url, location)
-            if place is not None and not follow:
+            try:
+                target = redirected_url(url, response.status, response.headers.get("location", ""), base_url=base_url)
+            except RedirectsElsewhere:
+                response.close()
+                raise
+            if target is None or not follow or not isinstance(data, bytes | None):
                 return response
             response.close()
-            # After any other redirect a POST would become a GET.
-            keeps_body = response.status in _KEPT_METHOD and isinstance(data, bytes | None)
-            if place is None or not (method in ("GET", "HEAD") or keeps_body):
-                raise RedirectError(location)
-            url = place
-        raise RedirectError(url)
+            method = method_after(response.status, method)
+            url, data = target, None if method == "GET" else data
+        raise RedirectsElsewhere(base_url, url)
 
-    async def _request_once_more(
-        self, method: str, url: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None
-    ) -> aiohttp.ClientResponse:
+    async def _request_once_more(self, method: str, url: str, headers: CIMultiDict[str], data: Any) -> aiohttp.ClientResponse:
         attempt = _Attempt(fresh=not isinstance(data, bytes | None))
         try:
             return await self._request(attempt, method, url, headers, data)
@@ -208,38 +195,20 @@ class Connections:
         return await self._request(_Attempt(fresh=True), method, url, headers, data)
 
     async def _request(
-        self, attempt: _Attempt, method: str, url: str, headers: CIMultiDict[str], data: object
+        self, attempt: _Attempt, method: str, url: str, headers: CIMultiDict[str], data: Any
     ) -> aiohttp.ClientResponse:
+        further: dict[str, Any] = {}
+        if not self._encrypted and url.startswith("https:"):
+            # A server that was asked by http has redirected to https.
+            self._tls = self._tls or _tls(self._ca_file)
+            further["ssl"] = self._tls
         token = _ATTEMPT.set(attempt)
         try:
             return await self.session().request(
-                method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False
+                method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False, **further
             )
         finally:
             _ATTEMPT.reset(token)
-
-
-def own_place(url: str, location: str) -> str | None:
-    """Return the URL to which a response redirects, if that is on the server's own address; None for any other place.
-
-    Args:
-        url: of the request.
-        location: the header `Location` of the response.
-    """
-    # Clients do not agree on what these mean.
-    if not location or "\\" in location or not location.isascii() or not location.isprintable():
-        return None
-    try:
-        place = urljoin(url, location)
-        own, other = urlsplit(url), urlsplit(place)
-        same = _address(own) == _address(other) and other.username is other.password is None
-    except ValueError:
-        return None
-    return place if same else None
-
-
-def _address(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def _is_readable(protocol: PushingProtocol) -> bool:
@@ -272,8 +241,11 @@ def _proxy_of_environment(base_url: str) -> str | None:
     return proxies.get(address.scheme) or proxies.get("all")
 
 
-def _tls() -> ssl.SSLContext:
-    """Trusts whom the SDK trusts."""
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    """Trusts whom the SDK trusts, and the authorities of a file."""
     import httpx2
 
-    return httpx2.create_ssl_context()
+    context = httpx2.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context

@@ -30,6 +30,7 @@ class Connection(Protocol):
     Attributes:
         url: the target of the request.
         authority: the host that an absolute target names; empty for the usual target.
+        fields: the headers of the request in the client's spelling.
         failure: why the rest of the request's body will not arrive.
         task: makes the response.
         flow: tells whether the client's socket has room.
@@ -38,6 +39,7 @@ class Connection(Protocol):
 
     url: bytes
     authority: str
+    fields: list[tuple[bytes, bytes]]
     failure: ApiError | None
     task: asyncio.Task[object] | None
     flow: FlowControl
@@ -63,11 +65,13 @@ class DirectResponse:
     Attributes:
         target: path and query as on the request line, still percent-encoded.
         authority: the host that an absolute target names; empty for the usual target.
+        fields: the headers in the client's spelling.
     """
 
     def __init__(self, protocol: Connection, cycle: RequestResponseCycle) -> None:
         self.target = protocol.url.decode("ascii")
         self.authority = protocol.authority
+        self.fields = protocol.fields
         self._protocol = protocol
         self._cycle = cycle
         self._version = f"HTTP/{cycle.scope['http_version']}"

@@ -20,8 +20,9 @@ from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
 from .body_decoding import is_known
-from .connection_pool import Connections, RedirectError, own_place, why_unreachable
+from .connection_pool import Connections, why_unreachable
 from .http_messages import REQUEST_ID, Reply
+from .redirects import MOVED, RedirectsElsewhere, within_site
 from .request_context import current_record
 from .response_body import response_body
 from .server_names import about_server
@@ -43,7 +44,6 @@ HOP_BY_HOP = frozenset(
 )
 # Whoever names these in `Connection` must not have them removed: the body would lose its end (RFC 9110 §7.6.1).
 _FRAMING = frozenset({"content-length", "host"})
-MOVED = "redirects to another address: the URL in the settings must be the one where the server really is"
 RETRY_DELAY = 0.25
 WHOLE = 1 << 20
 """Bytes up to which a body of known length is awaited, so that one that breaks off can still become an error."""
@@ -63,7 +63,7 @@ class Relay:
         wait: seconds for which a connection that is refused is tried again.
         connections: the pool to use, which is closed with the relay; one of its own where there is none.
         watched: whether the watcher of a request is told of what the server sends.
-        follow: whether a redirect on the server's own address is followed, and not passed on.
+        follow: whether a redirect within the server's site is followed, and not passed on.
         limit: bytes of an answer that may be held in memory; None for any.
         masker: masks the keys that the server may quote, unless the pool that is given does.
     """
@@ -139,7 +139,16 @@ class Relay:
             try:
                 # An upload takes the time that it takes.
                 async with asyncio.timeout(self._timeouts.begin if isinstance(data, bytes | None) else None):
-                    return await self._connections.request(method, self._base_url + target, headers, data, follow=self._follow)
+                    return await self._connections.request(
+                        method,
+                        self._base_url + target,
+                        headers=headers,
+                        data=data,
+                        base_url=self._base_url,
+                        follow=self._follow,
+                    )
+            except RedirectsElsewhere as error:
+                raise BackendError(502, self._about(str(error), f"{self._what} {MOVED}")) from error
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:
@@ -147,8 +156,6 @@ class Relay:
             except TimeoutError as error:
                 whole = f"{self._what} at {self._base_url} did not answer in time"
                 raise BackendError(504, self._about(whole)) from error
-            except RedirectError as error:
-                raise BackendError(502, f"{self._what} {MOVED}") from error
             except aiohttp.ClientError as error:
                 raise self._broken(error) from error
             except ValueError as error:
@@ -191,7 +198,7 @@ class Relay:
 
     def _own_path(self, url: str, location: str) -> str:
         """Where a redirect leads, as a path of the proxy."""
-        place = own_place(url, location) or location
+        place = within_site(url, location) or location
         if place.startswith(self._base_url + "/"):
             return place.removeprefix(self._base_url)
         return urlsplit(place)._replace(scheme="", netloc="").geturl()
@@ -208,8 +215,8 @@ class Relay:
     def _broken(self, error: Exception) -> ApiError:
         return BackendError(502, self._about(f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})"))
 
-    def _about(self, whole: str) -> str:
-        return about_server(self._base_url, whole, whole.replace(f" at {self._base_url}", ""))
+    def _about(self, whole: str, nameless: str = "") -> str:
+        return about_server(self._base_url, whole, nameless or whole.replace(f" at {self._base_url}", ""))
 
 
 def _forwarded(

@@ -42,9 +42,10 @@ _CODINGS = re.compile(rb"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re
 _EMPTY_LINE_BEGUN = (b"\r\n\r", b"\r\n", b"\r")
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
-_UPGRADE = re.compile(rb"\nupgrade(?=:)", re.IGNORECASE)
+_UPGRADE = re.compile(rb"\n((?:x-)*upgrade)(?=:)", re.IGNORECASE)
+_HIDDEN_UPGRADE = re.compile(rb"(?:x-)+upgrade", re.IGNORECASE)
 _HUGE_LENGTH = re.compile(rb"(\ncontent-length:[ \t]*)[1-9][0-9]{18,998}(?=[ \t]*\r)", re.IGNORECASE)
-_UNUSUAL = re.compile(rb"(?<!\r)\n|\nupgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"(?<!\r)\n|\n(?:x-)*upgrade:|\ncontent-length:[ \t]*[1-9][0-9]{18}", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -82,6 +83,9 @@ class Owner(Protocol):
     def waits_no_more(self, connection: BoundedProtocol) -> None:
         """Note that a connection is needed, or gone."""
 
+    def holds(self, change: int) -> None:
+        """Note that a connection holds so many bytes more of requests that are not complete."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of a client.
@@ -97,6 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bounds = server.bounds
         self._phase: Phase = "idle"
         self._received = bytearray()
+        self._held = 0
         self._scanned = 0
         self._framing = 0
         """Bytes of the phase that were no body; in "linger", bytes that were dropped."""
@@ -105,6 +110,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_goal = 0
         self._method = b""
         self.authority = ""
+        self.fields: list[tuple[bytes, bytes]] = []
+        """The headers of the request in the client's spelling."""
         self.failure: ApiError | None = None
         """Why the rest of the body will not arrive."""
         self.task: asyncio.Task[object] | None = None
@@ -113,6 +120,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._first_request_by = now + FIRST_REQUEST
         self._written = self._sent = 0
         self._last_progress = now
+        self.idle_since = now
+        """When the connection was made, or the latest response was complete."""
         self._set_deadline(self._bounds.keep_alive_timeout)
 
     # -- The connection
@@ -126,6 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop what still works for the client."""
         self._server.waits_no_more(self)
         self._received.clear()
+        self._note_held()
         answering = self.cycle is not None and not self.cycle.response_complete
         super().connection_lost(exc)
         if answering and self.task is not None:
@@ -158,6 +168,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._set_deadline(0)
             self.flow.resume_reading()
             cycle.message_event.set()
+
+    def give_up(self) -> None:
+        """Close the connection at once, and forget what has arrived."""
+        self._received.clear()
+        self._note_held()
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """Close the connection, since the server ends."""
@@ -210,8 +226,16 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._received += data
         self._read()
+        self._note_held()
         if self._phase == "answer" and len(self._received) > READ_AHEAD:
             self.flow.pause_reading()
+
+    def _note_held(self) -> None:
+        """Tell the server how many bytes wait here to become a request."""
+        held = len(self._received)
+        if held != self._held:
+            change, self._held = held - self._held, held
+            self._server.holds(change)
 
     def _read(self) -> None:
         try:
@@ -270,7 +294,7 @@ class BoundedProtocol(HttpToolsProtocol):
         target, space, rest = rest.partition(b" ")
         target = _NOT_ASCII.sub(lambda octet: b"%%%02X" % octet[0][0], target)
         if _UNUSUAL.search(rest):
-            rest = _UPGRADE.sub(b"\nx-upgrade", _LONE_LINE_FEED.sub(b"\r\n", rest))
+            rest = _UPGRADE.sub(rb"\nx-\1", _LONE_LINE_FEED.sub(b"\r\n", rest))
             rest = _HUGE_LENGTH.sub(rb"\g<1>" + b"9" * 18, rest)
         self.parser.feed_data(b"POST " + target + space + rest)
 
@@ -299,10 +323,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # -- What the parser calls
 
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.fields = []
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers are dropped, since the application has its headers already."""
         if self._phase == "head":
-            super().on_header(b"upgrade" if name == b"x-upgrade" else name, value)
+            if _HIDDEN_UPGRADE.fullmatch(name):
+                name = name[2:]
+            self.fields.append((name, value))
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Refuse what two servers could take for different requests, and call the application."""
@@ -374,6 +406,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._phase = "idle"
+        self.idle_since = self.loop.time()
         self._set_deadline(self._bounds.keep_alive_timeout)
         self._server.waits(self)
         self.flow.resume_reading()

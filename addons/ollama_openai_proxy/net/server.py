@@ -32,6 +32,10 @@ TICKS_PER_SECOND = 10
 """How often uvicorn calls `on_tick`."""
 FLUSH_SECONDS = 1.0
 """How long the last bytes of closed connections may take when the server ends."""
+RETIRED_IDLE_SECONDS = 5.0
+"""How long a client may still begin a request on a kept connection when another process serves the port."""
+MOST_HELD = 8 << 20
+"""Bytes of incomplete heads that are held over all connections."""
 BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
@@ -45,6 +49,9 @@ class Application(Protocol):
 
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         """Wait for running responses, and for whatever `is_busy` tells of; then end them."""
+
+    def retire(self) -> None:
+        """Have clients connect anew for their next requests."""
 
     def hurry(self) -> None:
         """End a `drain` at once."""
@@ -78,15 +85,23 @@ class Server(UvicornServer):
         self.farewell = goodbye().message
         self._application = application
         self._waiting: dict[BoundedProtocol, None] = {}
+        self._held = 0
         self._quiet_until = 0.0
         self._ticks = 0
-        self._ended = False
+        self._retiring = False
 
     def stop(self) -> None:
         """Let no new clients in, and end when running responses have ended; a second call ends them."""
-        if self.should_exit:
+        if self.should_exit and not self._retiring:
             self._application.hurry()
+        self._retiring = False
         self.should_exit = True
+
+    def retire(self) -> None:
+        """Let no new clients in, and end when no client uses a connection any more; another process serves the port."""
+        if not self.should_exit:
+            self._retiring = self.should_exit = True
+            self._application.retire()
 
     # -- Connections without a request that the application has seen, the oldest first
 
@@ -94,16 +109,22 @@ class Server(UvicornServer):
         """Note that a connection can be closed when there are too many. A new connection may be one too many."""
         self._waiting[connection] = None
         if len(self.server_state.connections) > self.bounds.max_connections:
-            self._close_one()
+            self._close_one(TOO_MANY_CONNECTIONS, self.bounds.max_connections)
 
     def waits_no_more(self, connection: BoundedProtocol) -> None:
         """Note that a connection is needed, or gone."""
         self._waiting.pop(connection, None)
 
-    def _close_one(self) -> None:
+    def holds(self, change: int) -> None:
+        """Note that a connection holds so many bytes more; when all hold too many, the oldest are closed."""
+        self._held += change
+        while change > 0 and self._held > MOST_HELD and len(self._waiting) > 1:
+            self._close_one("incomplete heads take %d bytes: connections without a request are closed.", MOST_HELD)
+
+    def _close_one(self, reason: str, limit: int) -> None:
         now = asyncio.get_running_loop().time()
         if now > self._quiet_until:
-            logger.warning(TOO_MANY_CONNECTIONS, self.bounds.max_connections)
+            logger.warning(reason, limit)
         self._quiet_until = now + FLOOD_SECONDS
         connection = next(iter(self._waiting))
         del self._waiting[connection]
@@ -111,11 +132,15 @@ class Server(UvicornServer):
             connection.write(self.error_response(503, "too many connections: try again", log=False))
             connection.transport.close()
         else:
-            connection.transport.abort()
+            connection.give_up()
         self.server_state.connections.discard(connection)
 
     def _is_busy(self) -> bool:
         return any(connection.is_busy() for connection in self._connections())
+
+    def _is_in_use(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return any(each.is_busy() or now - each.idle_since < RETIRED_IDLE_SECONDS for each in self._connections())
 
     def _connections(self) -> list[BoundedProtocol]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedProtocol)]
@@ -140,6 +165,8 @@ class Server(UvicornServer):
         await self._stop_listening(sockets or ())
         looking = asyncio.get_running_loop().create_task(self._look_on())
         try:
+            while self._retiring and self._is_in_use():  # noqa: ASYNC110  # connections tell nobody
+                await asyncio.sleep(1 / TICKS_PER_SECOND)
             await self._application.drain(self._is_busy)
             for connection in self._connections():
                 connection.shutdown()
@@ -160,7 +187,7 @@ class Server(UvicornServer):
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
         """Close the sockets; whoever has connected by then is let in."""
         # A second handle of each socket keeps it open until those who wait there have been accepted.
-        handles = [each.dup() for each in sockets]
+        handles = [] if self._retiring else [each.dup() for each in sockets]
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..api.paths import LIVE, METRICS, READY
 from ..net.request_context import current_record
+from .lossy_stream import lossy
 
 if TYPE_CHECKING:
     from ..net.request_context import Record
@@ -68,7 +70,7 @@ def access_fields(record: Record) -> dict[str, Any]:
 
 def set_up_logging(level: str, form: LogFormat) -> None:
     """Log to stderr; to be called once, by a process that is nothing but the proxy."""
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler(lossy(sys.stderr))
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

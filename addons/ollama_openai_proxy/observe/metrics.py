@@ -17,20 +17,24 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
-    start_http_server,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from ..net.http_messages import Reply
 from ..translate.adaptation.changes import KINDS
+from ..workers.metric_sums import add_up
 from .endpoint_labels import METHODS, OTHER, endpoint_of
 from .log import QUIET_PATHS
+from .metrics_port import MetricsPort
 
 if TYPE_CHECKING:
-    from threading import Thread
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Iterator
 
     from ..net.request_context import Record
+    from ..workers.link import Link
+    from ..workers.metric_sums import Report
 
 NO_STATUS = "none"
 """Stands for the status where the client left before there was one."""
@@ -46,9 +50,13 @@ class Metrics:
     Args:
         mode: PROXY_MODE.
         version: of the proxy.
+        link: to the other workers, whose numbers are added; None where there are none.
     """
 
-    def __init__(self, mode: str, version: str) -> None:
+    def __init__(self, mode: str, version: str, link: Link | None = None) -> None:
+        self._link = link
+        if link is not None:
+            link.report = self.report
         own = self._registry = CollectorRegistry()
         ProcessCollector(registry=own)
         PlatformCollector(registry=own)
@@ -77,7 +85,7 @@ class Metrics:
         # Each child is looked up once: that takes a lock and makes a key of the labels.
         self._requests_of: dict[tuple[str, str, int], Counter] = {}
         self._errors_of: dict[tuple[str, str], Counter] = {}
-        self._server: tuple[WSGIServer, Thread] | None = None
+        self._port: MetricsPort | None = None
 
     def began(self, record: Record) -> None:
         """A request has come."""
@@ -94,10 +102,33 @@ class Metrics:
         if record.retries or record.prompt_tokens is not None or record.completion_tokens is not None:
             self._backends[record.backend or NO_BACKEND].count(record)
 
-    def reply(self) -> Reply:
-        """All numbers, in Prometheus's text format."""
+    async def reply(self) -> Reply:
+        """All numbers, added up over all workers, in Prometheus's text format."""
         headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"}
-        return Reply(200, headers, generate_latest(self._registry))
+        return Reply(200, headers, generate_latest(await self._of_all_workers()))
+
+    def report(self) -> Report:
+        """The numbers of this process, for the other workers."""
+        return [
+            {
+                "name": family.name,
+                "type": family.type,
+                "help": family.documentation,
+                "samples": [[sample.name, sample.labels, sample.value] for sample in family.samples],
+            }
+            for family in self._registry.collect()
+        ]
+
+    async def _of_all_workers(self) -> CollectorRegistry:
+        try:
+            others: list[Report] = await self._link.ask("gather") if self._link is not None else []
+        except ConnectionError:  # this worker is about to end
+            others = []
+        if not any(others):
+            return self._registry
+        sums = CollectorRegistry()
+        sums.register(_Families(add_up([self.report(), *others])))
+        return sums
 
     def listen(self, host: str, port: int) -> None:
         """Serve the numbers on a port of their own, from another thread, until `close`.
@@ -105,16 +136,15 @@ class Metrics:
         Raises:
             OSError: it is not possible to listen there.
         """
-        self._server = start_http_server(port, host or _ANY_ADDRESS, self._registry)
+        self._port = MetricsPort(
+            host or _ANY_ADDRESS, port, lambda: (CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+        )
 
     def close(self) -> None:
         """Stop serving them."""
-        if self._server is not None:
-            server, thread = self._server
-            self._server = None
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
 
     def _count(self, endpoint: str, record: Record) -> None:
         method = record.method if record.method in METHODS else OTHER
@@ -127,6 +157,20 @@ class Metrics:
             if (errors := self._errors_of.get(place)) is None:
                 errors = self._errors_of[place] = self._errors.labels(*place)
             errors.inc()
+
+
+class _Families(Collector):
+    """Families as a report holds them."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._report:
+            metric = Metric(family["name"], family["help"], family["type"])
+            for name, labels, value in family["samples"]:
+                metric.add_sample(name, labels, value)
+            yield metric
 
 
 class _Endpoints(dict[str, "_Endpoint"]):

@@ -12,6 +12,7 @@ from .tracing import tracer
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from ..workers.link import Link
     from .tracing import Tracing
 
 logger = logging.getLogger(__name__)
@@ -22,31 +23,34 @@ class Observers:
 
     Args:
         settings: of the proxy.
+        link: to the other workers, whose numbers `/metrics` adds up; None where there are none.
 
     Attributes:
+        metrics: the numbers.
         all: who is told of each request.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._host, self._port = settings.proxy_host, settings.metrics_port
-        self._metrics = Metrics(settings.proxy_mode, __version__)
+        self.metrics = Metrics(settings.proxy_mode, __version__, link)
         self._tracing = tracer()
-        self.all: list[AccessLog | Metrics | Tracing] = [
+        self.all: list[AccessLog | Metrics | Tracing | Link] = [
             AccessLog(),
-            self._metrics,
+            self.metrics,
             *([self._tracing] if self._tracing else []),
+            *([link] if link else []),
         ]
 
     @property
     def metrics_of_the_main_port(self) -> Metrics | None:
         """What `/metrics` shows; None if the metrics have a port of their own."""
-        return None if self._port else self._metrics
+        return None if self._port else self.metrics
 
     def open(self) -> None:
         """Open the port for metrics, if METRICS_PORT names one."""
         if self._port:
             try:
-                self._metrics.listen(self._host, self._port)
+                self.metrics.listen(self._host, self._port)
             except OSError as error:
                 logger.error(
                     "METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", self._port, error.strerror
@@ -54,6 +58,6 @@ class Observers:
 
     def close(self) -> None:
         """Close the port for metrics, and send the last spans."""
-        self._metrics.close()
+        self.metrics.close()
         if self._tracing is not None:
             self._tracing.close()

@@ -79,7 +79,11 @@ class Part(_Body):
 
 
 class Tool(_Body):
-    """A tool: a function, a `custom` one with free text for input, a `namespace` of such, or one of OpenAI's own."""
+    """A tool: a function, a `custom` one with free text for input, a `namespace` of such, or one of OpenAI's own.
+
+    Attributes:
+        execution: of `tool_search`: whether the client or the server looks for tools; "" leaves it to the server.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,6 +93,7 @@ class Tool(_Body):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     format: dict[str, Any] = Field(default_factory=dict)
+    execution: str = ""
     tools: Annotated[list[Tool], FailFast()] = Field(default_factory=list)
 
 

@@ -10,16 +10,17 @@ from ..schemas.ollama.options import check_options
 from .conversation import chat_messages, continue_last_message, with_instruction
 from .parameter_ranges import lowered_limit, within_ranges
 from .server_profiles import sampling_parameters, supported_format, thinking_parameters
+from .thinking_levels import level_for
 from .token_estimate import prompt_tokens
 from .tool_schemas import completed_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..schemas.ollama.requests import Think
     from .conversation import Turn
     from .ollama_descriptions import Model
     from .server_profiles import Profile
+    from .thinking_levels import Level
     from .tool_names import ToolNames
 
 type Parameters = dict[str, Any]
@@ -33,7 +34,7 @@ class ChatCall:
         turns: the conversation.
         names: the names that the tools have for the server.
         options: Ollama's options, unchecked; those of the model count where one is missing.
-        think: as in Ollama's API; None where the client does not say.
+        think: as the client says it, with any name of a level; None where the client does not say.
         response_format: OpenAI's; None is text.
         tools: functions with the clients' names and schemas, as `name`, `description`, `parameters` and further fields.
         further: parameters that need no translation.
@@ -43,7 +44,7 @@ class ChatCall:
     turns: Sequence[Turn]
     names: ToolNames
     options: Mapping[str, Any] = field(default_factory=dict)
-    think: Think | None = None
+    think: Level | None = None
     response_format: Mapping[str, Any] | None = None
     tools: Sequence[Mapping[str, Any]] = ()
     further: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +64,7 @@ def chat_completion(call: ChatCall, model: Model, profile: Profile) -> Parameter
     parameters: Parameters = {"model": model.target, "messages": messages}
     options = check_options({**model.options, **call.options})
     parameters |= within_ranges(sampling_parameters(options, profile), profile)
-    parameters |= thinking_parameters(call.think, profile)
+    parameters |= thinking_parameters(level_for(call.think, model), profile)
     if tools := function_tools(call.tools, call.names):
         parameters["tools"] = tools
     if form:

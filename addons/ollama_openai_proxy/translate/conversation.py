@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, split_id
@@ -120,6 +121,7 @@ def chat_messages(
         elif group.given not in used:
             # The result of a call that nobody made is information all the same.
             builder.add("user", group.turns[0].content)
+    builder.settle()
     return builder.messages
 
 
@@ -197,6 +199,8 @@ class _Builder:
 
     def __init__(self, profile: Profile, names: ToolNames, model: str, results: Mapping[Made, Turn]) -> None:
         self.messages: list[OpenAIMessage] = []
+        self._contents: list[Content] = []
+        """What the last message is put together from, all at once: else each message would copy all before it."""
         self._profile = profile
         self._names = names
         self._signed = profile.name == "gemini" and any(name in model for name in _SIGNED_MODELS)
@@ -222,6 +226,7 @@ class _Builder:
             state |= turn.state
         message |= self._kept(state, MESSAGE_FIELDS) | self._reasoning(group.turns)
         self._append(message)
+        self.settle()
         media: list[Part] = []
         for made, sent in zip(group.made, message["tool_calls"], strict=True):
             result = self._results.get(made)
@@ -239,9 +244,18 @@ class _Builder:
     def _append(self, message: OpenAIMessage) -> None:
         last = self.messages[-1] if self.messages else {"role": ""}
         if last["role"] != message["role"] or "tool_calls" in last:
+            self.settle()
             self.messages.append(message)
+            self._contents = [message["content"]]
         else:
-            self.messages[-1] = message | {"content": _joined(last["content"], message["content"])}
+            self.messages[-1] = message
+            self._contents.append(message["content"])
+
+    def settle(self) -> None:
+        """Give the last message the contents of all that were put together in it."""
+        if len(self._contents) > 1:
+            self.messages[-1]["content"] = _joined(self._contents)
+        self._contents = []
 
     def _tool_call(self, call: Call, plain_id: str, state: Mapping[str, Any]) -> dict[str, Any]:
         # Made from the call's place where it has none.
@@ -289,10 +303,11 @@ def _parts(content: Content) -> list[Part]:
     return content
 
 
-def _joined(one: Content, other: Content) -> Content:
-    if isinstance(one, str) and isinstance(other, str):
-        return BETWEEN_MESSAGES.join(filter(None, (one, other)))
-    return _parts(one) + _parts(other)
+def _joined(contents: Sequence[Content]) -> Content:
+    texts = [content for content in takewhile(lambda content: isinstance(content, str), contents) if isinstance(content, str)]
+    text = BETWEEN_MESSAGES.join(filter(None, texts))
+    rest = contents[len(texts) :]
+    return [*_parts(text), *(part for content in rest for part in _parts(content))] if rest else text
 
 
 def _digest(call_id: str) -> str:

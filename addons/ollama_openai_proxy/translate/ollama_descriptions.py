@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
 from ..schemas.ollama.json_encoding import timestamp
 from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, LONGEST_NAME
-from .model_metadata import Metadata, read_metadata
+from .model_metadata import Metadata, has_dates, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from .thinking_levels import Level
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
@@ -53,6 +55,10 @@ class Model:
         entry: what the back end's own list says of it.
         known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
             is only what clients are shown.
+        told: what it is known to be able to do, by its server or by the models file.
+        think: the level of thinking for requests that name none; None leaves the level to the back end.
+        think_levels: the levels of thinking that it has; none where that is not known.
+        think_default: the one of these that the back end takes by itself; None where that is not known.
     """
 
     id: str
@@ -73,6 +79,14 @@ class Model:
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     known_context_length: int = 0
+    told: frozenset[str] = frozenset()
+    think: Level | None = None
+    think_levels: tuple[Level, ...] = ()
+    think_default: Level | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON can hold them, for `model_from_json`."""
+        return asdict(self) | {"capabilities": list(self.capabilities), "lacks": sorted(self.lacks)}
 
     @property
     def digest(self) -> str:
@@ -88,18 +102,37 @@ class Model:
         return timestamp(self.created * 1_000_000_000 + 1_000_000)
 
 
+def model_from_json(fields: Mapping[str, Any]) -> Model:
+    """Read what `Model.as_json` returned.
+
+    Raises:
+        TypeError: these are no fields of a model.
+    """
+    return Model(**{**fields, "capabilities": tuple(fields["capabilities"]), "lacks": frozenset(fields["lacks"])})
+
+
 def without(model: Model, capabilities: frozenset[str]) -> Model:
     """The model, known not to have some capabilities."""
     return replace(
         model,
         capabilities=tuple(capability for capability in model.capabilities if capability not in capabilities),
         lacks=model.lacks | capabilities,
+        told=model.told - capabilities,
     )
 
 
-def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -> Model:
-    """The model of an entry of `/v1/models`; `now` is when the entry was made, in seconds of the Unix epoch."""
-    known = read_metadata(entry, now)
+def read_model(
+    entry: Mapping[str, Any], now: float, backend: str = "default", *, shown: Mapping[str, Any] | None = None
+) -> Model:
+    """The model of an entry of `/v1/models`.
+
+    Args:
+        entry: of the list.
+        now: when the list was made, in seconds of the Unix epoch.
+        backend: the name of the server.
+        shown: what `/api/show` of a real Ollama says of the model.
+    """
+    known = read_metadata(entry, now, shown)
     return Model(
         id=entry["id"],
         target=entry["id"],
@@ -109,7 +142,7 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
         size=known.size or 1,
         family=known.family,
         parameter_count=known.parameter_count,
-        parameter_size=_parameter_size(known.parameter_count),
+        parameter_size=known.parameter_size or _parameter_size(known.parameter_count),
         quantization=known.quantization or "unknown",
         context_length=known.context_length or DEFAULT_CONTEXT_LENGTH,
         embedding_length=known.embedding_length or DEFAULT_EMBEDDING_LENGTH,
@@ -117,30 +150,57 @@ def read_model(entry: Mapping[str, Any], now: float, backend: str = "default") -
         lacks=frozenset(capability for capability, there in known.capabilities.items() if not there),
         entry=entry,
         known_context_length=known.context_length,
+        told=frozenset(capability for capability, there in known.capabilities.items() if there),
+        think_levels=known.think_levels,
+        think_default=known.think_default,
     )
 
 
-def read_models(listing: Iterable[Mapping[str, Any]], now: float, backend: str = "default") -> list[Model]:
-    """The models of a `/v1/models` listing in its order; entries without a usable id, or with odd values, are left out."""
+def read_models(
+    listing: Iterable[Mapping[str, Any]],
+    now: float,
+    backend: str = "default",
+    *,
+    shown: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Model]:
+    """The models of a `/v1/models` listing in its order; entries without a usable id, or with odd values, are left out.
+
+    Args:
+        listing: the entries.
+        now: when the list was made, in seconds of the Unix epoch.
+        backend: the name of the server.
+        shown: what `/api/show` of a real Ollama says of models, by their ids.
+    """
+    entries = [entry for entry in islice(listing, MOST_MODELS) if _is_name(entry.get("id"))]
     models = []
-    for entry in islice(listing, MOST_MODELS):
-        name = entry.get("id")
-        if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME:
-            # Whatever else is odd about an entry is no reason to lose the others.
-            with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                models.append(read_model(entry, now, backend))
-    return models
+    for entry in entries:
+        # Whatever else is odd about an entry is no reason to lose the others.
+        with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            models.append(read_model(entry, now, backend, shown=(shown or {}).get(entry["id"])))
+    return models if has_dates(entries, now) else [replace(model, created=0) for model in models]
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip()) and name.isprintable() and len(name) <= LONGEST_NAME
 
 
 class ModelIndex:
-    """Finds models by the names that clients use. Of two models with one name the first counts."""
+    """Finds models by the names that clients use. Of two models with one name the first counts.
 
-    def __init__(self, models: Iterable[Model]) -> None:
+    Args:
+        models: all of them.
+        further: further names of models, which are in no list; a model's own name counts more.
+    """
+
+    def __init__(self, models: Iterable[Model], further: Iterable[tuple[str, Model]] = ()) -> None:
         self._exact: dict[str, Model] = {}
         self._plain: dict[str, Model] = {}
         for model in models:
             self._exact.setdefault(model.id, model)
             self._plain.setdefault(plain_name(model.id), model)
+        self._further: dict[str, Model] = {}
+        for name, model in further:
+            self._further.setdefault(plain_name(name), model)
 
     @property
     def models(self) -> list[Model]:
@@ -150,7 +210,7 @@ class ModelIndex:
     def find(self, name: str) -> Model | None:
         """The model of that very name, else the first that Ollama would take for the same."""
         wanted = name.strip()
-        return self._exact.get(wanted) or self._plain.get(plain_name(wanted))
+        return self._exact.get(wanted) or self._plain.get(plain_name(wanted)) or self._further.get(plain_name(wanted))
 
 
 def plain_name(name: str) -> str:
@@ -194,8 +254,14 @@ def ps_entry(model: Model, expires_at: str) -> dict[str, Any]:
     }
 
 
-def show(model: Model, basename: str | None = None) -> dict[str, Any]:
-    """The reply of `/api/show`; `basename` is the name under which a client wants to see the model, if not its own."""
+def show(model: Model, basename: str | None = None, thinking: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The reply of `/api/show`.
+
+    Args:
+        model: the model.
+        basename: the name under which a client wants to see the model, if not its own.
+        thinking: the levels of thinking, as `shown_thinking` gives them; None where nothing is known of them.
+    """
     tools = _TOOLS_PART if "tools" in model.capabilities else ""
     template = _TEMPLATE % (tools, _SUFFIX_PART if "insert" in model.capabilities else _PROMPT_PART)
     parameters = _parameter_lines({"num_ctx": model.context_length, **model.options})
@@ -213,6 +279,7 @@ def show(model: Model, basename: str | None = None) -> dict[str, Any]:
         f"{model.family}.embedding_length": model.embedding_length,
     }
     return {
+        **({"thinking": thinking} if thinking else {}),
         "modelfile": modelfile,
         "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters),
         "template": template,

@@ -127,6 +127,9 @@ class Profile:
         highest_temperature: the highest `temperature` that it takes.
         most_inputs: how many texts an embeddings call may have; None is not known.
         truncation: the parameters with which the server itself cuts texts to embed that are too long.
+        thinks_by_default: whether a model that can think does so without being asked.
+        levels_unknown: whether models of many makers are behind it, so that the levels of one are not known by the server.
+        stops_answers: whether a running answer ends when another request comes.
     """
 
     name: ProfileName
@@ -149,6 +152,14 @@ class Profile:
     highest_temperature: float = 2.0
     most_inputs: int | None = None
     truncation: Mapping[str, Any] = field(default_factory=dict)
+    thinks_by_default: bool = True
+    levels_unknown: bool = False
+    stops_answers: bool = False
+
+    @property
+    def template_thinking(self) -> bool:
+        """Whether thinking is a variable of the chat template, which most models only have on or off."""
+        return "chat_template_kwargs" in self.thinking.get(True, {})
 
     @property
     def token_limit(self) -> str:
@@ -169,7 +180,7 @@ PROFILES: dict[ProfileName, Profile] = {
     profile.name: profile
     for profile in (
         # Seen: vLLM stops thinking then; llama.cpp, llama-cpp-python and transformers ignore what they do not know.
-        Profile("generic", ("https://github.com/openai/openai-openapi",), thinking=_OR_NONE),
+        Profile("generic", ("https://github.com/openai/openai-openapi",), thinking=_OR_NONE, levels_unknown=True),
         *(
             Profile(
                 name,
@@ -256,6 +267,7 @@ PROFILES: dict[ProfileName, Profile] = {
             options=_PLAIN | {"seed": "random_seed"},
             # There are two levels, and without one it does not think.
             thinking={think: _effort("high") for think in (True, "low", "medium", "high", "max")} | {False: _effort("none")},
+            thinks_by_default=False,
             short_call_ids=True,
             dimensions="output_dimension",
             continued_by="prefix",
@@ -302,6 +314,9 @@ PROFILES: dict[ProfileName, Profile] = {
             formats=frozenset({"json_object"}),
             schema_in_object=True,
             top_k_off=0,
+            levels_unknown=True,
+            # Its setting `interrupt_requests` is on by default.
+            stops_answers=True,
         ),
         Profile(
             "transformers",
@@ -316,6 +331,7 @@ PROFILES: dict[ProfileName, Profile] = {
             "litellm",
             ("https://docs.litellm.ai/docs/completion/input", "https://docs.litellm.ai/docs/completion/drop_params"),
             thinking=_OR_NONE,
+            levels_unknown=True,
             # It passes the call on to servers that want it, OpenAI's among them.
             json_word=True,
         ),
@@ -547,9 +563,24 @@ def sampling_parameters(options: Mapping[str, Any], profile: Profile, *, chat: b
     return parameters
 
 
-def thinking_parameters(think: Think | None, profile: Profile) -> dict[str, Any]:
-    """The parameters for `think`; none where it is not given, or where the family has no way to say it."""
-    return deepcopy(dict(profile.thinking.get(think, {}))) if think is not None else {}
+def thinking_parameters(think: bool | str | None, profile: Profile) -> dict[str, Any]:
+    """The parameters for `think`; none where it is not given, or where the family has no way to say it.
+
+    A level that only the models file knows is said as the level `high` is.
+    """
+    if think is None:
+        return {}
+    if think in profile.thinking:
+        return deepcopy(dict(profile.thinking[think]))  # type: ignore[index]  # a key is a level, but mypy knows few of them
+    return _with_level(profile.thinking.get("high", {}), think) if isinstance(think, str) else {}
+
+
+def _with_level(parameters: Mapping[str, Any], level: str) -> dict[str, Any]:
+    """The parameters for the level `high` with the name of another level."""
+    return {
+        name: _with_level(value, level) if isinstance(value, dict) else level if value == "high" else value
+        for name, value in parameters.items()
+    }
 
 
 def supported_format(form: Mapping[str, Any] | None, profile: Profile) -> dict[str, Any] | None:

@@ -32,6 +32,14 @@ def test_other_bodies_pass_untouched(headers: dict[str, str]) -> None:
     assert make_passed_machine("/v1/audio/speech", headers, "tiny") is None
 
 
+@pytest.mark.parametrize("headers", [NDJSON, SSE, {"Content-Type": "application/json"}])
+def test_what_is_encoded_passes_untouched(headers: dict[str, str]) -> None:
+    for coding in ("gzip", " GZIP", "br", "gzip, br"):
+        assert make_passed_machine("/v1/chat/completions", {**headers, "Content-Encoding": coding}, "tiny", bytes.upper) is None
+    for coding in ("identity", " Identity", ""):
+        assert make_passed_machine("/v1/chat/completions", {**headers, "Content-Encoding": coding}, "tiny", bytes.upper)
+
+
 def test_json_in_which_something_changes_is_read_by_lines_and_cut_where_it_breaks() -> None:
     machine = make_passed_machine("/v1/embeddings", {"Content-Type": "application/json"}, "tiny", bytes.upper)
     assert machine is not None

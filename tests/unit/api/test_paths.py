@@ -121,7 +121,7 @@ def test_a_mangled_request_gets_the_one_possible_method_back(route: Route, body:
 
 
 def test_the_calls_that_several_methods_have_are_known() -> None:
-    read = ("/", "/api/version", "/api/tags", "/api/ls", "/api/serve")
+    read = ("/", "/api/version", "/api/tags", "/api/ls", "/api/serve", "/api/hello")
     assert {
         **{(path, body): "GET HEAD" for path in read for body in (True, False)},
         **{("/v1/models/:model", body): "DELETE GET" for body in (True, False)},

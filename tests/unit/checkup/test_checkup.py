@@ -201,7 +201,8 @@ async def test_a_web_page_is_no_back_end() -> None:
     assert level == "problem"
     assert (
         text
-        == f"the back end at {server.url}/v1 answers with a web page instead of a list of models: correct OPENAI_API_BASE_URL"
+        == f"the back end at {server.url}/v1 answers with a web page instead of a list of models: correct OPENAI_API_BASE_URL; "
+        "until then clients see only the names of MODELS_FILE, and each other name that they ask for goes through"
     )
 
 
@@ -231,7 +232,7 @@ async def test_where_a_redirect_leads_is_said() -> None:
     with Odd(lambda _: web.Response(status=308, headers={"Location": "https://new.example/v1/models"})) as server:
         level, text = await only(openai_api_base_url=f"{server.url}/v1")
     assert level == "problem"
-    assert "sends everyone on to https://new.example/v1/models" in text
+    assert "redirects to https://new.example/v1, where the proxy does not follow: set OPENAI_API_BASE_URL to https" in text
 
 
 @pytest.mark.parametrize(("status", "level"), [(429, "warning"), (500, "problem"), (503, "problem")])

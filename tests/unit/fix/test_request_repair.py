@@ -18,9 +18,20 @@ PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "
 
 
 def mender(
-    methods: MethodMap | None = None, *, restore: bool = True, pseudo_endpoints: bool = True, bodiless: bool = True
+    methods: MethodMap | None = None,
+    *,
+    restore: bool = True,
+    pseudo_endpoints: bool = True,
+    bodiless: bool = True,
+    query_bodies: bool = False,
 ) -> Mender:
-    return Mender(methods or MethodMap(), restore=restore, pseudo_endpoints=pseudo_endpoints, bodiless=bodiless)
+    return Mender(
+        methods or MethodMap(),
+        restore=restore,
+        pseudo_endpoints=pseudo_endpoints,
+        bodiless=bodiless,
+        query_bodies=query_bodies,
+    )
 
 
 FIX = mender()
@@ -371,10 +382,55 @@ def test_a_mended_request_needs_no_more_mending(by: Mender, came: Request, unfin
     assert once.parts is came.parts
 
 
-@pytest.mark.parametrize(
-    ("site", "filled"), [("none", True), ("same-origin", True), ("same-site", False), ("cross-site", False)]
-)
-def test_a_query_that_a_page_of_another_site_made_fills_no_body(site: str, filled: bool) -> None:
-    request = Request("GET", "/api/delete?model=x", {"sec-fetch-site": site}, fields=(("Sec-Fetch-Site", site),))
-    mended = Mender(MethodMap(), restore=True, pseudo_endpoints=True, bodiless=True).mend(request)
-    assert (mended.method, bool(mended.body)) == (("DELETE", True) if filled else ("GET", False))
+CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+BROWSERS: dict[str, dict[str, str]] = {
+    # Over plain HTTP, browsers send no Sec-Fetch-Site.
+    "an image over plain http": {"User-Agent": CHROMIUM, "Accept": "image/avif,image/webp,*/*;q=0.8"},
+    "a link": {"User-Agent": CHROMIUM, "Referer": "http://evil.example/"},
+    "an image over https": {"User-Agent": CHROMIUM, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
+    "a browser under another name": {"User-Agent": "x", "Sec-Fetch-Mode": "no-cors"},
+    "the address bar": {"User-Agent": CHROMIUM, "Sec-Fetch-Site": "none"},
+    "a page of this site": {"User-Agent": CHROMIUM, "Sec-Fetch-Site": "same-origin"},
+    "an old browser": {"User-Agent": "Opera/9.80 (X11; Linux i686) Presto/2.12.388 Version/12.16"},
+    "a page whose browser remembers a password": {"User-Agent": CHROMIUM, "Authorization": "Basic dTprZXktb2YtdGhlLXRlc3Rz"},
+    "an empty key": {"User-Agent": CHROMIUM, "Authorization": "Bearer ", "X-Api-Key": ""},
+    "a page that names its origin": {"Origin": "https://app.example"},
+}
+PROGRAMS: dict[str, dict[str, str]] = {
+    "curl": {"User-Agent": "curl/8.14.1"},
+    "nothing is said": {},
+    "the SDK": {"User-Agent": "ollama-python/0.6.1 (x86_64 linux) Python/3.12"},
+    "a browser with a key": {"User-Agent": CHROMIUM, "Authorization": "Bearer key-of-the-tests"},
+    "another browser with a key": {"User-Agent": CHROMIUM, "X-Api-Key": "key-of-the-tests", "Sec-Fetch-Site": "cross-site"},
+}
+
+
+@pytest.mark.parametrize("headers", BROWSERS.values(), ids=BROWSERS)
+@pytest.mark.parametrize("by", [FIX, TRANSLATE], ids=["fix", "translate"])
+def test_the_query_of_a_browser_without_a_key_fills_no_body(by: Mender, headers: dict[str, str]) -> None:
+    came = request("GET", "/api/delete?model=x", headers=headers)
+    after = by.mend(came)
+    assert (after.method, after.body) == ("GET", b"")
+    assert by.refuses_query(after)
+    assert by.lost_body(after) == ENDPOINTS["/api/delete"]
+
+
+@pytest.mark.parametrize("headers", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("by", [FIX, TRANSLATE], ids=["fix", "translate"])
+def test_the_query_of_a_program_or_of_whoever_brings_a_key_does(by: Mender, headers: dict[str, str]) -> None:
+    after = by.mend(request("GET", "/api/delete?model=x", headers=headers))
+    assert (after.method, json.loads(after.body)) == ("DELETE", {"model": "x"})
+
+
+@pytest.mark.parametrize("headers", BROWSERS.values(), ids=BROWSERS)
+def test_the_user_may_allow_it_to_browsers_but_not_to_pages_of_other_sites(headers: dict[str, str]) -> None:
+    after = mender(query_bodies=True).mend(request("GET", "/api/delete?model=x", headers=headers))
+    assert after.method == ("GET" if headers.get("Sec-Fetch-Site") == "cross-site" else "DELETE")
+
+
+@pytest.mark.parametrize(("path", "method"), [("/api/signout", "POST"), ("/api/user/keys/x", "DELETE")])
+def test_no_image_makes_a_call_that_has_no_body(path: str, method: str) -> None:
+    image = BROWSERS["an image over plain http"]
+    assert mended("GET", path, headers=image).method == "GET"
+    assert mended("GET", path, headers=image | {"Authorization": "Bearer key-of-the-tests"}).method == method
+    assert mended("GET", path, headers=PROGRAMS["curl"]).method == method

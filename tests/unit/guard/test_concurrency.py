@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ollama_openai_proxy.errors import ApiError
+from ollama_openai_proxy.guard import turns
 from ollama_openai_proxy.guard.concurrency import Crowd
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ def enters(crowd: Crowd) -> asyncio.Task[None]:
 
 
 @asynccontextmanager
-async def place(crowd: Crowd) -> AsyncGenerator[None]:
-    await crowd.enter()
+async def place(crowd: Crowd, caller: str = "") -> AsyncGenerator[None]:
+    await crowd.enter(caller)
     try:
         yield
     finally:
-        crowd.leave()
+        crowd.leave(caller)
 
 
 async def assert_full(crowd: Crowd) -> None:
@@ -138,6 +139,110 @@ async def test_a_place_is_given_back_after_an_error_too() -> None:
     await assert_empty(crowd, 1)
 
 
+# ── several callers
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def entered(crowd: Crowd, caller: str) -> bool:
+    """Whether a call comes in at once."""
+    task = asyncio.create_task(crowd.enter(caller))
+    await turn_of_the_loop()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+        return False
+    return True
+
+
+async def test_callers_take_turns_however_many_calls_one_of_them_has_waiting() -> None:
+    crowd = Crowd(1, 100)
+    await crowd.enter("greedy")
+    came: list[str] = []
+
+    async def come(caller: str) -> None:
+        await crowd.enter(caller)
+        came.append(caller)
+
+    calls = ["greedy"] * 5 + ["a", "b", "a"]
+    waiting = []
+    for caller in calls:
+        waiting.append(asyncio.create_task(come(caller)))
+        await turn_of_the_loop()
+    last = "greedy"
+    for _ in calls:
+        crowd.leave(last)
+        await turn_of_the_loop()
+        last = came[-1]
+    assert came == ["greedy", "a", "b", "greedy", "a", "greedy", "greedy", "greedy"]
+    await asyncio.gather(*waiting)
+    crowd.leave(last)
+    await assert_empty(Crowd(1, 1), 1)
+
+
+async def test_one_caller_takes_all_places_only_while_nobody_else_calls() -> None:
+    clock = Clock()
+    crowd = Crowd(3, 10, clock=clock)
+    for _ in range(3):
+        assert await entered(crowd, "a")
+    assert not await entered(crowd, "b")
+    crowd.leave("a")
+    assert not await entered(crowd, "a")
+    assert await entered(crowd, "b")
+    crowd.leave("b")
+    assert not await entered(crowd, "a")
+    clock.now += 601
+    assert await entered(crowd, "a")
+
+
+async def test_where_several_callers_are_known_one_place_is_kept_from_the_beginning() -> None:
+    crowd = Crowd(3, 10, several=True)
+    assert [await entered(crowd, "a") for _ in range(3)] == [True, True, False]
+    assert await entered(crowd, "b")
+    assert not await entered(crowd, "b")
+    only = Crowd(1, 0, several=True)
+    assert await entered(only, "a")
+
+
+async def test_in_a_full_queue_the_caller_with_the_most_calls_makes_room_for_others() -> None:
+    crowd = Crowd(1, 3)
+    await crowd.enter("greedy")
+    greedy = []
+    for _ in range(3):
+        greedy.append(asyncio.create_task(crowd.enter("greedy")))
+        await turn_of_the_loop()
+    with pytest.raises(ApiError):
+        await crowd.enter("greedy")
+    modest = asyncio.create_task(crowd.enter("modest"))
+    await turn_of_the_loop()
+    assert [task.done() for task in (*greedy, modest)] == [False, False, True, False]
+    error = greedy[2].exception()
+    assert isinstance(error, ApiError)
+    assert error.status == 503
+    # Who would have as many as the other is refused as well.
+    with pytest.raises(ApiError):
+        await crowd.enter("modest")
+    for task in (greedy[0], modest, greedy[1]):
+        crowd.leave("modest" if task is greedy[1] else "greedy")
+        await turn_of_the_loop()
+        assert task.done()
+
+
+async def test_few_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST_REMEMBERED", 3)
+    crowd = Crowd(100, 0)
+    for number in range(10):
+        await crowd.enter(str(number))
+    assert list(crowd._turns._seen) == ["7", "8", "9"]
+
+
 # ── cancellation
 
 
@@ -189,7 +294,7 @@ async def test_whatever_happens_no_place_is_lost_or_made(seed: int) -> None:
 
     async def call() -> None:
         nonlocal inside, most_inside
-        async with place(crowd):
+        async with place(crowd, chance.choice("ab")):
             inside += 1
             most_inside = max(most_inside, inside)
             try:
@@ -208,4 +313,4 @@ async def test_whatever_happens_no_place_is_lost_or_made(seed: int) -> None:
     ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
     assert most_inside == 3
     assert all(end is None or isinstance(end, (ApiError, asyncio.CancelledError)) for end in ended)
-    await assert_empty(crowd, 3)
+    assert (crowd._turns._taken, crowd._turns._inside, crowd._turns._queues) == (0, {}, {})

@@ -186,24 +186,50 @@ def test_an_allowed_origin_does_not_excuse_a_foreign_host(origins: str) -> None:
 
 # ── behind another proxy, which puts a Host of its own
 
-POD = "pod-11435.proxy.example"
+POD = "abc123xyz-11435.proxy.runpod.net"
 
 
-@pytest.mark.parametrize("listens_on", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "192.168.1.5"])
-@pytest.mark.parametrize("host", ["example.com", POD, "8.8.8.8:80", HOST, ""])
-def test_where_any_host_may_come_none_is_checked(listens_on: str, host: str) -> None:
-    access = Access("", listens_on, any_host=True)
+@pytest.mark.parametrize("host", [POD, POD.upper(), f"{POD}:443"])
+@pytest.mark.parametrize("listens_on", ["127.0.0.1", "::1", "0.0.0.0"])
+def test_the_name_of_a_pod_at_its_edge_is_known(host: str, listens_on: str) -> None:
+    access = Access("", listens_on)
     assert access.refuse(request(host=host), None) is None
-    assert access.headers(request(host=host)) == {}
+    page = request(f"https://{host}", host=host)
+    assert access.refuse(page, None) is None
+    assert access.headers(page) == {}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("proxy.runpod.net", "evil.proxy.runpod.net", "evilproxy.runpod.net", f"{POD}.evil.example", f"evil.example/{POD}"),
+        *(f"a.{POD}", f"x@{POD}", "runpod.net", f"{POD}\n"),
+    ],
+)
+def test_names_like_it_are_not(host: str) -> None:
+    assert LOCAL.refuse(request(host=host), None) == FORBIDDEN
+
+
+def test_the_host_that_a_trusted_proxy_puts_is_not_checked() -> None:
+    access = Access("", "127.0.0.1", "127.0.0.1,10.0.0.0/8")
+    for peer, known in (("127.0.0.1", True), ("10.1.2.3", True), ("192.0.2.1", False), ("", False)):
+        came = Request("GET", "/api/tags", {"host": "pod.example"}, peer=peer)
+        assert access.refuse(came, None) == (None if known else FORBIDDEN), peer
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-host", "x-forwarded-for", "forwarded", "cf-ray", "cf-connecting-ip"])
+def test_a_header_that_a_page_can_set_makes_no_host_known(header: str) -> None:
+    came = Request("GET", "/api/tags", {"host": "evil.example", header: POD})
+    assert LOCAL.refuse(came, None) == FORBIDDEN
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_on_a_loopback_address_a_page_of_a_foreign_host_is_foreign_also_if_it_names_that_host(scheme: str, method: str) -> None:
-    page = request(f"{scheme}://{POD}", method, POD)
-    assert Access("", "127.0.0.1", any_host=True).refuse(page, None) == FORBIDDEN
+    page = request(f"{scheme}://evil.example", method, "evil.example")
+    assert LOCAL.refuse(page, None) == FORBIDDEN
     # Elsewhere a page that the pod itself serves is no foreign one.
-    everywhere = Access("", "0.0.0.0", any_host=True)
+    everywhere = Access("", "0.0.0.0")
     assert everywhere.refuse(page, None) is None
     assert everywhere.headers(page) == {}
 
@@ -212,13 +238,13 @@ def test_on_a_loopback_address_a_page_of_a_foreign_host_is_foreign_also_if_it_na
 @pytest.mark.parametrize("host", ["localhost:11435", "192.168.1.5:11435", "nas.local", "[::1]:11435"])
 def test_a_page_of_a_local_host_that_names_that_host_is_the_proxys_own(listens_on: str, host: str) -> None:
     page = request(f"http://{host}", host=host)
-    access = Access("", listens_on, any_host=True)
+    access = Access("", listens_on)
     assert access.refuse(page, None) is None
     assert access.headers(page) == {}
 
 
-def test_where_any_host_may_come_origins_are_checked_all_the_same() -> None:
-    access = Access("https://app.example", "127.0.0.1", any_host=True)
+def test_behind_an_edge_origins_are_checked_all_the_same() -> None:
+    access = Access("https://app.example", "127.0.0.1")
     assert access.refuse(request("https://evil.example", host=POD), None) == FORBIDDEN
     assert access.refuse(request("https://evil.example", "OPTIONS", POD), None) == FORBIDDEN
     assert access.refuse(request("https://app.example", host=POD), None) is None

@@ -28,7 +28,7 @@ def test_the_example_can_be_used_as_it_is() -> None:
     assert set(example.backends) == {"lab"}
     assert example.backends["lab"].url == "http://127.0.0.1:8000/v1"
     assert example.backends["lab"].api_key_env == "LAB_API_KEY"
-    assert example.models["llama3.2"].model == "gpt-4o-mini"
+    assert example.models["llama3.2"].target == "gpt-4o-mini"
     assert example.models["qwen3:8b"].capabilities == ["completion", "tools", "thinking"]
     assert example.models["brief"].options == {"temperature": 0.2, "num_predict": 200}
     assert example.models["internal-eval"].hidden
@@ -42,7 +42,7 @@ def test_what_is_left_out_has_a_default(path: Path) -> None:
     loaded = load(path, '[backends.lab]\nurl = "http://lab:1/v1/"\n[models.m]\n')
     lab, model = loaded.backends["lab"], loaded.models["m"]
     assert (lab.url, lab.key(), lab.profile) == ("http://lab:1/v1", None, None)
-    assert (model.model, model.backend, model.hidden, model.capabilities) == (None, "default", False, None)
+    assert (model.target, model.backend, model.hidden, model.capabilities) == (None, None, False, None)
     assert (model.options, model.system) == ({}, "")
 
 
@@ -106,7 +106,7 @@ LAB = '[backends.lab]\nurl = "http://lab/v1"\n'
             ": backends.lab.api_key is wrong: it must be an API key, which has neither spaces nor letters with accents.",
             id="a key that no header can hold",
         ),
-        pytest.param("[backends.lab]", ": backends.lab.url is wrong: field required.", id="a back end without URL"),
+        pytest.param("[backends.lab]", ": backends.lab needs a url or a preset.", id="a back end without URL"),
         pytest.param(
             "[models.a]\nbackend = 'x'", ": models.a.backend names 'x', which is not in [backends].", id="unknown back end"
         ),

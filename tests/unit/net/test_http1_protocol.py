@@ -87,6 +87,9 @@ class Application:
     async def drain(self, is_busy: Callable[[], bool]) -> None:
         pass
 
+    def retire(self) -> None:
+        pass
+
     def hurry(self) -> None:
         pass
 
@@ -141,6 +144,16 @@ def test_requests_are_the_same_however_their_bytes_are_cut(data: st.DataObject) 
     assert talk.requests == [EXPECTED[part] for part in parts if part in EXPECTED]
     assert talk.statuses == [200] * len(talk.requests)
     assert not talk.closed
+
+
+@pytest.mark.parametrize("names", [("X-One", "x-one", "ACCEPT"), ("Upgrade", "X-Upgrade", "x-x-upgrade", "X-Up", "AX-Upgrade")])
+def test_headers_arrive_in_order_and_in_the_clients_spelling(names: tuple[str, ...]) -> None:
+    lines = [f"{name}: {number}" for number, name in enumerate(names)]
+    head = "\r\n".join(["GET / HTTP/1.1", "Connection: Upgrade", *lines, "", ""]).encode()
+    (request,) = Talk([head]).application.requests
+    assert request.fields == (("Connection", "Upgrade"), *((name, str(number)) for number, name in enumerate(names)))
+    assert set(request.headers) == {"connection", *(name.lower() for name in names)}
+    assert request.headers[names[0].lower()] == ("0, 1" if names[0] == "X-One" else "0")
 
 
 @pytest.mark.parametrize("size", [0, 1, 10_000, SMALL_REST])

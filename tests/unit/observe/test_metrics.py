@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -33,7 +34,7 @@ def metrics() -> Metrics:
 
 def samples(metrics: Metrics, *, everything: bool = False) -> dict[str, float]:
     """The samples of a scrape, each with its labels as Prometheus writes them; those of the proxy's own metrics."""
-    body = metrics.reply().body
+    body = asyncio.run(metrics.reply()).body
     assert isinstance(body, bytes)
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
@@ -45,7 +46,7 @@ def samples(metrics: Metrics, *, everything: bool = False) -> dict[str, float]:
 
 def names(metrics: Metrics) -> set[str]:
     """The names of all metrics, with those that have no sample yet, as a query uses them."""
-    body = metrics.reply().body
+    body = asyncio.run(metrics.reply()).body
     assert isinstance(body, bytes)
     found = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", body.decode(), re.MULTILINE):
@@ -193,7 +194,7 @@ def test_clients_cannot_multiply_the_labels(asked: list[tuple[str, str]]) -> Non
 
 
 def test_the_reply_is_what_prometheus_reads(metrics: Metrics) -> None:
-    reply = metrics.reply()
+    reply = asyncio.run(metrics.reply())
     assert reply.status == 200
     assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 

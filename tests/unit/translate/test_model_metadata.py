@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.translate.model_metadata import Metadata, read_metadata
+from ollama_openai_proxy.translate.model_metadata import Metadata, has_dates, read_metadata
 
 NOW = 1_800_000_000.0
 
@@ -575,3 +575,75 @@ _LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 @given(st.text(min_size=1), st.dictionaries(st.sampled_from([*_KEYS, "quantization", "supported_parameters"]), _LEAVES))
 def test_whatever_an_entry_holds_it_is_read(model_id: str, entry: dict[str, Any]) -> None:
     assert read(model_id, **entry).family
+
+
+# ── what further servers say
+
+
+@pytest.mark.parametrize(
+    ("entry", "capabilities"),
+    [
+        ({"capabilities": ["embed"], "owned_by": "infinity"}, {"embedding": True, "completion": False, "tools": False}),
+        ({"capabilities": ["rerank"]}, {"completion": False, "tools": False}),
+        ({"capabilities": ["mystery"]}, {}),
+        ({"mode": "chat", "supports_vision": True, "supports_function_calling": False}, {"completion": True, "vision": True}),
+        ({"mode": "embedding"}, {"embedding": True, "completion": False, "tools": False}),
+        ({"mode": "image_generation"}, {"completion": False, "tools": False}),
+        ({"custom_metadata": {"model_type": "embedding"}}, {"embedding": True, "completion": False, "tools": False}),
+        ({"custom_metadata": {"model_type": "llm"}}, {"completion": True}),
+    ],
+)
+def test_infinity_litellm_and_ogx_are_understood(entry: dict[str, Any], capabilities: dict[str, bool]) -> None:
+    assert read(**entry).capabilities == capabilities
+
+
+def test_lengths_are_found_where_further_servers_put_them() -> None:
+    litellm = read(max_input_tokens=8191, output_vector_size=1536)
+    ogx = read(custom_metadata={"embedding_dimension": 384, "context_length": 512})
+    assert (litellm.context_length, litellm.embedding_length) == (8191, 1536)
+    assert (ogx.context_length, ogx.embedding_length) == (512, 384)
+
+
+@pytest.mark.parametrize(
+    ("entries", "has"),
+    [
+        ([], False),
+        ([{}], False),
+        ([{"created": NOW - 120}, {"created": NOW - 120}], False),
+        ([{"created": NOW - 120}], False),
+        ([{"created": NOW - 120}, {"created": NOW - 900}], True),
+        ([{"created": NOW - 4000}, {"created": NOW - 4000}], True),
+        ([{"created_at": NOW - 120, "owned_by": "library"}], True),
+    ],
+)
+def test_a_server_that_dates_all_its_models_now_has_no_dates(entries: list[dict[str, Any]], has: bool) -> None:
+    assert has_dates(entries, NOW) is has
+
+
+SHOWN = {
+    "thinking": {"values": [False, "high", 3], "default": "high"},
+    "details": {"family": "qwen3", "parameter_size": "8.2B", "quantization_level": "Q4_K_M"},
+    "model_info": {
+        "general.architecture": "qwen3",
+        "general.parameter_count": 8_200_000_000,
+        "qwen3.context_length": 40960,
+        "qwen3.embedding_length": 4096,
+    },
+    "capabilities": ["completion", "thinking"],
+}
+
+
+def test_what_a_real_ollama_shows_counts_most() -> None:
+    known = read_metadata({"id": "llava", "owned_by": "library"}, NOW, SHOWN)
+    assert (known.family, known.parameter_size, known.parameter_count) == ("qwen3", "8.2B", 8_200_000_000)
+    assert (known.quantization, known.context_length, known.embedding_length) == ("Q4_K_M", 40960, 4096)
+    assert {word for word, there in known.capabilities.items() if there} == {"completion", "thinking"}
+    assert known.capabilities["vision"] is False
+    assert known.hints == {}
+    assert (known.think_levels, known.think_default) == ((False, "high"), "high")
+
+
+@pytest.mark.parametrize("shown", [{"x": 1}, {"thinking": 1, "details": [], "model_info": "", "capabilities": {}}])
+def test_what_a_real_ollama_does_not_show_stays(shown: dict[str, Any]) -> None:
+    entry = {"id": "llava", "owned_by": "library"}
+    assert read_metadata(entry, NOW, shown) == read_metadata(entry, NOW)

@@ -287,6 +287,23 @@ def test_thinking_is_switched_as_the_family_does_it(
     assert {think: thinking_parameters(think, PROFILES[name]) for think in values} == values
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("openai", {"reasoning_effort": "minimal"}),
+        ("openrouter", {"reasoning": {"effort": "minimal"}}),
+        ("moonshot", {"thinking": {"type": "enabled"}}),
+        ("transformers", {}),
+    ],
+)
+def test_a_level_that_only_the_models_file_knows_is_said_as_others_are(name: ProfileName, sent: dict[str, Any]) -> None:
+    assert thinking_parameters("minimal", PROFILES[name]) == sent
+
+
+def test_what_a_family_cannot_say_is_not_said() -> None:
+    assert thinking_parameters(True, PROFILES["generic"]) == thinking_parameters(None, PROFILES["openai"]) == {}
+
+
 def test_parameters_can_be_changed_without_changing_the_profile() -> None:
     thinking_parameters(True, PROFILES["vllm"])["chat_template_kwargs"]["enable_thinking"] = False
     assert thinking_parameters(True, PROFILES["vllm"]) == ON

@@ -6,7 +6,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ...backend.client import CHAT
+from ...backend.prompt_counts import count_prompt
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.anthropic import parse_messages_request
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
@@ -37,9 +39,10 @@ async def create_message(
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
     """
-    params = parse_messages_request(content, counting=False)
+    size = len(content)
+    params = await off_loop(size, parse_messages_request, content, counting=False)
     model = require_named(model)
-    estimate = count_tokens(params)
+    estimate = await off_loop(size, count_tokens, params)
     drop_thinking = wanted_thinking(params) is False
     make_writer = MessageStreamWriter if params.stream else MessageAnswerWriter
     writer = make_writer(
@@ -54,7 +57,7 @@ async def create_message(
         Completion(
             backend=backend,
             path=CHAT,
-            parameters=chat_parameters(params, model, backend.profile),
+            parameters=await off_loop(size, chat_parameters, params, model, backend.profile),
             model=params.model,
             writer=writer,
             stream=params.stream,
@@ -67,12 +70,14 @@ async def create_message(
     )
 
 
-def count_message_tokens(content: bytes, model: Model | None) -> Reply:
-    """Answer a call of `/v1/messages/count_tokens` with an estimate.
+async def count_message_tokens(content: bytes, model: Model | None, backend: Backend) -> Reply:
+    """Answer a call of `/v1/messages/count_tokens`: with the server's count where it has a tokenizer, else with an estimate.
 
     Raises:
         ApiError: the request cannot be understood, or names no model.
     """
-    params = parse_messages_request(content, counting=True)
-    require_named(model)
-    return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": count_tokens(params)}))
+    params = await off_loop(len(content), parse_messages_request, content, counting=True)
+    model = require_named(model)
+    counted = await count_prompt(backend, await off_loop(len(content), chat_parameters, params, model, backend.profile))
+    tokens = counted or await off_loop(len(content), count_tokens, params)
+    return Reply(200, {"Content-Type": JSON_TYPE}, encode_json({"input_tokens": tokens}))

@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ...backend.client import CHAT, COMPLETIONS, INFILL
-from ...errors import InvalidRequest
+from ...errors import BackendError, InvalidRequest
 from ...models.lookup import require_capabilities
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...net.request_context import current_record
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import JSON_TYPE
@@ -24,7 +25,7 @@ from ...translate.ollama.request import (
     infill_parameters,
     tool_names,
 )
-from ...translate.thinking_levels import check_level, nearest_level
+from ...translate.thinking_levels import check_level, level_for, nearest_level
 from ...translate.truncation import ContextSizes
 from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
@@ -32,6 +33,7 @@ from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
 from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
 from ..completion import Completion, complete
 from ..heartbeats import WriterFiller, kept_waiting, silence_limits
+from ..paths import OPENAI_COMPLETIONS
 from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
@@ -60,15 +62,17 @@ class Generation:
 
     async def chat(self, request: Request) -> Reply:
         """Answer a conversation, or load or unload a model where there is none."""
-        chat = decode(ChatRequest, request.body)
+        chat = await off_loop(len(request.body), decode, ChatRequest, request.body)
         _check_top_logprobs(chat)
-        return await self._kept_waiting(chat, lambda: self._chat(chat), ChatForm(chat.model), request.path)
+        return await self._kept_waiting(chat, lambda: self._chat(chat, len(request.body)), ChatForm(chat.model), request.path)
 
     async def generate(self, request: Request) -> Reply:
         """Answer a prompt, or load or unload a model where it is empty."""
-        generate = decode(GenerateRequest, request.body)
+        generate = await off_loop(len(request.body), decode, GenerateRequest, request.body)
         _check_top_logprobs(generate)
-        return await self._kept_waiting(generate, lambda: self._generate(generate), GenerateForm(generate.model), request.path)
+        return await self._kept_waiting(
+            generate, lambda: self._generate(generate, len(request.body)), GenerateForm(generate.model), request.path
+        )
 
     async def _kept_waiting(
         self,
@@ -84,7 +88,7 @@ class Generation:
         headers = {"Content-Type": writer.content_type}
         return await kept_waiting(lambda _: answer(), WriterFiller(writer), headers, seconds)
 
-    async def _chat(self, chat: ChatRequest) -> Reply:
+    async def _chat(self, chat: ChatRequest, size: int) -> Reply:
         model = await self._models.require(chat.model)
         wanted = ["completion", *(["tools"] if chat.tools else []), *_wanted_thinking(chat, model)]
         if chat.messages or chat.keep_alive != 0:
@@ -96,13 +100,13 @@ class Generation:
             chat,
             model,
             path=CHAT,
-            parameters=chat_parameters(chat, model, backend.profile),
+            parameters=await off_loop(size, chat_parameters, chat, model, backend.profile),
             writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
             prompt_tokens=estimate_tokens(message.content for message in chat.messages),
             original_tool_name=tool_names(chat).original,
         )
 
-    async def _generate(self, generate: GenerateRequest) -> Reply:
+    async def _generate(self, generate: GenerateRequest, size: int) -> Reply:
         model = await self._models.require(generate.model, nameless="")
         check_raw(generate)
         wanted = ["completion", *(["insert"] if generate.suffix else []), *_wanted_thinking(generate, model)]
@@ -110,11 +114,16 @@ class Generation:
             require_capabilities(model, generate.model, wanted, "generate")
         if not generate.prompt:
             return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
-        profile = self._catalogue.backend_of(model).profile
+        backend = self._catalogue.backend_of(model)
+        profile = backend.profile
         raw = bool(generate.raw or generate.suffix)
         path, parameters = CHAT, generate_parameters
         if generate.suffix and profile.infill:
             path, parameters = INFILL, infill_parameters
+        elif raw and not backend.options.uses(OPENAI_COMPLETIONS):
+            raise BackendError(
+                501, f"raw and suffix need {OPENAI_COMPLETIONS}, which is not used of the back end {backend.name}"
+            )
         elif raw:
             path, parameters = COMPLETIONS, completion_parameters
         context = None if generate.raw else _context_of(generate, model)
@@ -123,7 +132,7 @@ class Generation:
             generate,
             model,
             path=path,
-            parameters=parameters(generate, model, profile),
+            parameters=await off_loop(size, parameters, generate, model, profile),
             writer=make_writer(generate.model, context),
             prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
             raw=raw,
@@ -141,7 +150,7 @@ class Generation:
                 parameters=parameters,
                 model=asked.model,
                 stream=asked.stream,
-                drop_thinking=nearest_level(asked.think) is False,
+                drop_thinking=level_for(asked.think, model) is False,
                 content_filter_fails=True,
                 keep_alive=silence_limits("", self._heartbeat).between,
                 attempts=shortened.attempts if shortened else None,

@@ -10,6 +10,7 @@ from ...backend.embedding_calls import EmbeddingCalls
 from ...backend.sdk_errors import ContextTooLong, Refusal
 from ...errors import BackendError, InvalidRequest
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import JSON_TYPE, encode_json
 from ...schemas.ollama.requests import EmbeddingsRequest, EmbedRequest
@@ -43,7 +44,7 @@ class Embedding:
     async def embed(self, request: Request) -> Reply:
         """Give a normalised vector for each input."""
         started = time.perf_counter_ns()
-        asked = decode(EmbedRequest, request.body)
+        asked = await off_loop(len(request.body), decode, EmbedRequest, request.body)
         texts = inputs(asked.input)
         model = await self._models.require(asked.model, nameless="", quoted=True)
         self._residents.used(model, asked.keep_alive)
@@ -68,7 +69,7 @@ class Embedding:
 
     async def embeddings(self, request: Request) -> Reply:
         """Give the vector of one prompt as the back end made it."""
-        asked = decode(EmbeddingsRequest, request.body)
+        asked = await off_loop(len(request.body), decode, EmbeddingsRequest, request.body)
         model = await self._models.require(asked.model, quoted=True)
         self._residents.used(model, asked.keep_alive)
         if not asked.prompt:

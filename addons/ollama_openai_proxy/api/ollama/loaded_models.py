@@ -1,24 +1,31 @@
 """Which models count as loaded.
 
 A back end loads and unloads as it pleases. But clients ask `/api/ps` after a call and expect the model there until its
-`keep_alive` is over, so the proxy remembers, for its own process only, what was used last.
+`keep_alive` is over, so the proxy remembers what was used last, and its workers tell each other.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...schemas.ollama.json_encoding import timestamp
+from ...translate.ollama_descriptions import model_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...translate.ollama_descriptions import Model
+    from ...workers.link import Link
 
 DEFAULT_KEEP_ALIVE = 300.0
+TABLE = "loaded"
+"""The name under which workers share what is loaded."""
+SHARED_EVERY = 1.0
+"""Seconds by which the end of a model's time must have changed before the other workers are told."""
 FOREVER = 292 * 365.25 * 86400
 """Seconds that Ollama takes for ever: the longest duration Go can hold."""
 
@@ -37,22 +44,47 @@ class Resident:
 
 
 class Residents:
-    """The models used of late."""
+    """The models used of late.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        link: to the other workers; None where there are none.
+        clock: seconds of the Unix epoch.
+    """
+
+    def __init__(self, link: Link | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._link = link
         self._clock = clock
         self._residents: dict[str, Resident] = {}
+        self._told: dict[str, float] = {}
+        """When the time of a model ends, as the other workers know it."""
+        if link is not None:
+            link.learn(TABLE, self._learn)
 
     def used(self, model: Model, keep_alive: float | None) -> None:
         """Note a call to a model; `keep_alive` 0 unloads it."""
         if keep_alive == 0:
-            self._residents.pop(model.id, None)
+            self._told.pop(model.id, None)
+            if self._residents.pop(model.id, None) is not None and self._link is not None:
+                self._link.tell(TABLE, model.id, None)
             return
         seconds = DEFAULT_KEEP_ALIVE if keep_alive is None else keep_alive
-        self._residents[model.id] = Resident(model, self._clock() + (FOREVER if math.isinf(seconds) else seconds))
+        expires = self._clock() + (FOREVER if math.isinf(seconds) else seconds)
+        self._residents[model.id] = Resident(model, expires)
+        if self._link is not None and abs(expires - self._told.get(model.id, 0)) > SHARED_EVERY:
+            self._told[model.id] = expires
+            self._link.tell(TABLE, model.id, {"model": model.as_json(), "expires": expires})
 
     def list(self) -> list[Resident]:
         """Those that are still loaded, the longest-lived first."""
         now = self._clock()
         self._residents = {name: resident for name, resident in self._residents.items() if resident.expires > now}
         return sorted(self._residents.values(), key=lambda resident: -resident.expires)
+
+    def _learn(self, key: str, value: Any) -> None:
+        if value is None:
+            self._residents.pop(key, None)
+            self._told.pop(key, None)
+            return
+        with suppress(TypeError, KeyError):  # of a worker with another version of this program
+            self._residents[key] = Resident(model_from_json(value["model"]), value["expires"])
+            self._told[key] = value["expires"]

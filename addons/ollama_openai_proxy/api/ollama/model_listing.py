@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...net.http_messages import Reply, Request
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.requests import ShowRequest
 from ...translate.ollama_descriptions import ps_entry, show, tags_entry
+from ...translate.thinking_levels import shown_thinking
 from .json_replies import json_reply
 
 if TYPE_CHECKING:
@@ -40,11 +42,12 @@ class Listing:
 
     async def show(self, request: Request) -> Reply:
         """Describe one model."""
-        asked = decode(ShowRequest, request.body)
+        asked = await off_loop(len(request.body), decode, ShowRequest, request.body)
         name = asked.model or asked.name
         model = await self._models.require(name, tagged=True)
         copilot = request.headers.get("user-agent", "").startswith(_COPILOT)
-        return json_reply(show(model, basename=name if copilot else None))
+        thinking = shown_thinking(model, self._models.profile_of(model))
+        return json_reply(show(model, basename=name if copilot else None, thinking=thinking))
 
     async def ps(self, _request: Request) -> Reply:
         """List the models that count as loaded."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest, ModelNotFound
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_management_requests import CopyRequest, CreateRequest, DeleteRequest, PullRequest, PushRequest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ...net.http_messages import Request
     from ...translate.ollama_descriptions import Model
 
+NO_FILES = "a model cannot be created from files: the models here are those of another server; create it from one of them"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-fA-F]{64})")
 
 
@@ -35,7 +37,7 @@ class Lifecycle:
 
     async def pull(self, request: Request) -> Reply:
         """Succeed as for a model that is there already, also where none is: a back end may serve more than it lists."""
-        asked = decode(PullRequest, request.body)
+        asked = await off_loop(len(request.body), decode, PullRequest, request.body)
         name = asked.about.strip()
         model = await self._models.find(name) if name else None
         if model is None and not parse_name(name).valid:
@@ -49,7 +51,7 @@ class Lifecycle:
 
     async def push(self, request: Request) -> Reply:
         """Succeed as for a model that the registry has already."""
-        asked = decode(PushRequest, request.body)
+        asked = await off_loop(len(request.body), decode, PushRequest, request.body)
         name = asked.about.strip()
         if not name:
             raise InvalidRequest("model is required")
@@ -75,8 +77,8 @@ class Lifecycle:
         return progress_reply(frames, stream=asked.stream)
 
     async def create(self, request: Request) -> Reply:
-        """Make a model from another one. One from files cannot be made here; the files are taken and forgotten."""
-        asked = decode(CreateRequest, request.body)
+        """Make a model from another one. A model from files cannot be made here, which the client is told."""
+        asked = await off_loop(len(request.body), decode, CreateRequest, request.body)
         name = asked.about.strip()
         if not parse_name(name).valid or len(name) > LONGEST_NAME:
             raise InvalidRequest("invalid model name")
@@ -86,13 +88,12 @@ class Lifecycle:
             return Reply(400, {"Content-Type": "application/json"}, error)
         if asked.adapters:
             raise InvalidRequest("LoRA adapters are no longer supported")
-        layers: list[str] = []
-        if asked.from_:
-            source = await self._models.require(asked.from_)
-            self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
-            layers.append(f"using existing layer sha256:{source.digest}")
-        else:
-            layers.append("parsing GGUF")
+        if not asked.from_:
+            raise InvalidRequest(NO_FILES)
+        source = await self._models.require(asked.from_)
+        self._models.derived.add(name, source, system=asked.system, options=asked.parameters)
+        await self._models.known_to_all()
+        layers = [f"using existing layer sha256:{source.digest}"]
         if asked.system:
             layers.append(f"creating new layer sha256:{hashlib.sha256(asked.system.encode()).hexdigest()}")
         frames = [{"status": status} for status in (*layers, "writing manifest", "success")]
@@ -100,7 +101,7 @@ class Lifecycle:
 
     async def copy(self, request: Request) -> Reply:
         """Give a model another name."""
-        asked = decode(CopyRequest, request.body)
+        asked = await off_loop(len(request.body), decode, CopyRequest, request.body)
         source = await self._named(asked.source, "source")
         if not parse_name(asked.destination).valid or len(asked.destination) > LONGEST_NAME:
             raise InvalidRequest(f'destination "{shown(asked.destination)}" is invalid')
@@ -108,15 +109,19 @@ class Lifecycle:
             raise ModelNotFound(f'model "{shown(asked.source)}" not found')
         if await self._models.find(asked.destination) is not source:
             self._models.derived.add(asked.destination, source)
+            await self._models.known_to_all()
         return Reply(200)
 
     async def delete(self, request: Request) -> Reply:
         """Forget a name that was made here. A back end keeps its models, though the client is told that it worked."""
-        asked = decode(DeleteRequest, request.body)
+        asked = await off_loop(len(request.body), decode, DeleteRequest, request.body)
         name = asked.about
         if not name.strip():
             raise InvalidRequest("model is required")
-        if self._models.derived.remove(name) or await self._models.find(name):
+        if self._models.derived.remove(name):
+            await self._models.known_to_all()
+            return Reply(200)
+        if await self._models.find(name):
             return Reply(200)
         if not parse_name(name).valid:
             raise InvalidRequest(f'name "{shown(name)}" is invalid')

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from ...models.lookup import Models
     from ...net.http_messages import Request
     from ...settings import Settings
+    from ...workers.link import Link
     from ..paths import Handler
 
 
 class OllamaServer:
     """Serves the Ollama API from the models of the catalogue."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, models: Models) -> None:
-        residents = Residents()
+    def __init__(self, settings: Settings, catalogue: Catalogue, models: Models, link: Link | None = None) -> None:
+        residents = Residents(link)
         listing = Listing(models, residents, settings.ollama_version)
         generation = Generation(models, catalogue, residents, settings.heartbeat_seconds)
         embedding = Embedding(models, catalogue, residents)

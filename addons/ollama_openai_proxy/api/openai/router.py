@@ -9,29 +9,34 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import InvalidRequest, ModelNotFound
+from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
+from ...net.off_loop import off_loop
 from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_names import shown
+from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
+from ...translate.openai_responses.compaction import has_trigger, with_summaries
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..paths import (
+    COMPACT,
     COUNT_TOKENS,
+    HELLO,
     MESSAGES,
     OPENAI_CHAT,
     OPENAI_COMPLETIONS,
     OPENAI_MODELS,
+    OPENAI_RESPONSES,
     ROUTES,
     SYSTEMONE,
     below_base,
     find_route,
     has_dot_segments,
 )
-from .content_encoding import plain_content
 from .missing_routes import names_no_route, whole
 from .model_field import Body
 from .model_renaming import make_renaming
@@ -45,7 +50,12 @@ if TYPE_CHECKING:
 
 TRANSLATED = frozenset(route.path for route in ROUTES if route.translated)
 """Calls that chat completions can stand in for."""
+ANTHROPIC_VERSION = "anthropic-version"
+"""The header that every client of Anthropic's API sends."""
 _DECISION = "decision"
+_WITH_ITEMS = frozenset({OPENAI_RESPONSES, COMPACT})
+_COMPACTING = frozenset({"openai", "azure"})
+"""Kinds of servers that know the item `compaction_trigger`."""
 STREAMED = frozenset(route.path for route in ROUTES if route.streams and route.surface != "ollama")
 """Calls whose answer is a stream if the client asks for one."""
 
@@ -57,7 +67,7 @@ class Call(NamedTuple):
         backend: the one that has the model, or that of the settings where none is named.
         model: None where none is named.
         name: the model's, as the client wrote it.
-        content: the body, without a content coding.
+        content: the body.
         changed: the body for the back end; None where it is the one that came.
     """
 
@@ -87,12 +97,15 @@ class OpenAIServer:
         if has_dot_segments(request.target):
             raise InvalidRequest("the path has a segment that is not followed: . or ..")
         if request.method in ("GET", "HEAD"):
+            as_anthropic = ANTHROPIC_VERSION in request.headers
             if path == OPENAI_MODELS:
-                return await self._list()
+                return await self._list(as_anthropic=as_anthropic)
             if path.startswith(OPENAI_MODELS + "/"):
-                return await self._describe(path.removeprefix(OPENAI_MODELS + "/"))
-        content = plain_content(request)
-        body = Body(content, request.headers.get("content-type", ""))
+                return await self._describe(path.removeprefix(OPENAI_MODELS + "/"), as_anthropic=as_anthropic)
+        if path == HELLO:
+            return _hello(request.method)
+        content = request.body
+        body = await off_loop(len(content), Body, content, request.headers.get("content-type", ""))
         if request.method == "POST" and body.data is None and _wants_json(request):
             raise InvalidRequest(syntax_error(content) or "the body is no JSON object" if content else "missing request body")
         silence = silence_limits(path, self._heartbeat)
@@ -113,26 +126,33 @@ class OpenAIServer:
         call = await self._resolve(request, body, content)
         if path == SYSTEMONE and request.method == "POST":
             return await _decide(call, keep_alive)
+        if request.method == "POST" and not call.backend.options.uses(path):
+            if path not in TRANSLATED:
+                raise BackendError(501, f"{path} is not among the APIs that are used of the back end {call.backend.name}")
+            return await _translate(call, keep_alive, waiting)
         if request.method != "POST" or path not in TRANSLATED:
             return await _forward(call, keep_alive)
-        if path not in call.backend.missing:
+        if path not in call.backend.missing and not _compacts_here(call, body):
             reply = await whole(await _forward(call, keep_alive))
             if not names_no_route(reply):
                 return reply
             call.backend.missing.add(path)
         return await _translate(call, keep_alive, waiting)
 
-    async def _list(self) -> Reply:
+    async def _list(self, *, as_anthropic: bool) -> Reply:
+        models = await self._models.list()
+        if as_anthropic:
+            return _json(anthropic_list(models))
         entries = []
-        for model in await self._models.list():
+        for model in models:
             # One entry may hold what is no JSON, such as NaN.
             with suppress(ValueError, RecursionError):
                 entries.append(encode_json(openai_entry(model)))
         return Reply(200, {"Content-Type": "application/json"}, b'{"object":"list","data":[%s]}\n' % b",".join(entries))
 
-    async def _describe(self, name: str) -> Reply:
+    async def _describe(self, name: str, *, as_anthropic: bool) -> Reply:
         model = await self._models.require(name, tagged=True)
-        return _json(openai_entry(model) | {"id": name})
+        return _json((anthropic_entry(model) if as_anthropic else openai_entry(model)) | {"id": name})
 
     async def _resolve(self, request: Request, body: Body, content: bytes) -> Call:
         """Find the back end of the model that a request names.
@@ -152,7 +172,10 @@ class OpenAIServer:
             changed = default_parameters(body.data, model, backend.profile)
         elif body.data and request.path == OPENAI_COMPLETIONS:
             changed = completion_defaults(body.data, model, backend.profile)
-        sent = body.naming(model.target, **changed)
+        elif body.data and request.path in _WITH_ITEMS and (items := with_summaries(body.data.get("input"))) is not None:
+            # Of the summaries that were made here, no back end can read the content.
+            changed = {"input": items}
+        sent = await off_loop(len(content), body.naming, model.target, **changed)
         return Call(request, backend, model, body.model, content, None if sent is content else sent)
 
 
@@ -190,10 +213,12 @@ async def _decide(call: Call, keep_alive: float) -> Reply:
 async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> Reply:
     # Few installations need these, and they take a while to load.
     from ..anthropic.messages import count_message_tokens, create_message
-    from .responses import create_response
+    from .responses import create_compaction, create_response
 
     if call.request.path == COUNT_TOKENS:
-        return count_message_tokens(call.content, call.model)
+        return await count_message_tokens(call.content, call.model, call.backend)
+    if call.request.path == COMPACT:
+        return await create_compaction(call.content, call.model, call.backend)
     if call.request.path == MESSAGES:
         return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
     return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
@@ -204,6 +229,18 @@ def _wants_json(request: Request) -> bool:
     route = find_route(request.path)
     kind = request.headers.get("content-type", "").lower()
     return (route is not None and route.body == "json") or (bool(request.body) and kind.startswith("application/json"))
+
+
+def _compacts_here(call: Call, body: Body) -> bool:
+    """Whether a request asks for a compaction of a back end that would answer the conversation instead."""
+    triggered = call.request.path == OPENAI_RESPONSES and body.data is not None and has_trigger(body.data.get("input"))
+    return triggered and call.backend.profile.name not in _COMPACTING
+
+
+def _hello(method: str) -> Reply:
+    if method not in ("GET", "HEAD"):
+        return Reply(405, {"Allow": "HEAD, GET"}, b"")
+    return _json({"message": "hello"})
 
 
 def _json(value: object) -> Reply:

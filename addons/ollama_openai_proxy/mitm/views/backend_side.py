@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ...api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, ROUTES, below_base
-from .formatting import clipped, indented, pretty, printable, read_json, section, text_of
+from .formatting import clipped, compact, indented, list_of, printable, read_json, section, text_of
 from .response_text import answer_text
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def other_side(side: Mapping[str, Any], info: Mapping[str, Any] | None = None) -
     """
     status = f" · status {side['status']}" if side.get("status") else " · no answer yet"
     blocks = [f"back end {text_of(side.get('backend')) or '?'}{status}\nPOST {backend_url(side)}"]
-    notes = side.get("notes")
-    if isinstance(notes, list) and notes:
+    if notes := list_of(side.get("notes")):
         blocks.append(section("what was changed, and why", "\n".join(map(_note, notes))))
     headers = side.get("request_headers")
     if isinstance(headers, dict) and headers:
@@ -52,10 +51,7 @@ def backend_request(side: Mapping[str, Any]) -> dict[str, Any] | None:
     """The body that the back end was sent, and None where it is no JSON object."""
     request: object = side.get("request")
     if isinstance(request, str):
-        try:
-            request = read_json(request)
-        except ValueError:
-            return None
+        request = read_json(request)
     if not isinstance(request, dict):
         return None
     further = request.get("extra_body")
@@ -74,28 +70,19 @@ def backend_url(side: Mapping[str, Any]) -> str:
     return url.rstrip("/") + below_base(path)
 
 
+def kept(metadata: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    """What the proxy keeps in a flow's metadata, under `BACKEND` or `CALL`."""
+    value = metadata.get(key)
+    return value if isinstance(value, dict) else None
+
+
 def _note(note: object) -> str:
     """A note in lines that need no scrolling beside mitmweb's list of flows."""
     return textwrap.fill(text_of(note), WIDTH, initial_indent="• ", subsequent_indent="  ", break_long_words=False)
 
 
 def _request_text(request: object) -> str:
-    value = request
-    if isinstance(request, str):
-        try:
-            value = read_json(request)
-        except ValueError:
-            return clipped(request, MOST_OF_A_TEXT)
-    try:
-        return pretty(_abridged(value))
-    except RecursionError:
-        return "(nested too deeply to be shown)"
-
-
-def _abridged(value: object) -> object:
-    """The value with its long texts clipped."""
-    if isinstance(value, str):
-        return clipped(value, MOST_OF_A_TEXT)
-    if isinstance(value, list):
-        return [_abridged(item) for item in value]
-    return {key: _abridged(item) for key, item in value.items()} if isinstance(value, dict) else value
+    """The body, each line of it clipped; a line holds no more than one text, such as an image."""
+    value = read_json(request) if isinstance(request, str) else request
+    text = request if isinstance(request, str) and value is None else compact(value, 2)
+    return "\n".join(clipped(line, MOST_OF_A_TEXT) for line in text.split("\n"))

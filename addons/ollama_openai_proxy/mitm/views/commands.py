@@ -22,12 +22,13 @@ from mitmproxy.log import ALERT, LogEntry
 from mitmproxy.utils import strutils
 
 from ...api.paths import API_PREFIXES
-from .backend_side import BACKEND, CALL
+from .backend_side import BACKEND, CALL, kept
 from .curl import ollama_curl, openai_curl
 from .flow_comparison import Side, difference, statistics_of
 from .flow_list import MARKERS
 from .request_text import conversation_of, model_of, read_body
-from .response_text import answer_text, read_answer
+from .response_reader import read_answer
+from .response_text import answer_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -88,7 +89,7 @@ class Commands:
         """Show a call as a conversation: what was asked, and what was answered."""
         call = _one(flows, "ollama.conversation")
         asked = conversation_of(call.request.path, _content(call.request), call.request.method)
-        answered = answer_text(_content(call.response), _kept(call, CALL)) if call.response else "(no answer yet)\n"
+        answered = answer_text(_content(call.response), kept(call.metadata, CALL)) if call.response else "(no answer yet)\n"
         return self._shown(f"{asked}\n{answered}")
 
     @_command("ollama.curl")
@@ -105,7 +106,7 @@ class Commands:
     @_command("ollama.openai")
     def openai(self, flows: Sequence[flow.Flow]) -> str:
         """Write the call to the back end as a curl command. The key is taken from $OPENAI_API_KEY."""
-        side = _kept(_one(flows, "ollama.openai"), BACKEND)
+        side = kept(_one(flows, "ollama.openai").metadata, BACKEND)
         if side is None:
             raise exceptions.CommandError("This call went to no back end: there is no OpenAI call to show.")
         try:
@@ -214,11 +215,6 @@ def _content(message: http.Message) -> bytes:
     return message.get_content(strict=False) or b""
 
 
-def _kept(call: http.HTTPFlow, key: str) -> dict[str, Any] | None:
-    kept = call.metadata.get(key)
-    return kept if isinstance(kept, dict) else None
-
-
 def _side(call: http.HTTPFlow) -> Side:
     if call.response is None:
         raise exceptions.CommandError("ollama.diff compares answers, and one of the two flows has none.")
@@ -230,15 +226,15 @@ def _side(call: http.HTTPFlow) -> Side:
 
 def _info(call: http.HTTPFlow) -> dict[str, Any] | None:
     """What the proxy counted; of a flow that another program saved, what shows in it. None for other traffic."""
-    if (kept := _kept(call, CALL)) is not None:
-        return kept
+    if (info := kept(call.metadata, CALL)) is not None:
+        return info
     if not call.request.path.startswith(API_PREFIXES):
         return None
-    counts = read_answer(_content(call.response)).answer.counts if call.response else None
+    prompt, completion = read_answer(_content(call.response)).counters.tokens.told if call.response else (0, 0)
     failed = call.error is not None or (call.response is not None and call.response.status_code >= HTTPStatus.BAD_REQUEST)
     return {
         "model": model_of(read_body(_content(call.request)) or {}),
-        "prompt_tokens": counts.prompt_tokens if counts else None,
-        "completion_tokens": counts.completion_tokens if counts else None,
+        "prompt_tokens": prompt or None,
+        "completion_tokens": completion or None,
         "error": "failed" if failed else "",
     }

@@ -1,6 +1,6 @@
 """The content views: what mitmweb and mitmproxy show in place of a body's bytes.
 
-Each view only chooses what a flow has for it and hands that on; see `conversation`, `answer` and `both_sides` for the text.
+Each view only chooses what a flow has for it and hands that on to the module of the text.
 A view may be chosen by hand for any body, so none of them relies on the rest of the flow being there.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy import contentviews, http
 
 from ...api.paths import ROUTES
-from .backend_side import BACKEND, CALL, other_side
+from .backend_side import BACKEND, CALL, kept, other_side
 from .request_text import conversation_of
 from .response_text import answer_text
 
@@ -25,52 +25,44 @@ POSSIBLE = 0.0
 UNFIT = -1.0
 
 _OLLAMA = [route for route in ROUTES if route.surface == "ollama" and route.body == "json"]
-_ANSWERED = frozenset(route.path for route in _OLLAMA if route.operation or route.streams)
 _ASKED = frozenset(route.path for route in _OLLAMA)
 _V1 = frozenset(route.path for route in ROUTES if route.surface in ("openai", "anthropic") and route.operation)
-_NDJSON = "application/x-ndjson"
-_EVENTS = "text/event-stream"
 _JSON = "application/json"
 
 
-class OllamaAnswer(contentviews.Contentview):
-    """What an Ollama call was answered: text, thinking and tool calls put together, counters, frames."""
+class _Answer(contentviews.Contentview):
+    """What a call was answered: text, thinking and tool calls put together, counters, frames."""
+
+    syntax_highlight: SyntaxHighlight = "none"
+    stream_type = ""
+    paths: frozenset[str] = frozenset()
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        """Put the answer together."""
+        return answer_text(data, _kept(metadata, CALL))
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        """High for streams, and for the objects that the calls to a model answer with."""
+        if not data:
+            return UNFIT
+        answered = metadata.content_type == _JSON and _is_response(metadata) and _path(metadata) in self.paths
+        return HIGHEST if answered or metadata.content_type == self.stream_type else POSSIBLE
+
+
+class OllamaAnswer(_Answer):
+    """What an Ollama call was answered."""
 
     name = "Ollama answer"
-    syntax_highlight: SyntaxHighlight = "none"
-
-    def prettify(self, data: bytes, metadata: Metadata) -> str:
-        """Put the answer together."""
-        return answer_text(data, _kept(metadata, CALL))
-
-    def render_priority(self, data: bytes, metadata: Metadata) -> float:
-        """High for frames, and for the objects that the calls to a model answer with."""
-        if not data:
-            return UNFIT
-        if metadata.content_type == _NDJSON:
-            return HIGHEST
-        answered = metadata.content_type == _JSON and _is_response(metadata) and _path(metadata) in _ANSWERED
-        return HIGHEST if answered else POSSIBLE
+    stream_type = "application/x-ndjson"
+    paths = frozenset(route.path for route in _OLLAMA if route.operation or route.streams)
 
 
-class OpenAIAnswer(contentviews.Contentview):
-    """What an OpenAI or Anthropic call was answered: the same of server-sent events."""
+class OpenAIAnswer(_Answer):
+    """What an OpenAI or Anthropic call was answered."""
 
     name = "OpenAI answer"
-    syntax_highlight: SyntaxHighlight = "none"
-
-    def prettify(self, data: bytes, metadata: Metadata) -> str:
-        """Put the answer together."""
-        return answer_text(data, _kept(metadata, CALL))
-
-    def render_priority(self, data: bytes, metadata: Metadata) -> float:
-        """High for events, and for the objects that the calls to a model answer with."""
-        if not data:
-            return UNFIT
-        if metadata.content_type == _EVENTS:
-            return HIGHEST
-        answered = metadata.content_type == _JSON and _is_response(metadata) and _path(metadata) in _V1
-        return HIGHEST if answered else POSSIBLE
+    stream_type = "text/event-stream"
+    paths = _V1
 
 
 class OllamaRequest(contentviews.Contentview):
@@ -86,9 +78,7 @@ class OllamaRequest(contentviews.Contentview):
 
     def render_priority(self, data: bytes, metadata: Metadata) -> float:
         """High for the requests of calls, whatever content type a client gives them."""
-        if not data:
-            return UNFIT
-        if _is_response(metadata):
+        if not data or _is_response(metadata):
             return UNFIT
         return HIGHEST if _path(metadata) in _ASKED | _V1 else POSSIBLE
 
@@ -153,6 +143,4 @@ def _is_response(metadata: Metadata) -> bool:
 
 
 def _kept(metadata: Metadata, key: str) -> dict[str, Any] | None:
-    """What the proxy keeps in a flow's metadata."""
-    kept = metadata.flow.metadata.get(key) if metadata.flow else None
-    return kept if isinstance(kept, dict) else None
+    return kept(metadata.flow.metadata, key) if metadata.flow else None

@@ -4,47 +4,41 @@ from __future__ import annotations
 
 import difflib
 import statistics
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .flow_list import speed
 from .formatting import number, printable, section, span, table, text_of
-from .response_text import read_answer, tool_calls
+from .response_reader import read_answer
+from .response_text import measured, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .response_counters import Counts
+    from .response_reader import Answer
 
 MOST_LINES = 5_000
 """Of an answer; a difference takes longer than in proportion to them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of two answers.
-
-    Attributes:
-        title: what tells it from the other.
-        answer: its body.
-        info: what the proxy measured.
-    """
+class Side(NamedTuple):
+    """One of two answers: what tells it from the other, its body, and what the proxy measured."""
 
     title: str
     answer: bytes
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = {}  # nobody changes it
 
 
 def difference(left: Side, right: Side) -> str:
     """Thinking, text and tool calls of two answers, line by line, and their counters beside each other."""
     blocks = [f"- {left.title}\n+ {right.title}"]
-    before, after = _lines(left.answer), _lines(right.answer)
+    answers = [(read_answer(side.answer), side) for side in (left, right)]
+    before, after = (_lines(answer) for answer, _ in answers)
     # Its first two lines would name files.
     changed = list(difflib.unified_diff(before[:MOST_LINES], after[:MOST_LINES], lineterm="", n=2))[2:]
     blocks.append(section("answers", "\n".join(changed) if changed else "They say the same."))
     if max(len(before), len(after)) > MOST_LINES:
         blocks.append(f"(only the first {MOST_LINES:,} lines were compared)")
-    rows = _counters(left), _counters(right)
+    rows = [_counters(answer, side) for answer, side in answers]
     if names := list(dict.fromkeys([*rows[0], *rows[1]])):
         blocks.append(section("counters", table([(name, rows[0].get(name, "-"), rows[1].get(name, "-")) for name in names])))
     return printable("\n\n".join(blocks) + "\n")
@@ -79,21 +73,10 @@ def _figures(model: str, calls: list[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _lines(data: bytes) -> list[str]:
-    answer = read_answer(data).answer
-    lines: list[str] = []
-    for _, part in sorted(answer.parts.items()):
-        for title, text in (("(thinking)", "".join(part.thinking)), ("", "".join(part.text)), ("", "".join(part.refusal))):
-            if text:
-                lines += [title] * bool(title) + text.split("\n")
-        lines += tool_calls(part)
-    return lines + answer.vectors + [f"error: {error}" for error in answer.errors]
+def _lines(answer: Answer) -> list[str]:
+    return [line for title, text in said(answer) for line in (f"({title})", *text.split("\n"))]
 
 
-def _counters(side: Side) -> dict[str, str]:
-    body = read_answer(side.answer)
-    counts: Counts = body.answer.counts
-    rows = {"why it ended": body.answer.reason} if body.answer.reason else {}
-    rows |= {row[0]: "  ".join(row[1:]) for row in counts.lines()}
-    names = {"first_part": "first part sent after", "duration": "whole answer sent after"}
-    return rows | {title: span(value) for key, title in names.items() if (value := number(side.info.get(key))) is not None}
+def _counters(answer: Answer, side: Side) -> dict[str, str]:
+    rows = {"why it ended": answer.reason} if answer.reason else {}
+    return rows | {name: "  ".join(figures) for name, *figures in (*answer.counters.rows(), *measured(side.info))}

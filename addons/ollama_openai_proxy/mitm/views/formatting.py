@@ -9,35 +9,22 @@ from typing import Any
 MOST_CHARACTERS = 300
 """Of a value that is shown in one line."""
 _WIDTH = 60
-_compact = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def compact(value: object) -> str:
-    """JSON in one line; of what is nested too deeply, a sentence."""
+def compact(value: object, indent: int | None = None) -> str:
+    """JSON in one line, or over several with an indent; of what is nested too deeply, a sentence."""
     try:
-        return _compact(value)
-    except (RecursionError, TypeError, ValueError):
-        return "(nested too deeply to be shown)"
-
-
-def pretty(value: object) -> str:
-    """JSON over several lines."""
-    try:
-        return json.dumps(value, ensure_ascii=False, indent=2)
+        return json.dumps(value, ensure_ascii=False, indent=indent)
     except (RecursionError, TypeError, ValueError):
         return "(nested too deeply to be shown)"
 
 
 def read_json(text: str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: it is none, or is nested too deeply.
-    """
+    """The value of a JSON text; None where it is none, or is nested too deeply."""
     try:
         return json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (RecursionError, ValueError):
+        return None
 
 
 def clipped(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -55,6 +42,11 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else compact(value)
+
+
+def list_of(value: object) -> list[Any]:
+    """A list as it is, and an empty one for all else."""
+    return value if isinstance(value, list) else []
 
 
 def number(value: object) -> float | None:

@@ -6,15 +6,16 @@ stands among the settings, so nothing of it is hidden. A body that is no JSON ob
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...api.paths import OPENAI_RESPONSES, find_route, surface_of
 from .attachments import described
-from .conversation_text import call_line, content_lines, message_text
-from .formatting import clipped, compact, indented, number, printable, read_json, section, short, table, text_of
+from .conversation_text import content_lines, message_text
+from .formatting import clipped, compact, indented, list_of, number, printable, read_json, section, short, table, text_of
 from .tool_signatures import shape, tool_signature
 
-__all__ = ["call_line", "conversation_of", "model_of", "read_body"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_RAW = 20_000
 """Characters of a body that cannot be understood."""
@@ -38,15 +39,14 @@ def conversation_of(path: str, body: bytes, method: str = "POST") -> str:
             return printable("\n\n".join(_blocks(path, heading, request)) + "\n")
         except RecursionError:  # parts within parts within parts …
             pass
-    return printable(f"{heading}\n\n{_unreadable(body)}\n")
+    text = body.decode(errors="replace")
+    why = f"(no JSON object that can be shown, {len(body):,} bytes)\n{clipped(text, MOST_RAW)}" if body else "(no body)"
+    return printable(f"{heading}\n\n{why}\n")
 
 
 def read_body(body: bytes) -> dict[str, Any] | None:
     """The JSON object that a body is, and None where it is none."""
-    try:
-        request = read_json(body.decode(errors="replace"))
-    except ValueError:
-        return None
+    request = read_json(body.decode(errors="replace"))
     return request if isinstance(request, dict) else None
 
 
@@ -55,47 +55,38 @@ def model_of(request: dict[str, Any]) -> str:
     return next((name for key in ("model", "name") if isinstance(name := request.get(key), str) and name), "")
 
 
-def _blocks(path: str, heading: str, request: dict[str, Any]) -> list[str]:
-    said = dict(request)
-    model, streamed = model_of(request), said.pop("stream", None)
+def _blocks(path: str, heading: str, request: dict[str, Any]) -> Iterator[str]:
+    rest = {name: value for name, value in request.items() if value is not None}
+    model, streamed = model_of(request), rest.pop("stream", None)
     for name in ("model", "name"):
-        if said.get(name) == model:
-            del said[name]
+        if rest.get(name) == model:
+            del rest[name]
     if streamed is None and surface_of(path) == "ollama" and (route := find_route(path)) is not None and route.streams:
         streamed = True  # the default of Ollama
-    blocks = [" · ".join([heading, *([model] if model else []), *_mode(streamed)])]
-    blocks.extend(_spoken(path, said))
-    if isinstance(tools := said.get("tools"), list):
-        del said["tools"]
-        if tools:
-            blocks.append(section(f"tools ({len(tools)})", "\n".join(map(tool_signature, tools))))
-    if rows := [(name, _setting(name, value)) for name, value in said.items() if value is not None]:
-        blocks.append(section("settings", table(list(rows))))
-    return blocks
-
-
-def _spoken(path: str, said: dict[str, Any]) -> list[str]:
-    """What is said in a request, block by block; it is taken out of `said`."""
-    blocks = [
-        f"{name}\n" + "\n".join(map(indented, content_lines(said.pop(name))))
-        for name in ("system", "instructions")
-        if said.get(name)
-    ]
+    match streamed:
+        case None | True | False:
+            mode = {None: "", True: "streamed", False: "not streamed"}[streamed]
+        case _:
+            mode = f"stream {compact(streamed)}"
+    yield " · ".join(filter(None, (heading, model, mode)))
+    for name in ("system", "instructions"):
+        if rest.get(name):
+            yield "\n".join([name, *map(indented, content_lines(rest.pop(name)))])
     for name in ("messages", "input"):
-        if isinstance(said.get(name), list) and (name == "messages" or _holds_messages(said[name])):
-            blocks.extend(map(message_text, said.pop(name)))
-    if "input" in said:
-        blocks.append(_inputs(said.pop("input"), "user" if path == OPENAI_RESPONSES else "input"))
-    blocks.extend(_inputs(said.pop(name), name) for name in ("prompt", "suffix") if said.get(name))
-    images = said.get("images")
-    if isinstance(images, list) and images:
-        del said["images"]
-        blocks.append("images\n" + "\n".join(indented(described(image)) for image in images))
-    return blocks
-
-
-def _holds_messages(items: list[Any]) -> bool:
-    return any(isinstance(item, dict) for item in items)
+        if isinstance(rest.get(name), list) and (name == "messages" or any(isinstance(item, dict) for item in rest[name])):
+            yield from map(message_text, rest.pop(name))
+    for name, title in (("input", "user" if path == OPENAI_RESPONSES else "input"), ("prompt", "prompt"), ("suffix", "suffix")):
+        if name in rest:
+            yield _inputs(rest.pop(name), title)
+    if images := list_of(rest.get("images")):
+        del rest["images"]
+        yield "\n".join(["images", *(indented(described(image)) for image in images)])
+    if isinstance(tools := rest.get("tools"), list):
+        del rest["tools"]
+        if tools:
+            yield section(f"tools ({len(tools)})", "\n".join(map(tool_signature, tools)))
+    if rest:
+        yield section("settings", table([(name, _setting(name, value)) for name, value in rest.items()]))
 
 
 def _inputs(value: object, title: str) -> str:
@@ -117,27 +108,12 @@ def _setting(name: str, value: object) -> str:
             return f"{len(value):,} tokens from the answer before"
         case "options", dict():
             return ", ".join(f"{key} {short(each)}" for key, each in value.items()) or "(none)"
+        case ("response_format", {"json_schema": {"schema": schema}}) | ("text", {"format": {"schema": schema}}):
+            return clipped(f"JSON: {shape(schema)}")
         case "format", dict():
             return clipped(f"JSON: {shape(value)}")
-        case "response_format", {"json_schema": {"schema": schema}}:
-            return clipped(f"JSON: {shape(schema)}")
-        case "text", {"format": {"schema": schema}}:
-            return clipped(f"JSON: {shape(schema)}")
         case "keep_alive", _ if (seconds := number(value)) is not None:
             return f"{seconds:g} s" if seconds else "0 (unload)"
         case "files" | "adapters", dict():
             return clipped(", ".join(value)) or "(none)"
     return short(value)
-
-
-def _mode(streamed: object) -> list[str]:
-    if isinstance(streamed, bool):
-        return ["streamed" if streamed else "not streamed"]
-    return [] if streamed is None else [f"stream {compact(streamed)}"]
-
-
-def _unreadable(body: bytes) -> str:
-    if not body:
-        return "(no body)"
-    text = body.decode(errors="replace")
-    return f"(no JSON object that can be shown, {len(body):,} bytes)\n{clipped(text, MOST_RAW)}"

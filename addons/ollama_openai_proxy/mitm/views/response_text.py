@@ -1,76 +1,28 @@
-"""The body of an answer as a reader wants it: thinking, text and tool calls put together, then the counters, then the frames.
-
-Takes what Ollama, OpenAI and Anthropic send, streamed or whole, and whatever has become of it on the way: of a stream that
-was cut, or of bytes that are no answer at all, it shows what can be shown. It takes time in proportion to the body.
-"""
+"""The body of an answer for a reader: thinking, text and tool calls put together, then the counters, then the frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...translate.events import Text, Thinking, ToolCallArguments, ToolCallBegin, ToolCallEnd
+from ...translate.reader.sse import parse_json
 from .conversation_text import call_line
-from .formatting import clipped, number, pretty, printable, read_json, section, span, table
-from .response_assembly import Answer, Part
+from .formatting import clipped, compact, number, printable, section, short, size, span, table
+from .response_reader import read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from ...translate.events import Event
+    from .response_reader import Answer
 
 MOST_FRAMES = 200
 """Raw frames that are shown, and the last one."""
 MOST_OF_A_FRAME = 2_000
 MOST_RAW = 20_000
-"""Characters of a body that is one object, or none."""
-MOST_READ = 400_000
-"""Frames that are read; more than any answer has."""
-MOST_BROKEN = 10_000
-"""Frames that are no JSON, after which no more are read: the body is something else."""
-_LAST_EVENT = "[DONE]"
-
-
-@dataclass(slots=True)
-class Body:
-    """A body that was read.
-
-    Attributes:
-        answer: what its frames say.
-        frames: as they came: lines, events, or one object.
-        broken: how many of them are no JSON.
-        unread: how many of them were not looked at.
-        cut: whether the last one is incomplete.
-        streamed: whether it is a stream of frames or events.
-        closed: whether a stream of events was ended by `[DONE]`.
-    """
-
-    answer: Answer = field(default_factory=Answer)
-    frames: list[str] = field(default_factory=list)
-    broken: int = 0
-    unread: int = 0
-    cut: bool = False
-    streamed: bool = True
-    closed: bool = False
-
-
-def read_answer(data: bytes) -> Body:
-    """Put an answer together."""
-    text = data.decode(errors="replace").removeprefix("\ufeff")
-    body = Body()
-    begin = text[:MOST_OF_A_FRAME].lstrip()
-    if begin.startswith(("data:", "event:", "id:", ":")):
-        _read_events(body, text)
-        return body
-    if begin.startswith(("{", "[")):
-        try:
-            whole = read_json(text)
-        except ValueError:
-            pass
-        else:
-            body.streamed = False
-            body.frames.append(text.strip())
-            _feed(body, whole)
-            return body
-    _read_lines(body, text)
-    return body
+"""Characters of a body that is one object."""
+MOST_VECTORS = 20
+_FIRST_NUMBERS = 6
 
 
 def answer_text(data: bytes, info: Mapping[str, Any] | None = None) -> str:
@@ -80,130 +32,88 @@ def answer_text(data: bytes, info: Mapping[str, Any] | None = None) -> str:
         data: the body as received, without content coding; perhaps only its beginning.
         info: what the proxy measured: `first_part` and `duration` in seconds.
     """
-    body = read_answer(data)
-    answer = body.answer
-    blocks = [heading] if (heading := _heading(body) if data else "(no answer)") else []
-    blocks.extend(section("error", error) for error in dict.fromkeys(answer.errors))
-    for index, part in sorted(answer.parts.items()):
-        blocks.extend(_said(part, f" {index + 1}" if len(answer.parts) > 1 else ""))
-    if answer.steps:
-        blocks.append(section("progress", table([(step, progress) for step, progress in answer.steps.items()])))
-    if answer.vectors:
-        lines = [f"{place}: {vector}" for place, vector in enumerate(answer.vectors)]
-        if answer.vector_count > len(lines):
-            lines.append(f"… {answer.vector_count - len(lines):,} more")
-        blocks.append(section(f"embeddings ({answer.vector_count:,})", "\n".join(lines)))
-    if rows := [*answer.counts.lines(), *_measured(info or {})]:
+    answer = read_answer(data)
+    blocks = [heading] if (heading := _heading(answer) if data else "(no answer)") else []
+    blocks.extend(section(title, text) for title, text in said(answer))
+    if rows := [*answer.counters.rows(), *measured(info or {})]:
         blocks.append(section("counters", table(rows)))
     if data:
-        blocks.append(_raw(body))
+        blocks.append(_raw(data))
     return printable("\n\n".join(blocks) + "\n")
 
 
-def tool_calls(part: Part) -> list[str]:
-    """The tool calls of an answer, one in a line."""
-    return [call_line(call.name, call.read_arguments, call.call_id) for call in part.calls.values()]
+def said(answer: Answer) -> list[tuple[str, str]]:
+    """What an answer says: titles and texts, in the order of reading."""
+    texts = [("error", error) for error in dict.fromkeys(answer.errors)]
+    for index, events in answer.choices.items():
+        behind = f" {index + 1}" if len(answer.choices) > 1 else ""
+        texts += [(f"{title}{behind}", text) for title, text in events_text(events).items() if text]
+    if answer.steps:
+        texts.append(("progress", table(list(answer.steps.items()))))
+    if answer.vectors:
+        lines = [f"{place}: {_vector(vector)}" for place, vector in enumerate(answer.vectors[:MOST_VECTORS])]
+        lines += [f"… {len(answer.vectors) - len(lines):,} more"] * (len(answer.vectors) > len(lines))
+        texts.append((f"embeddings ({len(answer.vectors):,})", "\n".join(lines)))
+    return texts
 
 
-def _read_lines(body: Body, text: str) -> None:
-    lines = text.split("\n")
-    for line in lines:
-        if frame := line.strip():
-            body.frames.append(frame)
-            _read_frame(body, frame)
-    body.cut = bool(lines[-1].strip()) and not _is_json(lines[-1])
+def events_text(events: Iterable[Event]) -> dict[str, str]:
+    """The texts of an answer's events. The ids of tool calls are left out: they differ between answers that say the same."""
+    name = ""
+    thinking: list[str] = []
+    text: list[str] = []
+    calls: list[str] = []
+    arguments: list[str] = []
+    for event in events:
+        match event:
+            case Thinking(text=piece):
+                thinking.append(piece)
+            case Text(text=piece):
+                text.append(piece)
+            case ToolCallBegin():
+                name = event.name
+            case ToolCallArguments(piece=piece):
+                arguments.append(piece)
+            case ToolCallEnd():
+                calls.append(call_line(name, "".join(arguments)))
+                arguments.clear()
+    return {"thinking": "".join(thinking), "text": "".join(text), "tool calls": "\n".join(calls)}
 
 
-def _read_events(body: Body, text: str) -> None:
-    payload: list[str] = []
-    event: list[str] = []
-    for line in [*text.replace("\r\n", "\n").split("\n"), ""]:
-        if line:
-            event.append(line)
-            if line.startswith("data:"):
-                payload.append(line[5:].strip())
-        elif event:
-            body.frames.append("\n".join(event))
-            joined = "\n".join(payload)
-            if joined == _LAST_EVENT:
-                body.closed = True
-            elif joined:
-                _read_frame(body, joined)
-            payload, event = [], []
-    body.cut = not text.rstrip("\r").endswith("\n") and not body.closed
-
-
-def _read_frame(body: Body, frame: str) -> None:
-    if len(body.frames) > MOST_READ or body.broken > MOST_BROKEN:
-        body.unread += 1
-        return
-    try:
-        _feed(body, read_json(frame))
-    except ValueError:
-        body.broken += 1
-
-
-def _feed(body: Body, frame: object) -> None:
-    try:
-        body.answer.feed(frame)
-    except RecursionError:
-        body.broken += 1
-
-
-def _is_json(text: str) -> bool:
-    try:
-        read_json(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _heading(body: Body) -> str:
-    answer = body.answer
-    said = [answer.model] if answer.model else []
-    if answer.errors:
-        said.append("error")
-    elif answer.reason:
-        said.append(answer.reason)
-    elif not answer.finished and (answer.parts or answer.steps):
-        said.append("unfinished")
-    if answer.counts.completion_tokens is not None:
-        said.append(f"{answer.counts.completion_tokens:,.0f} tokens")
-    if answer.counts.speed is not None:
-        said.append(f"{answer.counts.speed:,.1f} tokens/s")
-    if body.cut:
-        said.append("the last frame is incomplete")
-    if (broken := body.broken - body.cut) > 0:
-        said.append(f"{broken:,} of {len(body.frames):,} frames are no JSON" if body.streamed else "not readable")
-    if body.unread:
-        said.append(f"{body.unread:,} frames were not read")
-    return " · ".join(said)
-
-
-def _said(part: Part, number_of_choice: str) -> list[str]:
-    texts = {
-        "thinking": "".join(part.thinking),
-        "text": "".join(part.text),
-        "refusal": "".join(part.refusal),
-        "tool calls": "\n".join(tool_calls(part)),
-    }
-    return [section(f"{title}{number_of_choice}", text) for title, text in texts.items() if text]
-
-
-def _measured(info: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def measured(info: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Rows of what the proxy measured."""
     names = {"first_part": "first part sent after", "duration": "whole answer sent after"}
     return [(title, span(value)) for key, title in names.items() if (value := number(info.get(key))) is not None]
 
 
-def _raw(body: Body) -> str:
-    if not body.streamed:
-        [text] = body.frames
-        short_enough = len(text) <= MOST_RAW
-        return section("as it came", pretty(read_json(text)) if short_enough else clipped(text, MOST_RAW))
-    frames = body.frames
+def _heading(answer: Answer) -> str:
+    unfinished = not answer.finished and (any(answer.choices.values()) or answer.steps)
+    words = [answer.model, "error" if answer.errors else answer.reason or ("unfinished" if unfinished else "")]
+    if tokens := answer.counters.tokens.told[1]:
+        words.append(f"{tokens:,} tokens")
+    if (speed := answer.counters.speed) is not None:
+        words.append(f"{speed:,.1f} tokens/s")
+    words.append("a part is not readable" if answer.unreadable else "")
+    return " · ".join(filter(None, words))
+
+
+def _vector(vector: object) -> str:
+    if isinstance(vector, list):
+        return f"{len(vector):,} numbers: {short(vector[:_FIRST_NUMBERS])}"
+    return f"base64, {size(len(vector) * 3 // 4)}" if isinstance(vector, str) else short(vector)
+
+
+def _raw(data: bytes) -> str:
+    """The body as it came: an object over several lines, of anything else the first frames and the last one."""
+    text = data.decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n").strip()
+    if isinstance(whole := parse_json(data), dict | list):
+        return section("as it came", compact(whole, 2) if len(text) <= MOST_RAW else clipped(text, MOST_RAW))
+    end = "\n\n" if text.startswith(("data:", "event:", "id:", ":")) else "\n"
+    frames = text.split(end, MOST_FRAMES)
     shown = [clipped(frame, MOST_OF_A_FRAME) for frame in frames[:MOST_FRAMES]]
-    if len(frames) > MOST_FRAMES + 1:
-        shown.append(f"… {len(frames) - MOST_FRAMES - 1:,} more frames")
-    if len(frames) > MOST_FRAMES:
-        shown.append(clipped(frames[-1], MOST_OF_A_FRAME))
-    return section(f"frames ({len(frames):,})", "\n".join(shown))
+    count = len(frames)
+    if count > MOST_FRAMES:
+        more = frames[-1].count(end)
+        count += more
+        shown += [f"… {more:,} more frames"] * (more > 0) + [clipped(frames[-1].rpartition(end)[2], MOST_OF_A_FRAME)]
+    return section(f"frames ({count:,})", "\n".join(shown))

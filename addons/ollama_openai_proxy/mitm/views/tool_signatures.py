@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .formatting import compact, short
+from .formatting import compact, list_of, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MOST_LEVELS = 4
 MOST_MEMBERS = 40
@@ -27,11 +27,9 @@ def tool_signature(tool: object) -> str:
     schema = function.get("parameters", function.get("input_schema"))
     if schema is None and function.get("type", "function") not in ("function", "custom"):
         return f"{name} (built into the back end)"
-    text = f"{name}({_members(schema, 1) if isinstance(schema, dict) else ''})"
     description = function.get("description")
-    if isinstance(description, str) and description.strip():
-        text += f" – {short(description)}"  # noqa: RUF001  # a dash
-    return text
+    behind = f" – {short(description)}" if isinstance(description, str) and description.strip() else ""  # noqa: RUF001  # a dash
+    return f"{name}({_members(schema, 1)}){behind}"
 
 
 def shape(schema: object, level: int = 0) -> str:
@@ -42,33 +40,30 @@ def shape(schema: object, level: int = 0) -> str:
         return "…"
     match schema:
         case {"enum": [_, *_] as values}:
-            return _either([compact(value) for value in values])
+            return _either(map(compact, values[: MOST_MEMBERS + 1]))
         case {"const": value}:
-            return short(value) if not isinstance(value, str) else compact(value)
-        case {"anyOf": [_, *_] as members} | {"oneOf": [_, *_] as members}:
-            return _either([shape(member, level + 1) for member in members[:MOST_MEMBERS]])
-        case {"allOf": [member]}:
-            return shape(member, level + 1)
+            return compact(value)
+        case {"anyOf": [_, *_] as members} | {"oneOf": [_, *_] as members} | {"allOf": [_] as members}:
+            return _either(shape(member, level + 1) for member in members[: MOST_MEMBERS + 1])
         case {"$ref": str(reference)}:
             return reference.rpartition("/")[2]
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kinds = list(dict.fromkeys(one for one in kind if isinstance(one, str)))[:MOST_TYPES]
-        return _either([shape({**schema, "type": one}, level + 1) for one in kinds]) or "any"
-    if kind == "array" or "items" in schema:
-        item = shape(schema.get("items"), level + 1)
-        return f"({item})[]" if " | " in item else f"{item}[]"
-    if isinstance(schema.get("properties"), dict):
-        return f"{{{_members(schema, level + 1)}}}"
-    return kind if isinstance(kind, str) else "any"
+        case {"type": list(kinds)}:
+            kinds = list(dict.fromkeys(kind for kind in kinds if isinstance(kind, str)))[:MOST_TYPES]
+            return _either(shape({**schema, "type": kind}, level + 1) for kind in kinds) or "any"
+        case {"type": "array"} | {"items": _}:
+            item = shape(schema.get("items"), level + 1)
+            return f"({item})[]" if " | " in item else f"{item}[]"
+        case {"properties": dict()}:
+            return f"{{{_members(schema, level + 1)}}}"
+        case {"type": str(kind)}:
+            return kind
+    return "any"
 
 
-def _members(schema: Mapping[str, Any], level: int) -> str:
-    properties = schema.get("properties")
-    if not isinstance(properties, dict):
+def _members(schema: object, level: int) -> str:
+    if not isinstance(schema, dict) or not isinstance(properties := schema.get("properties"), dict):
         return ""
-    listed = schema.get("required")
-    required = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+    required = {name for name in list_of(schema.get("required")) if isinstance(name, str)}
     members = [
         f"{name}{'' if name in required else '?'}: {shape(member, level)}"
         for name, member in list(properties.items())[:MOST_MEMBERS]
@@ -76,5 +71,6 @@ def _members(schema: Mapping[str, Any], level: int) -> str:
     return ", ".join(members + ["…"] * (len(properties) > MOST_MEMBERS))
 
 
-def _either(kinds: list[str]) -> str:
-    return " | ".join(dict.fromkeys(kinds[:MOST_MEMBERS])) + (" | …" if len(kinds) > MOST_MEMBERS else "")
+def _either(kinds: Iterable[str]) -> str:
+    different = list(dict.fromkeys(kinds))
+    return " | ".join(different[:MOST_MEMBERS] + ["…"] * (len(different) > MOST_MEMBERS))

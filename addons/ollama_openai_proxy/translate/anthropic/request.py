@@ -59,6 +59,7 @@ _EFFORTS: dict[str, Think] = {
     "high": "high",
     "xhigh": "high",
     "max": "max",
+    "ultra": "max",
 }
 _BILLING = "x-anthropic-billing-header:"
 _FILE = "messages: an image or a document of the Files API cannot be read here; send it in base64 or give its URL"

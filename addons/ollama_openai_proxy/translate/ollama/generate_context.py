@@ -11,11 +11,15 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
+from ...schemas.json_elements import count_elements
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MARK = 0x6F6C6C  # "oll"
 _LIMIT = 16 * 2**20
+_MOST_ELEMENTS = 50_000
+"""Values in the JSON of a conversation; a message has five."""
 
 
 def write_context(messages: Sequence[dict[str, str]]) -> list[int]:
@@ -32,6 +36,8 @@ def read_context(context: Sequence[int]) -> list[dict[str, str]]:
     try:
         data = b"".join(number.to_bytes(3) for number in context[2:])[: context[1]]
         text = zlib.decompressobj().decompress(data, _LIMIT)
+        if count_elements(text, _MOST_ELEMENTS) > _MOST_ELEMENTS:
+            return []
         return [{"role": _text(message["role"]), "content": _text(message["content"])} for message in json.loads(text)]
     except (OverflowError, RecursionError, ValueError, TypeError, KeyError, zlib.error):
         return []

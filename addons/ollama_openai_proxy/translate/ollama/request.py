@@ -12,8 +12,8 @@ from ...schemas.ollama.requests import ChatRequest, Message
 from ..adaptation.format_changes import schema_of
 from ..chat_completion import ChatCall, chat_completion, streamed
 from ..parameter_ranges import completion_limit, lowered_limit, within_ranges
-from ..server_profiles import sampling_parameters
-from ..thinking_levels import nearest_level
+from ..server_profiles import sampling_parameters, thinking_parameters
+from ..thinking_levels import level_for, nearest_level
 from ..token_estimate import text_tokens
 from ..tool_names import ToolNames
 from .chat_messages import turns
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 
+_MAY_KNOW_EVERY_EFFORT = frozenset({"generic", "openai", "azure", "openrouter", "litellm", "github"})
 _TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+_THINKING = frozenset({"reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "think"})
+"""Parameters of a chat completion that say how a model is to think."""
 
 
 def chat_parameters(request: ChatRequest, model: Model, profile: Profile) -> Parameters:
@@ -105,7 +108,10 @@ def infill_parameters(request: GenerateRequest, model: Model, profile: Profile) 
 
 
 def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
-    """What the models file adds to a chat completion of a client: the options and the system prompt that it does not set.
+    """What changes in a chat completion of a client that is handed on.
+
+    The models file adds options, thinking and the system prompt that the call does not set. A name of a high effort that the
+    kind of server is known not to have becomes the nearest one that the server has.
 
     Raises:
         InvalidRequest: an option is of a wrong type.
@@ -116,12 +122,27 @@ def default_parameters(call: Mapping[str, Any], model: Model, profile: Profile) 
     if not set_by_call.isdisjoint(_TOKEN_LIMITS):
         set_by_call |= _TOKEN_LIMITS  # two names of one limit, of which a server takes one only
     added = {name: value for name, value in defaults.items() if name not in set_by_call}
+    if set_by_call.isdisjoint(_THINKING):
+        added |= thinking_parameters(level_for(None, model), profile)
+    if (effort := known_effort(call.get("reasoning_effort"), profile)) is not None:
+        added["reasoning_effort"] = effort
     messages = call.get("messages")
     if model.system and isinstance(messages, list):
         roles = {message.get("role") for message in messages if isinstance(message, dict)}
         if roles.isdisjoint(("system", "developer")):
             added["messages"] = [{"role": "system", "content": model.system}, *messages]
     return added
+
+
+def known_effort(effort: Any, profile: Profile) -> str | None:
+    """The effort in the place of one above "high"; None where the given one is to stay.
+
+    It stays at servers of which nothing is known, and at those where some models have these levels.
+    """
+    if profile.name in _MAY_KNOW_EVERY_EFFORT or not isinstance(effort, str) or nearest_level(effort) != "max":
+        return None
+    known = profile.thinking.get("max", {}).get("reasoning_effort", "high")
+    return known if isinstance(known, str) and known != effort else None
 
 
 def completion_defaults(call: Mapping[str, Any], model: Model, profile: Profile) -> Parameters:
@@ -173,7 +194,7 @@ def _conversation(
         turns(messages),
         ToolNames(tool.function.name for tool in tools),
         options=request.options,
-        think=nearest_level(request.think),
+        think=request.think,
         response_format=response_format(request.format),
         tools=[tool.function.model_dump(exclude_unset=True) for tool in tools],
         further=further,

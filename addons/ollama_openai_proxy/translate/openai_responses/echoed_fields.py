@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...schemas.openai_responses import ResponsesRequest, TextFormat, Tool, ToolChoice
 
-_OFFERED = frozenset({"function", "custom", "namespace"})
+_OFFERED = frozenset({"function", "custom", "namespace", "tool_search"})
 
 
 def begun_response(asked: ResponsesRequest, response_id: str, created_at: int) -> dict[str, Any]:

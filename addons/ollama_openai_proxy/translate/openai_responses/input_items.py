@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from ...errors import InvalidRequest
 from ..conversation import Call, Turn
 from ..opaque_state import decode_state
+from .compaction import COMPACTIONS, TRIGGER, open_summary, summary_message
 from .content_parts import beside_text, text_of, user_content
-from .tools import function_name
+from .tools import SEARCH, function_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,8 @@ _CALLS = frozenset({"function_call", "custom_tool_call", "mcp_call", "local_shel
 _MESSAGES = frozenset({"message", "agent_message"})
 """An agent's message is what another agent says to this one; it has an author and no role, so it counts as the user's."""
 
-_UNREADABLE = frozenset({"item_reference", "compaction", "context_compaction"})
+_REFERENCE = "item_reference"
+_SEARCH_CALL, _SEARCH_OUTPUT = f"{SEARCH}_call", f"{SEARCH}_output"
 
 
 def turns(items: Sequence[Item]) -> list[Turn]:
@@ -60,19 +62,33 @@ class _Reader:
         Raises:
             InvalidRequest: it cannot be read.
         """
-        if item.type in _UNREADABLE:
+        if item.type == _REFERENCE:
             raise InvalidRequest(f'"{_place(number)}" is of a type that only the server which made it can read.')
-        if item.type == "reasoning":
+        if item.type == TRIGGER:
+            return
+        if item.type in COMPACTIONS:
+            self._add_summary(number, item)
+        elif item.type == "reasoning":
             self._reasoning += [part.text for part in item.summary or item.content if part.text]
             self._state |= decode_state(item.encrypted_content)
         elif _is_call(item):
             self._add_call(number, item)
+        elif item.type == _SEARCH_OUTPUT:
+            if item.call_id:
+                self.turns.append(Turn("tool", _found(item), call_id=item.call_id, name=SEARCH))
         elif _is_output(item):
             content = user_content(item.output, f"{_place(number)}.output")
             name = function_name(item.name, item.namespace) if item.name else ""
             self.turns.append(Turn("tool", content, call_id=_call_id(item), name=name))
         elif item.type in _MESSAGES or (item.role and item.type != "additional_tools"):
             self._add_message(number, item)
+
+    def _add_summary(self, number: int, item: Item) -> None:
+        summary = open_summary(item.encrypted_content)
+        if summary is None:
+            raise InvalidRequest(f'"{_place(number)}" was made by another server, which alone can read it.')
+        self.turns.append(Turn("user", summary_message(summary)))
+        self._reasoning, self._state = [], {}
 
     def _add_message(self, number: int, item: Item) -> None:
         role = _ROLES.get(item.role, "user")
@@ -118,12 +134,21 @@ def _place(number: int) -> str:
 
 
 def _is_call(item: Item) -> bool:
-    # What a search for tools has found is offered like any other tool.
-    return item.type in _CALLS or (item.type.endswith("_call") and bool(item.call_id) and item.type != "tool_search_call")
+    return item.type in _CALLS or (item.type.endswith("_call") and bool(item.call_id))
 
 
 def _is_output(item: Item) -> bool:
     return item.type.endswith("_call_output")
+
+
+def _found(item: Item) -> str:
+    """What a search for tools has found; the tools themselves are offered like all others."""
+    names = [
+        function_name(tool.name, each.name if each.type == "namespace" else "")
+        for each in item.tools
+        for tool in (each.tools if each.type == "namespace" else [each])
+    ]
+    return f"These tools can be called now: {', '.join(names)}" if names else "No tools were found."
 
 
 def _call_id(item: Item) -> str:

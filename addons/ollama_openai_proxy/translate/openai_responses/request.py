@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
+from ...schemas.openai_responses import Text, ToolChoice
 from ..chat_completion import ChatCall, chat_completion
 from ..conversation import Turn
-from ..thinking_levels import nearest_level
 from ..tool_names import ToolNames
+from .compaction import compaction_turn
 from .input_items import turns
 from .tools import chosen_tools, offered_tools
 
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 _KNOW_VERBOSITY = frozenset({"openai", "azure", "openrouter"})
 
 
-def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> Parameters:
+def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile, last: Turn | None = None) -> Parameters:
     """The arguments of `chat.completions.create` for a Responses request.
+
+    Args:
+        asked: the request.
+        model: the model.
+        profile: of the model's server.
+        last: a turn behind the conversation of the request.
 
     Raises:
         InvalidRequest: it needs what only a server with a memory or with tools of its own has, or an option of the models
@@ -40,12 +47,12 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
             further["top_logprobs"] = asked.top_logprobs
     if asked.text.verbosity and profile.name in _KNOW_VERBOSITY:
         further["verbosity"] = asked.text.verbosity
-    conversation = _turns(asked, model)
+    conversation = [*_turns(asked, model), *([last] if last else [])]
     call = ChatCall(
         conversation,
         names,
         options={name: value for name, value in given.items() if value is not None},
-        think=nearest_level(asked.thinking),
+        think=asked.thinking,
         response_format=_response_format(asked.text.format),
         tools=chosen.functions,
         further=further,
@@ -53,6 +60,24 @@ def chat_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> 
         by_id_only=all(turn.call_id for turn in conversation if turn.role == "tool"),
     )
     return chat_completion(call, model, profile)
+
+
+def compaction_parameters(asked: ResponsesRequest, model: Model, profile: Profile) -> Parameters:
+    """The arguments of `chat.completions.create` for the summary of a request's conversation.
+
+    The tools stay offered, since some servers refuse a history of calls without them, but none may be called.
+
+    Raises:
+        InvalidRequest: see `chat_parameters`.
+    """
+    plain: dict[str, Any] = {
+        "text": Text(),
+        "tool_choice": ToolChoice(type="none"),
+        "max_output_tokens": None,
+        "top_logprobs": 0,
+        "include": [],
+    }
+    return chat_parameters(asked.model_copy(update=plain), model, profile, compaction_turn())
 
 
 def tool_names(asked: ResponsesRequest) -> ToolNames:

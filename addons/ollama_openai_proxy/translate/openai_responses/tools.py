@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 type OfferedTools = Mapping[str, OfferedTool]
 """Tools by the names of their functions."""
 
+SEARCH = "tool_search"
+"""The type of the tool with which a model looks for further tools, and the name of the function in its place."""
+
+_SEARCH_PARAMETERS = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": "What the tool is to do."}, "limit": {"type": "integer"}},
+    "required": ["query"],
+}
 _ITEMS_WITH_TOOLS = frozenset({"additional_tools", "tool_search_output"})
 
 
@@ -37,6 +45,16 @@ class OfferedTool:
     namespace: str = ""
 
     @property
+    def name(self) -> str:
+        """The name within the namespace; a search for tools has none of its own."""
+        return SEARCH if self.is_search else self.tool.name
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it looks for further tools, so that a call of it is a `tool_search_call`."""
+        return self.tool.type == SEARCH
+
+    @property
     def is_custom(self) -> bool:
         """Whether it takes free text, so that a call of it is a `custom_tool_call`."""
         return self.tool.type == "custom"
@@ -47,7 +65,8 @@ class OfferedTool:
         function: dict[str, Any] = {"name": name}
         if description := tool.description + (_input_rule(tool) if self.is_custom else ""):
             function["description"] = description.strip()
-        function["parameters"] = _free_text() if self.is_custom else tool.parameters
+        own = tool.parameters or _SEARCH_PARAMETERS if self.is_search else tool.parameters
+        function["parameters"] = _free_text() if self.is_custom else own
         if tool.strict and not self.is_custom:
             function["strict"] = True
         return function
@@ -66,7 +85,7 @@ def offered_tools(asked: ResponsesRequest) -> OfferedTools:
     later = (tool for item in asked.input if item.type in _ITEMS_WITH_TOOLS for tool in item.tools)
     for tool in (*asked.tools, *later):
         for each in _offered(tool):
-            offered.setdefault(function_name(each.tool.name, each.namespace), each)
+            offered.setdefault(function_name(each.name, each.namespace), each)
     return offered
 
 
@@ -86,9 +105,9 @@ def chosen_tools(asked: ResponsesRequest, offered: OfferedTools, names: ToolName
         case "allowed_tools":
             how = choice.mode
             allowed = {tool.name for tool in choice.tools if tool.name}
-            offered = {name: each for name, each in offered.items() if allowed & {name, each.tool.name, each.namespace}}
+            offered = {name: each for name, each in offered.items() if allowed & {name, each.name, each.namespace}}
         case "function" | "custom":
-            name = next((name for name, each in offered.items() if choice.name in (name, each.tool.name)), None)
+            name = next((name for name, each in offered.items() if choice.name in (name, each.name)), None)
             if name is None:
                 raise InvalidRequest('"tool_choice" names a tool that is not among the tools.')
             how = {"type": "function", "function": {"name": names.sent(name)}}
@@ -132,6 +151,10 @@ def _offered(tool: Tool, namespace: str = "") -> Iterator[OfferedTool]:
             if not tool.name:
                 raise InvalidRequest('A tool in "tools" has no name.')
             yield OfferedTool(tool, namespace)
+        case "tool_search" if tool.execution == "client":
+            yield OfferedTool(tool)
+        case "tool_search" if tool.execution:
+            raise InvalidRequest(f'tool_search execution "{tool.execution}" is not supported; use client execution')
         case "namespace":
             for each in tool.tools:
                 yield from _offered(each, tool.name)

@@ -21,7 +21,8 @@ MOST_LINES = 1 << 16
 """Lines of data of one event; each takes many times its length in memory."""
 
 _LONGEST_TEXT = 2000
-_SHORT = 1 << 16
+_LINES_TRIED = 64
+"""Lines of an event after each of which the event may be whole. An event of more is read when it ends, in linear time."""
 _DONE = frozenset({b"DONE]", b"done]", b'ONE]"', b"DONE"})
 
 
@@ -37,7 +38,7 @@ class SseReader:
     """
 
     __slots__ = (
-        *("_event", "_looked_at", "_pending", "_pending_size", "_rest", "_rest_size", "_skipped", "_stray", "_stray_size"),
+        *("_event", "_pending", "_pending_size", "_rest", "_rest_size", "_stray", "_stray_size"),
         *("broken", "done", "idle", "text", "too_long"),
     )
 
@@ -53,8 +54,6 @@ class SseReader:
         self._event = b""
         self._pending: list[bytes] = []
         self._pending_size = 0
-        self._looked_at = 0
-        self._skipped = False
         self._stray: list[bytes] = []
         self._stray_size = 0
 
@@ -118,11 +117,16 @@ class SseReader:
         if data:
             self._pending.append(data)
             self._pending_size += len(data)
-        if not self._pending or not self._may_be_whole():
-            return
+            if self._pending_size > LONGEST_LINE or len(self._pending) > MOST_LINES:
+                self.broken = self.too_long = True
+                self._clear_pending()
+        if 0 < len(self._pending) <= _LINES_TRIED:
+            self._take_event(chunks)
+
+    def _take_event(self, chunks: list[Chunk]) -> None:
+        """Read the lines of an event, if they are JSON; otherwise the next line may complete them."""
         chunk = parse_json(self._pending[0] if len(self._pending) == 1 else b"\n".join(self._pending))
         if chunk is _NO_JSON:
-            # The next line may complete it.
             return
         self._clear_pending()
         if isinstance(chunk, dict):
@@ -130,35 +134,18 @@ class SseReader:
         elif self._event == b"error" or isinstance(chunk, str):
             self._plain_text(str(chunk), chunks)
 
-    def _may_be_whole(self) -> bool:
-        """Whether to look if the data lines so far are a whole JSON text.
-
-        A long event of many lines is looked at less often than with each line, and once more at its end, which takes linear
-        time.
-        """
-        if self._pending_size > LONGEST_LINE or len(self._pending) > MOST_LINES:
-            self.broken = self.too_long = True
-            self._clear_pending()
-            return False
-        self._skipped = self._looked_at > 4 * self._pending_size + _SHORT
-        if self._skipped:
-            return False
-        self._looked_at += self._pending_size
-        return True
-
     def _clear_pending(self) -> None:
         self._pending.clear()
-        self._pending_size = self._looked_at = 0
-        self._skipped = False
+        self._pending_size = 0
 
     def _end_event(self, chunks: list[Chunk]) -> None:
-        """End an event whose data are no JSON so far: a chunk of many lines, part of a chunk, which is lost, or words."""
+        """End an event whose data are no JSON so far: part of a chunk, which is lost, or words."""
+        if len(self._pending) > _LINES_TRIED:
+            self._take_event(chunks)
+            if not self._pending:
+                return
         data = b"\n".join(self._pending)
-        skipped = self._skipped
         self._clear_pending()
-        if skipped and isinstance(chunk := parse_json(data), dict):
-            chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
-            return
         if data.startswith((b"{", b"[")):
             self.broken = True
             self._add_text(data)
@@ -177,7 +164,7 @@ class SseReader:
             return
         if self._stray_size < 8 * _LONGEST_TEXT:
             self._stray.append(line)
-            self._stray_size += len(line)
+            self._stray_size += len(line) + 1
         self._add_text(line)
 
     def _add_text(self, data: bytes) -> None:

@@ -34,6 +34,11 @@ class TokenCounts:
         self._prompt = self._completion = self._reasoning = self._total = 0
         self._cached: int | None = None
 
+    @property
+    def told(self) -> tuple[int, int]:
+        """Tokens of the prompt and of the answer as the server counted them; 0 for what it did not tell."""
+        return self._prompt, self._completion
+
     def read_chunk(self, chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -> None:
         """Take the counts of a chunk, wherever in the chunk they stand."""
         if isinstance(timings := chunk.get("timings"), dict):

@@ -19,7 +19,7 @@ from ..surrogate_pairs import mended
 from .argument_text import ArgumentText, argument_json
 from .custom_tool_input import InputDecoder
 from .error_objects import openai_error
-from .responses_items import CustomCallItem, FunctionCallItem, MessageItem, ReasoningItem, StateItem
+from .responses_items import CustomCallItem, FunctionCallItem, MessageItem, ReasoningItem, StateItem, ToolSearchCallItem
 from .whole_tool_calls import server_call_id
 
 if TYPE_CHECKING:
@@ -138,8 +138,11 @@ class _Response:
         offered = self._tools.get(call.name)
         names = {"name": call.name}
         if offered is not None:
-            names = {"name": offered.tool.name} | ({"namespace": offered.namespace} if offered.namespace else {})
-        if offered is not None and offered.is_custom:
+            names = {"name": offered.name} | ({"namespace": offered.namespace} if offered.namespace else {})
+        if offered is not None and offered.is_search:
+            self._decoder = None
+            self._open_item(ToolSearchCallItem(*self._next("tsc"), call_id))
+        elif offered is not None and offered.is_custom:
             self._decoder = InputDecoder()
             self._open_item(CustomCallItem(*self._next("ctc"), names, call_id))
         else:
@@ -175,7 +178,7 @@ class _Response:
         reason = _INCOMPLETE.get(finish.reason) or ("max_output_tokens" if self._incomplete else None)
         status: Status = "incomplete" if reason else "completed"
         self._close(status)
-        self._response |= {"status": status, "usage": _usage(finish.usage)}
+        self._response |= {"status": status, "usage": response_usage(finish.usage)}
         if reason:
             self._response["incomplete_details"] = {"reason": reason}
         else:
@@ -205,7 +208,8 @@ class _Response:
 
     def _grow(self, item: OutputItem, text: str, logprobs: str = "") -> None:
         item.add(text)
-        self._emit_piece(item, text, logprobs)
+        if item.delta_type:
+            self._emit_piece(item, text, logprobs)
 
     def _close(self, status: Status) -> None:
         item = self._open
@@ -325,7 +329,8 @@ class ResponseAnswerWriter(_Response):
         self._open = None
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def response_usage(usage: Usage) -> dict[str, Any]:
+    """The tokens of an answer, as a Response tells them."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": 0},

@@ -33,6 +33,7 @@ class OutputItem(ABC):
     """
 
     delta_type = ""
+    """The type of the event of a piece; "" for an item whose pieces clients are not told."""
 
     def __init__(self, item_id: str, output_index: int, **place: int) -> None:
         self._id = item_id
@@ -201,6 +202,52 @@ class CustomCallItem(OutputItem):
 
     def _empty(self) -> dict[str, Any]:
         return {**self._head, "input": ""}
+
+
+class ToolSearchCallItem(OutputItem):
+    """A call of the client's search for tools; the text is the JSON of the arguments, which the item has as an object.
+
+    OpenAI has no events for pieces of an object, so the item is told when it is whole: the SDKs keep what the first event says.
+    """
+
+    def __init__(self, item_id: str, output_index: int, call_id: str) -> None:
+        super().__init__(item_id, output_index)
+        self._head = {"id": item_id, "type": "tool_search_call", "call_id": call_id, "execution": "client"}
+
+    def opening(self) -> list[Event]:  # noqa: D102
+        return []
+
+    def closing(self, status: Status) -> list[Event]:  # noqa: D102
+        return [*super().opening(), *super().closing(status)]
+
+    def snapshot(self, status: Status) -> dict[str, Any]:  # noqa: D102
+        return {**self._head, "status": status, "arguments": _object(self.text)}
+
+    def _empty(self) -> dict[str, Any]:
+        return self.snapshot("in_progress")
+
+
+class CompactionItem(OutputItem):
+    """The summary of a conversation, which comes in one piece."""
+
+    def __init__(self, item_id: str, output_index: int, encrypted_content: str) -> None:
+        super().__init__(item_id, output_index)
+        self._item = {"id": item_id, "type": "compaction", "encrypted_content": encrypted_content}
+
+    def snapshot(self, status: Status) -> dict[str, Any]:  # noqa: ARG002, D102
+        return self._item
+
+    def _empty(self) -> dict[str, Any]:
+        return self._item
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The object of some JSON; empty while the JSON is not complete."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _without_bytes(entry: Mapping[str, Any]) -> dict[str, Any]:

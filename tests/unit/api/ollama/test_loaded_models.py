@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def residents(clock: Clock) -> Residents:
-    return Residents(clock)
+    return Residents(clock=clock)
 
 
 def loaded(residents: Residents) -> list[Model]:

@@ -34,8 +34,8 @@ def test_answers_of_two_apis_can_be_compared() -> None:
 def test_thinking_calls_and_errors_count_as_well() -> None:
     text = compared(sample("chat.ndjson"), sample("broken_off.ndjson"))
     assert "-The user wants the weather." in text
-    assert '-→ weather(city: "Paris", days: 3)  [call_1]' in text
-    assert "+error: the back end broke off" in text
+    assert '-→ weather(city: "Paris", days: 3)' in text
+    assert "+(error)\n+the back end broke off\n" in text
 
 
 def test_counters_stand_beside_each_other() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.mitm.views.response_text import MOST_FRAMES, answer_text, read_answer, tool_calls
+from ollama_openai_proxy.mitm.views.response_reader import read_answer
+from ollama_openai_proxy.mitm.views.response_text import MOST_FRAMES, answer_text, events_text
 
 from tests.standins import chat_completion, message, response
 from tests.unit.mitm.views.samples import SAMPLES, recorded, sample
@@ -20,8 +21,8 @@ WEATHER = '→ weather(city: "Paris")'
 
 def said(data: bytes) -> tuple[str, str, list[str]]:
     """Thinking, text and tool calls of the first choice."""
-    part = read_answer(data).answer.part()
-    return "".join(part.thinking), "".join(part.text), tool_calls(part)
+    texts = events_text(read_answer(data).choices.get(0, []))
+    return texts["thinking"], texts["text"], texts["tool calls"].splitlines()
 
 
 def encoded(value: object) -> bytes:
@@ -39,15 +40,15 @@ def heading(data: bytes) -> str:
     ("name", "thinking", "text", "calls"),
     [
         # Ollama
-        ("chat.ndjson", "The user wants the weather.", "I look it up: ü✓", ['→ weather(city: "Paris", days: 3)  [call_1]']),
+        ("chat.ndjson", "The user wants the weather.", "I look it up: ü✓", ['→ weather(city: "Paris", days: 3)']),
         ("generate.ndjson", "", "Hello", []),
         ("broken_off.ndjson", "", "Hel", []),
         # OpenAI
-        ("chat.sse", "Let me think.", "Hello", [f"{WEATHER}  [call_a]", "→ time()  [call_b]"]),
+        ("chat.sse", "Let me think.", "Hello", [WEATHER, "→ time()"]),
         ("completions.sse", "", "Hello", []),
-        ("responses.sse", "Hmm.", "Hello", [f"{WEATHER}  [call_1]"]),
+        ("responses.sse", "Hmm.", "Hello", [WEATHER]),
         # Anthropic
-        ("messages.sse", "Hmm.", "Hello", [f"{WEATHER}  [toolu_1]"]),
+        ("messages.sse", "Hmm.", "Hello", [WEATHER]),
     ],
 )
 def test_a_stream_is_put_together(name: str, thinking: str, text: str, calls: list[str]) -> None:
@@ -67,6 +68,80 @@ def test_a_stream_is_put_together(name: str, thinking: str, text: str, calls: li
 def test_a_whole_answer_reads_as_a_streamed_one(whole: dict[str, Any], text: str) -> None:
     assert said(encoded(whole))[1] == text
     assert f"\n{text}\n" in answer_text(encoded(whole))
+
+
+def events(*frames: dict[str, Any]) -> bytes:
+    return b"".join(b"event: " + frame["type"].encode() + b"\ndata: " + encoded(frame) + b"\n\n" for frame in frames)
+
+
+def ollama_call(name: str, **arguments: Any) -> bytes:
+    return encoded({"message": {"content": "", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]}}) + b"\n"
+
+
+ENDED = encoded({"message": {"content": ""}, "done": True, "done_reason": "stop"})
+ADDED, DELTA, DONE = (
+    {"type": f"response.{kind}", "output_index": 0}
+    for kind in ("output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.done")
+)
+PATCH: dict[str, Any] = {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": ""}
+BLOCK, PIECE = ({"type": f"content_block_{kind}", "index": 0} for kind in ("start", "delta"))
+
+
+@pytest.mark.parametrize(
+    ("data", "calls"),
+    [
+        pytest.param(ollama_call("now") * 2 + ENDED, ["→ now()"] * 2, id="Ollama, two calls that are alike"),
+        pytest.param(ollama_call("now") + ollama_call("then", day=1), ["→ now()", "→ then(day: 1)"], id="Ollama, two calls"),
+        pytest.param(
+            events(ADDED | {"item": PATCH}, DELTA | {"delta": 'a "b"\n'}, DELTA | {"delta": "ü"}, DONE),
+            ['→ patch(input: "a \\"b\\"\\nü")'],
+            id="Responses, free text",
+        ),
+        pytest.param(
+            events(ADDED | {"item": PATCH}, DELTA | {"delta": "a"}), ['→ patch({"input": "a)'], id="Responses, free text, cut"
+        ),
+        pytest.param(
+            encoded({"object": "response", "output": [PATCH | {"input": "a"}]}), ['→ patch(input: "a")'], id="Responses, whole"
+        ),
+        pytest.param(
+            encoded(
+                {
+                    "type": "message",
+                    "content": [{"type": "tool_use", "id": "t", "name": "now", "input": {}}],
+                    "stop_reason": "tool_use",
+                }
+            ),
+            ["→ now()"],
+            id="Anthropic, whole",
+        ),
+        pytest.param(
+            events(
+                BLOCK | {"content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}},
+                PIECE | {"delta": {"type": "input_json_delta", "partial_json": '{"a": '}},
+            ),
+            ['→ f({"a": )'],
+            id="Anthropic, cut",
+        ),
+    ],
+)
+def test_tool_calls_of_every_api_are_shown_as_far_as_they_came(data: bytes, calls: list[str]) -> None:
+    assert said(data)[2] == calls
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ({"model": "m", "response": "", "done": True, "done_reason": "load"}, "load"),
+        ({"object": "response", "model": "m", "status": "completed", "output": []}, "completed"),
+        (
+            {"object": "response", "model": "m", "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            "max_output_tokens",
+        ),
+        ({"type": "message", "model": "m", "content": [], "stop_reason": "end_turn"}, "end_turn"),
+    ],
+)
+def test_the_first_line_says_why_an_answer_ended_in_the_words_of_its_api(frame: dict[str, Any], reason: str) -> None:
+    assert heading(encoded(frame)) == f"m · {reason}"
 
 
 def test_the_blocks_come_in_the_order_of_reading() -> None:
@@ -117,6 +192,9 @@ def test_an_error_in_the_middle_of_a_stream_is_shown_first() -> None:
         ({"error": 'model "x" not found'}, 'model "x" not found'),
         ({"error": {"message": "no", "type": "invalid_request_error", "code": "x"}}, "no (invalid_request_error, x)"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, "busy (overloaded_error)"),
+        ({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "no"}}}, "no (server_error)"),
+        ({"object": "error", "type": "BadRequestError", "code": 400, "message": "no"}, "no (BadRequestError, 400)"),
+        ({"object": "response", "status": "failed", "error": {"code": "x", "message": "no"}}, "no (x)"),
     ],
 )
 def test_every_form_of_an_error_is_known(error: dict[str, Any], shown: str) -> None:
@@ -140,7 +218,7 @@ def test_a_pull_shows_how_far_each_step_came() -> None:
 def test_embeddings_are_shown_by_their_size_and_length(embeddings: dict[str, Any]) -> None:
     text = answer_text(encoded(embeddings))
     assert "── embeddings (30) ──" in text
-    assert "0: 2 numbers, length 5: 3.0000, 4.0000" in text
+    assert "0: 2 numbers: [3" in text
     assert "… 10 more" in text
 
 
@@ -173,7 +251,7 @@ def test_a_stream_may_end_at_any_byte(name: str) -> None:
 
 def test_half_a_frame_is_told_of_and_shown() -> None:
     text = answer_text(sample("chat.ndjson")[:-30])
-    assert "unfinished · the last frame is incomplete" in text.partition("\n")[0]
+    assert "unfinished · a part is not readable" in text.partition("\n")[0]
     assert "I look it up" in text
     assert '"eval_count"' in text
 
@@ -182,10 +260,11 @@ def test_a_stream_without_its_end_is_unfinished() -> None:
     assert "unfinished" in heading(b"".join(sample("generate.ndjson").splitlines(keepends=True)[:2]))
 
 
-def test_frames_that_are_no_json_are_counted_and_the_others_read() -> None:
+def test_frames_that_are_no_json_are_told_of_and_the_others_read() -> None:
     data = sample("generate.ndjson").replace(b"\n", b"\n\xff\x00garbage\n", 1)
     assert said(data)[1] == "Hello"
-    assert "1 of 4 frames are no JSON" in heading(data)
+    assert heading(data).endswith("a part is not readable")
+    assert "not readable" not in heading(sample("generate.ndjson"))
 
 
 @given(st.binary(max_size=2_000))

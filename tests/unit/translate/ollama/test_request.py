@@ -413,3 +413,29 @@ def test_a_format_of_a_raw_prompt_is_a_schema_where_the_server_takes_one(form: A
     request = generate(prompt="a", raw=True, format=form)
     assert completion_parameters(request, MODEL, PROFILES["llamacpp"]).get("json_schema") == schema
     assert "json_schema" not in completion_parameters(request, MODEL, GENERIC)
+
+
+# ── efforts of calls that are handed on
+
+
+@pytest.mark.parametrize(
+    ("profile", "effort", "changed"),
+    [
+        ("vllm", "xhigh", "high"),
+        ("vllm", "max", "high"),
+        ("llamacpp", "ultra", "high"),
+        ("ollama", "xhigh", "max"),
+        # What stays: known names, unknown ones, and what the server may know.
+        ("ollama", "max", None),
+        ("vllm", "high", None),
+        ("vllm", "none", None),
+        ("vllm", "no-such-level", None),
+        ("vllm", 5, None),
+        ("vllm", None, None),
+        ("generic", "xhigh", None),
+        ("openai", "xhigh", None),
+    ],
+)
+def test_an_effort_that_a_server_lacks_becomes_the_nearest(profile: ProfileName, effort: Any, changed: str | None) -> None:
+    added = default_parameters({"messages": [], "reasoning_effort": effort}, MODEL, PROFILES[profile])
+    assert added == ({} if changed is None else {"reasoning_effort": changed})

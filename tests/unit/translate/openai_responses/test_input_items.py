@@ -9,6 +9,7 @@ from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.openai_responses import Item
 from ollama_openai_proxy.translate.conversation import UNRECORDED_REASONING, chat_messages
 from ollama_openai_proxy.translate.opaque_state import encode_state
+from ollama_openai_proxy.translate.openai_responses.compaction import seal_summary, summary_message
 from ollama_openai_proxy.translate.openai_responses.input_items import turns
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 from ollama_openai_proxy.translate.tool_names import ToolNames
@@ -104,8 +105,9 @@ def test_an_empty_message_of_the_model_is_left_out() -> None:
         {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search", "query": "q"}},
         {"type": "image_generation_call", "id": "ig", "result": "AA=="},
         {"type": "mcp_list_tools", "id": "l", "server_label": "s", "tools": [{"name": "t", "input_schema": {}}]},
-        {"type": "tool_search_call", "call_id": "ts", "arguments": {"q": 1}},
-        {"type": "tool_search_output", "call_id": "ts", "tools": []},
+        {"type": "tool_search_call", "execution": "server", "call_id": None, "arguments": {"q": 1}},
+        {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": []},
+        {"type": "compaction_trigger"},
         {"type": "additional_tools", "role": "developer", "tools": []},
         {"type": "ghost_snapshot"},
     ],
@@ -115,11 +117,37 @@ def test_records_of_what_a_server_did_are_left_out(item: dict[str, Any]) -> None
     assert messages(item) == []
 
 
-@pytest.mark.parametrize("kind", ["item_reference", "compaction", "context_compaction"])
+@pytest.mark.parametrize("kind", ["item_reference", "compaction", "context_compaction", "compaction_summary"])
 def test_what_only_another_server_can_read_is_refused(kind: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        messages(said("user", "a"), {"type": kind, "id": "x"})
-    assert caught.value.message == '"input[1]" is of a type that only the server which made it can read.'
+        messages(said("user", "a"), {"type": kind, "id": "x", "encrypted_content": "gAAA"})
+    assert caught.value.message.startswith('"input[1]" ')
+    assert "server" in caught.value.message
+
+
+def test_a_summary_that_was_made_here_is_a_message_of_the_user() -> None:
+    item = {"type": "compaction", "encrypted_content": seal_summary("all of it")}
+    assert messages(reasoning("old"), item, said("assistant", "on")) == [
+        said("user", summary_message("all of it")),
+        said("assistant", "on"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tools", "found"),
+    [
+        ([], "No tools were found."),
+        ([{"type": "function", "name": "a"}], "These tools can be called now: a"),
+        (
+            [{"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "b"}]}, {"name": "a"}],
+            "These tools can be called now: n__b, a",
+        ),
+    ],
+)
+def test_a_search_for_tools_is_a_call_with_its_result(tools: list[dict[str, Any]], found: str) -> None:
+    search = {"type": "tool_search_call", "execution": "client", "call_id": "ts", "arguments": {"query": "x"}}
+    result = {"type": "tool_search_output", "execution": "client", "call_id": "ts", "tools": tools}
+    assert messages(search, result) == [calling(("ts", "tool_search", '{"query":"x"}')), answered("ts", found)]
 
 
 def test_a_part_that_cannot_be_had_is_named_with_its_place() -> None:

@@ -51,6 +51,23 @@ def refusal(*tools: dict[str, Any], **fields: Any) -> str:
 # ── what is offered
 
 
+SEARCH = {"type": "tool_search", "execution": "client"}
+
+
+def test_a_search_for_tools_by_the_client_is_offered() -> None:
+    (function,) = functions({**SEARCH, "description": "d", "parameters": SCHEMA})
+    assert function == {"name": "tool_search", "description": "d", "parameters": SCHEMA}
+    (function,) = functions(SEARCH)
+    assert function["parameters"]["required"] == ["query"]
+
+
+def test_a_search_that_a_server_would_do_is_not_offered() -> None:
+    assert names({"type": "tool_search"}, READ) == ["read"]
+    assert refusal({**SEARCH, "execution": "server"}) == (
+        'tool_search execution "server" is not supported; use client execution'
+    )
+
+
 @pytest.mark.parametrize(
     ("tool", "function"),
     [

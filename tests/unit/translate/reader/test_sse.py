@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.translate.bounded_json import read_odd_json
 from ollama_openai_proxy.translate.reader import sse
-from ollama_openai_proxy.translate.reader.sse import SseReader
+from ollama_openai_proxy.translate.reader.sse import SseReader, parse_json
 
 A, B = {"n": 1}, {"n": 2}
 
@@ -38,6 +37,10 @@ def read(*reads: bytes) -> tuple[list[dict[str, Any]], bool]:
         pytest.param(b'data: [DONE]\n\ndata: {"n":1}\n\ndata: {', [], True, id="something after the end"),
         pytest.param(b'data: {"n":\ndata: 1}\n\ndata: {"n":2}\n\n', [A, B], False, id="several lines"),
         pytest.param(b'data: {\ndata:\ndata: "n":\ndata: 1\ndata: }\n\n', [A], False, id="many lines"),
+        pytest.param(b"data: {\n" + b"data:\ndata: \n" * 99 + b'data: "n": 1}\n\n', [A], False, id="lines without data"),
+        pytest.param(
+            b"data: {\n" + b'data: "x":0,\n' * 99 + b'data: "n":1}\n\n', [{"x": 0, "n": 1}], False, id="a hundred lines"
+        ),
         pytest.param(b"data:\n\ndata: \n\n", [], False, id="no data"),
         pytest.param(b"data: 5\n\ndata: [1]\n\ndata: null\n\n", [], False, id="no objects"),
         pytest.param(b'event: error\ndata: {"message":"x"}\n\n', [{"error": {"message": "x"}}], False, id="an error event"),
@@ -102,31 +105,8 @@ def test_words_are_kept_up_to_a_length() -> None:
     assert reader.finish() == []
 
 
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    sizes: list[int] = []
-    read = read_odd_json
-
-    def counting(data: bytes) -> Any:
-        sizes.append(len(data))
-        return read(data)
-
-    monkeypatch.setattr(sse, "read_odd_json", counting)
-    return sizes
-
-
-def test_an_event_of_very_many_lines_is_read_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "_SHORT", 100)
-    sizes = looked_at(monkeypatch)
-    lines = [b'data: {"a":["b"', *[b"data: ,1"] * 3000, b"data: ]}", b"", b""]
-    chunks, done = read(b"\n".join(lines))
-    assert [len(chunk["a"]) for chunk in chunks] == [3001]
-    assert not done
-    assert sum(sizes) < 8 * len(b"".join(lines))
-
-
-def test_an_error_event_of_very_many_lines_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "_SHORT", 0)
-    lines = [b"event: error", b'data: {"message":"no"', *[b"data: ", b'data: ,"a":1'] * 20, b"data: }", b"", b""]
+def test_an_error_event_of_very_many_lines_is_an_error() -> None:
+    lines = [b"event: error", b'data: {"message":"no"', *[b"data: ", b'data: ,"a":1'] * 90, b"data: }", b"", b""]
     chunks, _ = read(b"\n".join(lines))
     assert chunks == [{"error": {"message": "no", "a": 1}}]
 
@@ -143,3 +123,23 @@ def test_a_line_or_an_event_that_is_too_long_breaks_the_stream(reads: list[bytes
     assert reader.too_long
     assert reader.feed(b'data: {"n":1}\n\n') == []
     assert reader.finish() == []
+
+
+def test_an_event_of_many_lines_is_not_read_again_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    def counted(data: bytes) -> Any:
+        tried.append(data)
+        return parse_json(data)
+
+    monkeypatch.setattr(sse, "parse_json", counted)
+    reader = SseReader()
+    assert reader.feed(b"data: {\n" * 5_000 + b"\n") == []
+    assert reader.broken
+    assert len(tried) < 100
+
+
+def test_stray_lines_are_kept_up_to_a_size() -> None:
+    lines = b"{\n" + b'"x": 0,\n' * 1_000 + b'"n": 1\n}\n'
+    assert read(lines) == ([{"x": 0, "n": 1}], False)
+    assert read(lines * 3) == ([], False)

@@ -32,3 +32,11 @@ def test_counts_are_also_read_from_timings() -> None:
     counts = TokenCounts()
     counts.read_chunk({"timings": {"prompt_n": 3, "cache_n": 0}}, None)
     assert counts.usage(1, 1).cached_tokens == 0
+
+
+def test_what_a_server_told_is_told_apart_from_estimates() -> None:
+    counts = TokenCounts()
+    assert counts.told == (0, 0)
+    counts.read_chunk({"usage": {"prompt_tokens": 7}}, None)
+    assert counts.told == (7, 0)
+    assert counts.usage(1, 3).output_tokens == 3

@@ -558,3 +558,32 @@ def test_the_whole_response_is_that_of_the_stream(events: list[Event], more: boo
 @given(events=answers())
 def test_any_answer_may_break_off(events: list[Event]) -> None:
     broken_off(*events[:-1])
+
+
+# ── a search for tools
+
+SEARCH: dict[str, Any] = {"tools": [{"type": "tool_search", "execution": "client"}]}
+
+
+def test_a_search_for_tools_is_an_item_of_its_own_without_pieces() -> None:
+    events = stream(*call("tool_search", query="mail"), STOP, fields=SEARCH)
+    added, done = (event for event in events if event["type"].startswith("response.output_item."))
+    assert not [event for event in events if ".delta" in event["type"]]
+    # The SDKs keep the arguments of the first event.
+    assert added["item"] == done["item"] | {"status": "in_progress"}
+    assert done["item"]["id"].startswith("tsc_")
+    assert {name: done["item"][name] for name in ("type", "execution", "status", "arguments")} == {
+        "type": "tool_search_call",
+        "execution": "client",
+        "status": "completed",
+        "arguments": {"query": "mail"},
+    }
+    assert whole(*call("tool_search", query="mail"), STOP, fields=SEARCH)["output"] == [done["item"]]
+
+
+def test_arguments_of_a_search_that_are_no_object_are_empty() -> None:
+    from ollama_openai_proxy.translate.writers.responses_items import ToolSearchCallItem
+
+    item = ToolSearchCallItem("tsc_1", 0, "1")
+    item.add("[1]")
+    assert item.snapshot("completed")["arguments"] == {}

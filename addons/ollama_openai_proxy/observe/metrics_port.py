@@ -1,0 +1,77 @@
+"""Serves the metrics on a port of their own: one thread, few connections, each for a short time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import Future
+from contextlib import suppress
+from http import HTTPStatus
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_CONNECTIONS = 16
+SECONDS_PER_REQUEST = 5.0
+LARGEST_HEAD = 1 << 14
+
+
+class MetricsPort:
+    """A thread that answers every `GET` with the metrics.
+
+    Args:
+        host: the address to listen on.
+        port: the port to listen on.
+        page: makes the content type and the body.
+
+    Raises:
+        OSError: it is not possible to listen there.
+    """
+
+    def __init__(self, host: str, port: int, page: Callable[[], tuple[str, bytes]]) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self._socket = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
+        self._page = page
+        self._connections = 0
+        self._stopping: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = Thread(target=lambda: asyncio.run(self._serve()), name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close the port, and end the thread."""
+        loop, stopping = self._stopping.result()
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(stopping.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        stopping = asyncio.Event()
+        async with await asyncio.start_server(self._answer, sock=self._socket, limit=LARGEST_HEAD):
+            self._stopping.set_result((asyncio.get_running_loop(), stopping))
+            await stopping.wait()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MOST_CONNECTIONS:
+            writer.close()
+            return
+        self._connections += 1
+        try:
+            async with asyncio.timeout(SECONDS_PER_REQUEST):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._response(head.partition(b" ")[0]))
+                await writer.drain()
+        except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    def _response(self, method: bytes) -> bytes:
+        if method not in (b"GET", b"HEAD"):
+            status = HTTPStatus.METHOD_NOT_ALLOWED
+            return f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        content_type, body = self._page()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        return head.encode() + (b"" if method == b"HEAD" else body)

@@ -1,0 +1,28 @@
+"""What many clients send and do not complete takes little memory together."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.live.attacks.targets import BEARER, MIB, on_linux, resident, target
+from tests.live.raw_http import HOST, Raw, exchange, get
+
+pytestmark = on_linux
+BEGUN = {
+    "a long header": b"GET /api/version HTTP/1.1\r\n" + HOST + b"X: " + b"y" * 60_000,
+    "a long target": b"GET /" + b"y" * 60_000,
+    "part of a body": b"POST /api/chat HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n" + bytes(60_000),
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+def test_heads_that_are_not_completed_are_bounded_together(begun: bytes) -> None:
+    with target("console", "translate") as attacked, ExitStack() as opened:
+        before = resident(attacked.proxy.pid)
+        for _ in range(800):
+            opened.enter_context(Raw(attacked.port)).send(begun)
+        # 48 MB were sent.
+        assert exchange(attacked.port, get("/api/version", BEARER)).status == 200
+        assert resident(attacked.proxy.pid, peak=True) - before < 25 * MIB

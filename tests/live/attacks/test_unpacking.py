@@ -1,0 +1,61 @@
+"""MAX_BODY_SIZE is the limit of an unpacked body, in whatever coding it comes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import brotli
+import pytest
+import zstandard
+
+from tests.live.attacks.targets import BEARER, HELLO, MIB, NAMES, TARGETS, Target, cpu_seconds, on_linux, resident, target
+from tests.live.raw_http import exchange, post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = on_linux
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstandard.compress,
+    "br": lambda data: brotli.compress(data, quality=5),
+}
+HUGE = b'{"model":"gpt-test","messages":[{"role":"user","content":"' + b"x" * (200 * MIB) + b'"}]}'
+
+
+@pytest.fixture(scope="module", params=TARGETS, ids=NAMES)
+def small(request: pytest.FixtureRequest) -> Iterator[Target]:
+    door, mode = request.param
+    with target(door, mode, MAX_BODY_SIZE="1MiB") as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=PACK)
+def bomb(request: pytest.FixtureRequest) -> tuple[str, bytes]:
+    return request.param, PACK[request.param](HUGE)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"])
+def test_a_bomb_is_refused_before_it_has_unpacked(small: Target, bomb: tuple[str, bytes], path: str) -> None:
+    coding, packed = bomb
+    assert len(packed) < MIB
+    used, held = cpu_seconds(small.proxy.pid), resident(small.proxy.pid)
+    for _ in range(3):
+        answer = exchange(small.port, post(path, packed, BEARER, f"Content-Encoding: {coding}"))
+        assert (answer.status, "MAX_BODY_SIZE" in answer.body.decode()) == (413, True)
+    assert resident(small.proxy.pid, peak=True) - held < 40 * MIB
+    assert cpu_seconds(small.proxy.pid) - used < 1
+    assert small.works()
+
+
+@pytest.mark.parametrize("coding", PACK)
+def test_a_body_within_the_limit_is_unpacked(small: Target, coding: str) -> None:
+    if small.mode == "fix":
+        pytest.skip("fix mode passes bodies on as they come")
+    body = json.dumps({"model": "gpt-test", "messages": HELLO}).encode()
+    answer = exchange(small.port, post("/v1/chat/completions", PACK[coding](body), BEARER, f"Content-Encoding: {coding}"))
+    assert answer.status == 200
