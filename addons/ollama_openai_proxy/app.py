@@ -53,6 +53,8 @@ SHOULD_RETRY = "X-Should-Retry"
 """What Anthropic's SDKs, and Claude Code, obey: no later attempt makes a wrong key right, and Claude Code makes eleven."""
 logger = logging.getLogger(__name__)
 
+FORWARDING = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip"})
+"""Headers by which a reverse proxy tells of its clients."""
 _USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -113,12 +115,13 @@ class Front:
             bodiless=fixing,
             query_bodies=settings.query_bodies,
         )
-        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings, link)
         self._gate = Gate(settings, link)
+        self._server: Server = FixServer(settings, self._mender) if fixing else TranslateServer(settings, link)
         self._access = Access(settings.ollama_origins, settings.proxy_host, settings.trusted_proxies)
         self._health = Health(self._server.reach)
         self._observers = observers
         self._metrics = metrics
+        self._local = is_loopback(settings.proxy_host)
         self._passthrough = settings.openai_api_key_passthrough
         self._running = Running()
         self._is_retiring = False
@@ -194,6 +197,7 @@ class Front:
             request_id = token_hex(16)
         record = Record(request_id, request.method, request.path, request.arrived_as or request.method)
         record.watcher = request.watcher
+        record.on_loopback = self._local and _is_on_loopback(request)
         record.traceparent = request.headers.get("traceparent", "")
         record.tracestate = request.headers.get("tracestate", "")
         if self._passthrough:
@@ -348,6 +352,11 @@ def _without_body(reply: Reply, *, announced: bool) -> Reply:
         reply.body.close()
         length = reply.length
     return replace(reply, body=b"", length=length if announced else None)
+
+
+def _is_on_loopback(request: Request) -> bool:
+    """Whether the client is on this machine, and no proxy that tells of clients elsewhere."""
+    return (not request.peer or is_loopback(request.peer)) and FORWARDING.isdisjoint(request.headers)
 
 
 def is_upload(request: Request) -> bool:

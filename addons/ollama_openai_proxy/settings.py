@@ -619,6 +619,15 @@ class Settings(BaseSettings):
         example="10",
         see="[How](operations.md#wrong-keys).",
     )
+    max_answer_size: Annotated[ByteSize, Field(ge=0)] = setting(
+        ByteSize(128 << 20),
+        "The largest answer of a server that is held in memory: an answer that is translated, streamed or not, or one in a "
+        "single piece in which a model is renamed. 0 is any size. An answer that passes as it is has no limit.",
+        group=Group.LIMITS,
+        must_be="a size like 128MiB, or 0 for any",
+        example="32MiB",
+        default_text="`128MiB`",
+    )
     max_concurrent_requests: Count = setting(
         0,
         "How many calls to models are answered at a time; further calls wait. 0 is any number.",
@@ -803,6 +812,11 @@ class Settings(BaseSettings):
         """How long calls wait for a server that starts or loads."""
         given = self.upstream_wait_seconds if self.backend_wait_seconds is None else self.backend_wait_seconds
         return WaitLimits(DEFAULT_WAIT, refused=False) if given is None else WaitLimits(given, refused=True)
+
+    @property
+    def answer_limit(self) -> int | None:
+        """Bytes of an answer that may be held in memory; None for any."""
+        return int(self.max_answer_size) or None
 
     @property
     def bounds(self) -> Bounds:

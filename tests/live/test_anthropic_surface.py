@@ -463,9 +463,11 @@ def test_a_back_end_that_is_down_is_told_as_an_error(client: anthropic.Anthropic
 
 
 def test_a_back_end_that_hangs_up_is_told_as_an_error(client: anthropic.Anthropic, side: Side, way: Way) -> None:
-    side.backend.reply_with(Cut())
+    # A call over a kept connection is made once more.
+    side.backend.reply_with(Cut(), Cut())
     with pytest.raises(anthropic.InternalServerError) as caught:
         way.call(client, side.model)
+    side.backend.forget_scripts()
     assert caught.value.status_code == 502
     assert told(caught)["type"] == "api_error"
 

@@ -533,9 +533,11 @@ def test_a_back_end_that_is_down_is_told_as_an_error(client: openai.OpenAI, pair
 
 
 def test_a_back_end_that_hangs_up_is_told_as_an_error(client: openai.OpenAI, side: Side, way: Way) -> None:
-    side.backend.reply_with(Cut())
+    # A call over a kept connection is made once more.
+    side.backend.reply_with(Cut(), Cut())
     with pytest.raises(openai.InternalServerError) as caught:
         way.call(client, side.model)
+    side.backend.forget_scripts()
     assert caught.value.status_code == 502
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["type"] == "api_error"

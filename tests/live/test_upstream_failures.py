@@ -72,7 +72,10 @@ class BreakingOllama(ThreadedServer):
 
     async def _serve_any(self, request: web.Request) -> web.StreamResponse:
         self._note_request(request, await request.read())
-        answer, self.next = self.next or Breaking(JSON, [b"{}"], "end"), None
+        answer = self.next or Breaking(JSON, [b"{}"], "end")
+        if answer.head or answer.then != "cut":
+            # A call over a kept connection that ends before the answer is made once more.
+            self.next = None
         response = web.StreamResponse(headers={"Content-Type": answer.kind})
         if answer.length is not None:
             response.content_length = answer.length

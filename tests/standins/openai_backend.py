@@ -295,6 +295,10 @@ class ScriptedBackend(ThreadedServer):
         """Queue replies, one for each of the next POSTs."""
         self._scripts.extend(scripts)
 
+    def forget_scripts(self) -> None:
+        """Forget the queued replies that no POST took."""
+        self._scripts.clear()
+
     def add_routes(self, app: web.Application) -> None:
         app.router.add_route("*", "/{path:.*}", self._serve_any)
 

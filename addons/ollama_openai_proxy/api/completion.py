@@ -164,6 +164,7 @@ class Answering:
             watcher=current_record().watcher,
             began=self._began,
             ended=self._ended,
+            limit=completion.backend.limit,
         )
         if self._waiting is not None:
             self._waiting.filler = driver

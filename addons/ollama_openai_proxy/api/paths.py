@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import normalize
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +80,8 @@ OLLAMA_PREFIX = "/api/"
 OPENAI_BASE = "/v1"
 """How the base URL of an OpenAI-compatible server usually ends."""
 OPENAI_PREFIX = OPENAI_BASE + "/"
+_MOST_DECODINGS = 5
+_TRIMMED = "".join(map(chr, range(33))) + "\x7f"
 API_PREFIXES = (OLLAMA_PREFIX, OPENAI_PREFIX)
 """Below these, each path belongs to one of the APIs, whether the table knows the path or not."""
 
@@ -231,6 +235,28 @@ def takes_file(method: str, path: str) -> bool:
     """Whether the body of a call is a file, which is passed on, or looked at, piece by piece."""
     route = find_route(path)
     return method == "POST" and route is not None and route.body == "file"
+
+
+def has_dot_segments(target: str) -> bool:
+    """Whether a server could take the path of a request target for one with a `.` or `..` segment, in whatever spelling.
+
+    Servers differ in how often they decode a path, whether a backslash is a slash, and whether a segment ends at `;`.
+    """
+    path = target.partition("?")[0]
+    for _ in range(_MOST_DECODINGS):
+        decoded = unquote(path, errors="surrogateescape")
+        if decoded == path:
+            break
+        path = decoded
+    else:
+        return True
+    # What is no UTF-8 may be an overlong spelling, and letters of full width may become ASCII.
+    if not path.isascii():
+        if any("\udc80" <= character <= "\udcff" for character in path):
+            return True
+        path = normalize("NFKC", path)
+    segments = path.replace("\\", "/").split("/")
+    return any(segment.partition(";")[0].strip(_TRIMMED) in (".", "..") for segment in segments)
 
 
 def below_base(path: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from multidict import CIMultiDict
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from yarl import URL
 
 from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base
@@ -23,14 +23,17 @@ from ..net.body import read_whole
 from ..net.connection_pool import Connections, why_unreachable
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
+from ..net.masking import Masker
 from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
+from ..net.response_body import BODY
 from ..net.upstream_body import ServerBody
 from ..translate.adaptation.api_changes import UseResponses, in_chat_terms, use_responses
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.finding import STATUSES
 from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.adaptation.refusal_text import RefusalText
+from ..translate.bounded_json import read_json, read_odd_json
 from ..translate.error_text import error_text
 from ..translate.loading_calls import detect_loader, root_url
 from ..translate.not_found import MISSING, names_missing_route
@@ -41,11 +44,11 @@ from ..translate.responses_backend.reasoning_items import without_items
 from ..translate.responses_backend.request import responses_parameters
 from ..translate.responses_backend.when_needed import reasons_beside_tools
 from ..translate.server_profiles import PROFILES, detect_profile
-from .body_decoding import BODY, decoded
+from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
 from .model_lists import ModelDetails, listed_entries
 from .model_loader import ModelLoader
-from .sdk_errors import ContextTooLong, Refusal, backend_error
+from .sdk_errors import ContextTooLong, Refusal, backend_error, late, moved
 from .server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -83,11 +86,6 @@ INFILL = "/infill"
 """llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
 RESPONSES = below_base(OPENAI_RESPONSES)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
-NOT_FORWARDED = (
-    *("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "OpenAI-Organization", "OpenAI-Project", "Cookie"),
-    *("Accept-Encoding", "Origin", "Referer", "X-Http-Method-Override"),
-)
-"""Headers of a client that are not for the back end: its own keys, and what was dealt with here."""
 _SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
 """Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
 NO_LISTING = frozenset({404, 405, 501})
@@ -105,6 +103,7 @@ class Backend:
         timeouts: how long it may take.
         passthrough: whether the key that a client brings takes the place of the proxy's own.
         adapt: whether to learn from refusals, and to make a refused call again in another way.
+        limit: bytes of an answer that may be held in memory; None for any.
         options: the way to it.
 
     Attributes:
@@ -115,6 +114,7 @@ class Backend:
         timeouts: how long it may take.
         loader_kind: how the server loads and unloads models; None where it cannot be told to.
         loader: loads and unloads them.
+        limit: bytes of an answer that may be held in memory; None for any.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
         options: the way to it.
     """
@@ -129,6 +129,7 @@ class Backend:
         *,
         passthrough: bool = False,
         adapt: bool = True,
+        limit: int | None = None,
         options: ServerOptions | None = None,
     ) -> None:
         for chatty in SDK_LOGGERS:
@@ -139,8 +140,11 @@ class Backend:
         self.missing = Missing(time.monotonic)
         self.learned = LearnedByModel(time.monotonic, enabled=adapt)
         self._base_url = base_url
+        self.limit = limit
         self.options = options or ServerOptions()
-        self._connections = Connections(base_url, environment=True, ca_file=self.options.ca_file)
+        secrets = [key, *self.options.headers.values(), *self.options.query.values()]
+        masker = Masker(secret.get_secret_value() for secret in secrets if secret is not None)
+        self._connections = Connections(base_url, environment=True, ca_file=self.options.ca_file, masker=masker)
         self.opens_thinking: set[str] = set()
         self._finish_reasons: set[str] = set()
         self._key = key
@@ -151,7 +155,9 @@ class Backend:
         self.loader_kind: LoaderKind | None = None
         self.loader = ModelLoader(self)
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
-        self._relay = Relay(base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True)
+        self._relay = Relay(
+            base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True, limit=limit
+        )
         self._details = ModelDetails(base_url, self._told_json, time.monotonic)
         self._running: list[Record] = []
 
@@ -166,7 +172,9 @@ class Backend:
             api_key=self._key.get_secret_value() if self._key else "none",
             default_query=self.options.plain_query() or None,
             # The transport follows redirects, since the client would lose the method.
-            http_client=httpx2.AsyncClient(transport=Transport(self._connections, self._base_url), timeout=None),
+            http_client=httpx2.AsyncClient(
+                transport=Transport(self._connections, self._base_url, self.limit), timeout=None, follow_redirects=False
+            ),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
@@ -207,7 +215,9 @@ class Backend:
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
         target = self.options.with_query(target)
-        reply = await self._relay.send(request, target, body, replaced, make_machine=make_machine, keep_alive=keep_alive)
+        reply = await self._relay.send(
+            request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
+        )
         _note_id(reply.headers)
         if reply.status == HTTPStatus.UNAUTHORIZED:
             content = reply.body if isinstance(reply.body, bytes) else await read_whole(reply.body)
@@ -225,7 +235,7 @@ class Backend:
             with self.errors():
                 async with asyncio.timeout(self.timeouts.begin):
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
-                listing = listed_entries(from_json(reply.http_response.content))
+                listing = listed_entries(read_odd_json(reply.http_response.content))
         except BackendError as error:
             if error.status in NO_LISTING:
                 self.lists_models = False
@@ -260,7 +270,7 @@ class Backend:
                 response = await self._client.get(url, cast_to=httpx2.Response, options=options)
             else:
                 response = await self._client.post(url, cast_to=httpx2.Response, body=body, options=options)
-            return from_json(response.content)
+            return read_json(response.content)
         except (openai.OpenAIError, httpx2.HTTPError, ValueError):
             return None
 
@@ -340,7 +350,7 @@ class Backend:
     def explain(self, error: Exception) -> BackendError:
         """The error for the client of what ended the body of a stream."""
         if isinstance(error, TimeoutError):
-            return BackendError(504, f"the back end at {self._base_url} did not answer in time")
+            return BackendError(504, late(self._base_url))
         if isinstance(error, aiohttp.ClientError):
             return BackendError(502, "the connection to the back end broke off: it closed the connection before the end")
         return BackendError(502, "the back end sent an answer that cannot be understood")
@@ -377,13 +387,13 @@ class Backend:
                 data=body,
                 allow_redirects=False,
             ) as response:
-                content = await read_whole(ServerBody(response))
+                content = await read_whole(ServerBody(response), self.limit)
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(502, f"cannot connect to the back end at {self._base_url}: {why_unreachable(error)}") from error
         except aiohttp.ClientError as error:
             raise BackendError(502, f"the connection to the back end at {self._base_url} broke") from error
         try:
-            return response.status, from_json(content)
+            return response.status, read_json(content)
         except ValueError:
             return response.status, content.decode("utf-8", "replace")
 
@@ -406,7 +416,7 @@ class Backend:
                         options={"headers": self._headers()},
                     )
                 _note_id(response.headers)
-                body = from_json(response.content)
+                body = read_json(response.content)
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
             if call.parameters.get("encoding_format") == "base64" and is_without_vectors(body):
@@ -436,7 +446,7 @@ class Backend:
                 response = await self._client.post(
                     url, cast_to=httpx2.Response, body=dict(body), options={"headers": self._headers()}
                 )
-            return from_json(response.content)
+            return read_json(response.content)
 
     async def adapted[T](
         self,
@@ -500,9 +510,9 @@ class Backend:
                 _note_id(error.response.headers)
             raise self.with_key_named(backend_error(error, self._base_url)) from error
         except RedirectsElsewhere as error:
-            raise BackendError(502, str(error)) from error
+            raise moved(error, self._base_url) from error
         except TimeoutError as error:
-            raise BackendError(504, f"the back end at {self._base_url} did not answer in time") from error
+            raise BackendError(504, late(self._base_url)) from error
         except ValueError as error:
             raise BackendError(502, "the back end sent an answer that cannot be understood") from error
 
@@ -531,13 +541,12 @@ class Backend:
         return ("proxy" if own else "nobody"), named
 
     def _replaced_headers(self) -> list[tuple[str, str]]:
-        """What takes the place of a client's headers. Anthropic's API has a header of its own for the key."""
+        """What is sent beside a client's harmless headers. Anthropic's API has a header of its own for the key."""
         record = current_record()
         own = self._key.get_secret_value() if self._key else ""
         key = (record.client_key if self._passthrough else None) or own
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
-        own_headers = self.options.plain_headers().items()
-        return [*[(name, "") for name in NOT_FORWARDED], ("Accept-Encoding", "identity"), *keys, *own_headers]
+        return [("Accept-Encoding", "identity"), *keys, *self.options.plain_headers().items()]
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
@@ -546,14 +555,14 @@ class Backend:
             self._base_url.rstrip("/").removesuffix(OPENAI_BASE) + path if path == INFILL else path,
             cast_to=httpx2.Response,
             body=parameters,
-            options={"headers": {"Accept-Encoding": "identity", **self._headers()}},
+            options={"headers": self._headers()},
             stream=True,
             stream_cls=openai.AsyncStream[Any],
         )
         # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
         response = cast("httpx2.Response", answer)
         _note_id(response.headers)
-        body: Body = decoded(response.extensions[BODY], response.headers.get("content-encoding", ""))
+        body: Body = response.extensions[BODY]
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         return ServerAnswer(response.status_code, body, framed)
 

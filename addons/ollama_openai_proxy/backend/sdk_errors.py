@@ -6,6 +6,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError, Unreachable
+from ..net.body import TooLargeError
+from ..net.redirects import MOVED, RedirectsElsewhere
+from ..net.server_names import about_server
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
 
@@ -50,15 +53,32 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
         case openai.APIStatusError():
             return _refusal(error)
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return BackendError(504, f"the back end at {base_url} did not answer in time")
+            return BackendError(504, late(base_url))
         case openai.APIConnectionError():
             cause = error.__cause__
+            reason = _reason(cause or error)
             if isinstance(cause, httpx2.ConnectError):
-                return Unreachable(502, f"cannot connect to the back end at {base_url}: {_reason(cause)}")
-            return BackendError(502, f"the connection to the back end at {base_url} broke: {_reason(cause or error)}")
+                whole = f"cannot connect to the back end at {base_url}: {reason}"
+                return Unreachable(502, about_server(base_url, whole, f"cannot connect to the back end: {reason}"))
+            if isinstance(cause, RedirectsElsewhere):
+                return moved(cause, base_url)
+            if cause is not None and isinstance(cause.__cause__, TooLargeError):
+                return BackendError(502, reason)
+            whole = f"the connection to the back end at {base_url} broke: {reason}"
+            return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
+
+
+def moved(error: RedirectsElsewhere, base_url: str) -> BackendError:
+    """The error for the client of a back end that redirects to another site."""
+    return BackendError(502, about_server(base_url, str(error), f"the back end {MOVED}"))
+
+
+def late(base_url: str) -> str:
+    """What a client is told of a back end that took too long."""
+    return about_server(base_url, f"the back end at {base_url} did not answer in time", "the back end did not answer in time")
 
 
 def _refusal(error: openai.APIStatusError) -> Refusal:

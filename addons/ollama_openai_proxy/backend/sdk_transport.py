@@ -14,15 +14,20 @@ import aiohttp
 import httpx2
 from multidict import CIMultiDict
 
-from ..net.body import BodyReader
+from ..net.body import BodyReader, TooLargeError
 from ..net.connection_pool import why_unreachable
-from ..net.upstream_body import ServerBody
-from .body_decoding import BODY
+from ..net.response_body import BODY, response_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from ..net.body import Body
     from ..net.connection_pool import Connections
+
+MOST_ERROR = 1 << 20
+"""Bytes of a body with an error status that are read; what follows is left unread."""
+MOST_LIST = 1 << 24
+"""Bytes of the answer to a GET: a list of models."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -31,11 +36,13 @@ class Transport(httpx2.AsyncBaseTransport):
     Args:
         connections: the pool.
         base_url: the server's, for the error about a redirect.
+        limit: bytes of an answer that the SDK reads whole; None for any.
     """
 
-    def __init__(self, connections: Connections, base_url: str = "") -> None:
+    def __init__(self, connections: Connections, base_url: str = "", limit: int | None = None) -> None:
         self._connections = connections
         self._base_url = base_url
+        self._limit = limit
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response, when its head is there.
@@ -45,32 +52,59 @@ class Transport(httpx2.AsyncBaseTransport):
             RedirectsElsewhere: the server redirects to another site.
         """
         content = await request.aread()
+        headers = CIMultiDict(request.headers.multi_items())
+        headers["Accept-Encoding"] = "identity"
         with _errors():
             response = await self._connections.request(
                 request.method,
                 str(request.url),
-                headers=CIMultiDict(request.headers.multi_items()),
+                headers=headers,
                 data=content or None,
                 base_url=self._base_url or str(request.url),
             )
-        body = ServerBody(response)
-        extensions: dict[str, object] = {BODY: body}
-        if response.reason:
-            extensions["reason_phrase"] = response.reason.encode()
+        masker = self._connections.masker
+        body = response_body(response, response.headers.get("Content-Encoding", ""), masker)
         return httpx2.Response(
-            response.status, headers=response.raw_headers, stream=_Stream(body), request=request, extensions=extensions
+            response.status,
+            # The body comes without its coding.
+            headers=[
+                (name, masker.masked(value)) for name, value in response.raw_headers if name.lower() != b"content-encoding"
+            ],
+            stream=self._stream(request.method, response.status, body),
+            request=request,
+            extensions={BODY: body},
         )
+
+    def _stream(self, method: str, status: int, body: Body) -> _Stream:
+        if status >= 400:
+            return _Stream(body, MOST_ERROR, cut=True)
+        return _Stream(body, MOST_LIST if method == "GET" else self._limit)
 
 
 class _Stream(httpx2.AsyncByteStream):
-    """The body for httpx2, which reads it where the SDK wants an answer whole."""
+    """The body for httpx2, which reads it where the SDK wants an answer whole.
 
-    def __init__(self, body: ServerBody) -> None:
+    Args:
+        body: the body.
+        limit: bytes that are read at most; None for any.
+        cut: whether what is beyond the limit is left out, and no error.
+    """
+
+    def __init__(self, body: Body, limit: int | None, *, cut: bool = False) -> None:
         self._body = body
+        self._limit = limit
+        self._cut = cut
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         with _errors():
             async for data in BodyReader(self._body):
+                size += len(data)
+                if self._limit is not None and size > self._limit:
+                    if self._cut:
+                        return
+                    error = TooLargeError("the back end", self._limit)
+                    raise httpx2.ReadError(str(error)) from error
                 yield data
 
     async def aclose(self) -> None:

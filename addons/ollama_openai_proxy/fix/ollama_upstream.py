@@ -11,13 +11,19 @@ from ..api.heartbeats import WriterFiller, kept_waiting, silence_limits
 from ..api.passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
+from ..guard.keys import read_keys
 from ..net.body import read_whole
 from ..net.forwarding import Relay
 from ..net.http_messages import Request
+from ..net.masking import Masker
 from ..net.request_context import current_record
+from ..schemas.ollama.model_names import LONGEST_NAME
+from ..translate.bounded_json import read_odd_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import SecretStr
 
     from ..net.http_messages import Reply
     from ..settings import Settings
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
 
 # Whether a page may call is decided here, and a loopback-bound Ollama answers 403 to an origin that it does not know.
 _DECIDED_HERE = (("Origin", ""), ("Access-Control-Request-Method", ""), ("Access-Control-Request-Headers", ""))
+
+
+MOST_LIST = 1 << 24
+"""Bytes of a list of models."""
 
 
 class FixServer:
@@ -40,6 +50,9 @@ class FixServer:
             settings.timeouts,
             hint="start it with `ollama serve`, or set OLLAMA_UPSTREAM_URL to where it listens",
             wait=wait.seconds if wait.refused else 0,
+            limit=settings.answer_limit,
+            # The keys of clients are passed on, like all headers.
+            masker=Masker(read_keys(_in_clear(settings.proxy_api_keys), settings.proxy_api_keys_file)),
         )
 
     async def close(self) -> None:
@@ -88,7 +101,8 @@ class FixServer:
         """
         reply = await self._relay.send(Request("GET", TAGS), TAGS)
         try:
-            return [model["name"] for model in from_json(await read_whole(reply.body))["models"]]
+            entries = read_odd_json(await read_whole(reply.body, MOST_LIST))["models"]
+            return [entry["name"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(502, "Ollama sent a list of models that cannot be understood") from error
 
@@ -101,6 +115,10 @@ class FixServer:
             make_machine=lambda headers: make_passed_machine(request.path, headers, model),
             keep_alive=keep_alive,
         )
+
+
+def _in_clear(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _params(request: Request) -> Mapping[str, Any]:
@@ -116,7 +134,7 @@ def _params(request: Request) -> Mapping[str, Any]:
 
 def _model_of(params: Mapping[str, Any]) -> str:
     name = params.get("model") or params.get("name")
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) and len(name) <= LONGEST_NAME else ""
 
 
 def _streams(path: str, params: Mapping[str, Any]) -> bool:

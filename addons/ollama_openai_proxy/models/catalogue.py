@@ -55,7 +55,9 @@ class Catalogue:
         self._file = load_models_file(settings.models_file, names_beside_file(settings))
         self._passthrough = settings.openai_api_key_passthrough
         self._servers = configured_servers(settings, self._file)
-        self._backends = {server.name: server.opened(adapt=settings.adapt) for server in self._servers}
+        self._backends = {
+            server.name: server.opened(adapt=settings.adapt, limit=settings.answer_limit) for server in self._servers
+        }
         self.wait_limits = settings.wait_limits
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()

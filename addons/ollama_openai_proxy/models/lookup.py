@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
-from ..schemas.ollama.model_names import parse_name
+from ..schemas.ollama.model_names import LONGEST_NAME, parse_name, shown
 from ..translate.ollama_descriptions import model_from_json, without
 from .copied_models import Derived
 
@@ -88,8 +88,11 @@ class Models:
         """The model that a client means.
 
         Raises:
+            InvalidRequest: the name is longer than any model's.
             BackendError: no back end could be asked.
         """
+        if len(name) > LONGEST_NAME:
+            raise InvalidRequest("invalid model name")
         model = self.derived.find(name) or await self._catalogue.find(name)
         record = current_record()
         record.model = name
@@ -141,6 +144,7 @@ class Models:
             return model
         if not parse_name(name.strip()).valid:
             raise InvalidRequest("invalid model name")
+        name = shown(name)
         if tagged:
             raise ModelNotFound(f"model '{parse_name(name.strip()).shortest}' not found")
         raise ModelNotFound(f'model "{name}" not found, try pulling it first' if quoted else f"model '{name}' not found")
@@ -160,14 +164,14 @@ def require_capabilities(model: Model, name: str, wanted: Sequence[str], doing: 
     """
     missing = [capability for capability in wanted if capability in model.lacks]
     if "thinking" in missing:
-        raise InvalidRequest(f'"{name}" does not support thinking')
+        raise InvalidRequest(f'"{shown(name)}" does not support thinking')
     if "completion" in missing:
-        raise InvalidRequest(f'"{name}" does not support {doing}')
+        raise InvalidRequest(f'"{shown(name)}" does not support {doing}')
     if missing:
         raise does_not_support(name, *missing)
 
 
 def does_not_support(name: str, *capabilities: str) -> InvalidRequest:
     """The error that says which capabilities a model lacks, in Ollama's words."""
-    full = parse_name(name.strip()).full
+    full = parse_name(shown(name).strip()).full
     return InvalidRequest("\n".join(f"{full} does not support {capability}" for capability in capabilities))

@@ -55,8 +55,14 @@ class Server:
     key_place: str = ""
     own_key: bool = False
 
-    def opened(self, timeouts: Timeouts | None = None, *, adapt: bool = True) -> Backend:
-        """Return a client of the server, perhaps with other time-outs than those of the settings."""
+    def opened(self, timeouts: Timeouts | None = None, *, adapt: bool = True, limit: int | None = None) -> Backend:
+        """Return a client of the server, perhaps with other time-outs than those of the settings.
+
+        Args:
+            timeouts: instead of those of the settings.
+            adapt: whether to learn from refusals.
+            limit: bytes of an answer that may be held in memory; None for any.
+        """
         return Backend(
             self.name,
             self.url,
@@ -65,6 +71,7 @@ class Server:
             timeouts or self.timeouts,
             passthrough=self.own_key,
             adapt=adapt,
+            limit=limit,
             options=self.options,
         )
 

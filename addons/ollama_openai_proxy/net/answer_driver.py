@@ -12,8 +12,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..errors import ApiError, describe
-from .body import HIGH_WATER, Body
+from ..errors import ApiError, BackendError, describe
+from .body import HIGH_WATER, Body, TooLargeError
 from .request_context import current_record
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Machine(Protocol):
     @property
     def cut_after_failure(self) -> bool:
         """Whether the connection is cut after a failure, since the client may not notice what `fail` returned."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the machine keeps an answer in memory, or parts that grow with it, until the answer has ended."""
 
     def begin(self) -> bytes:
         """What comes before the answer; called as soon as the server has accepted the call."""
@@ -94,6 +98,7 @@ class AnswerDriver(Body):
         watcher: is told of what the server sends.
         began: is called when the first content of an attempt is there.
         ended: is called when the answer has ended, complete or not.
+        limit: bytes of an answer that may be held in memory; None for any.
 
     Attributes:
         begun: whether the client was told something while it waited, so that no other stream can take this one's place.
@@ -109,6 +114,7 @@ class AnswerDriver(Body):
         watcher: Watcher | None = None,
         began: Callable[[], None] | None = None,
         ended: Callable[[], None] | None = None,
+        limit: int | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -120,6 +126,8 @@ class AnswerDriver(Body):
         self._watcher = watcher
         self._began = began
         self._ended = ended
+        self._limit = limit
+        self._size = 0
         self._held = _Held(self)
         self._sink: Sink = self._held
         self._server: ServerAnswer | None = None
@@ -181,6 +189,7 @@ class AnswerDriver(Body):
     def read_from(self, server: ServerAnswer) -> None:
         """Read a server's answer."""
         self._server = server
+        self._size = 0
         self._prefix += self._machine.begin()
         self._read_at = self._told_at = self._time()
         self._arm()
@@ -211,6 +220,10 @@ class AnswerDriver(Body):
         if self._watcher is not None and self._server is not None:
             self._watcher.received(self._server.status, part)
         machine = self._machine
+        self._size += len(part)
+        if self._limit is not None and self._size > self._limit and (machine.holds or self._is_whole()):
+            self.end(TooLargeError("the server", self._limit))
+            return
         try:
             out = machine.feed(part)
         except Exception as error:  # whatever it is, the client must not wait for ever
@@ -238,12 +251,16 @@ class AnswerDriver(Body):
                 if error is None:
                     out = self._machine.finish(framed=self._server is not None and self._server.framed)
                 else:
-                    out = self._machine.fail(self._explain(error))
+                    out = self._machine.fail(_too_large(error) or self._explain(error))
             except Exception as crash:  # see `write`
                 out = self._crash(crash)
             if out:
                 self._tell(out)
         self._finish()
+
+    def _is_whole(self) -> bool:
+        """Whether the client gets the answer in one piece."""
+        return self._opening is not None and self._opening.whole
 
     def _crash(self, error: Exception) -> bytes:
         logger.error("an answer of %s failed: %s", self._record.path, describe(error))
@@ -374,6 +391,10 @@ class AnswerDriver(Body):
                 self._sink.write(filling)
         if not self._over:
             self._arm()
+
+
+def _too_large(error: Exception) -> BackendError | None:
+    return BackendError(502, str(error), kind="answer_too_large") if isinstance(error, TooLargeError) else None
 
 
 class _Opening(NamedTuple):

@@ -28,6 +28,13 @@ HIGH_WATER = 1 << 16
 """Bytes that wait in a buffer before its body is paused."""
 
 
+class TooLargeError(ValueError):
+    """An answer is larger than what may be held in memory of one."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what} sent an answer of more than {limit} bytes, see MAX_ANSWER_SIZE")
+
+
 class Sink(Protocol):
     """Takes the parts of a body."""
 

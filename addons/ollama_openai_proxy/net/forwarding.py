@@ -9,25 +9,30 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
 
+from ..api.paths import has_dot_segments
 from ..errors import ApiError, BackendError, InvalidRequest, Unreachable
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
+from .body_decoding import is_known
 from .connection_pool import Connections, why_unreachable
 from .http_messages import REQUEST_ID, Reply
-from .redirects import RedirectsElsewhere
+from .redirects import MOVED, RedirectsElsewhere, within_site
 from .request_context import current_record
-from .upstream_body import ServerBody
+from .response_body import response_body
+from .server_names import about_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 
     from .answer_driver import Machine
     from .http_messages import Request, Timeouts
+    from .masking import Masker
 
 HOP_BY_HOP = frozenset(
     {
@@ -58,7 +63,9 @@ class Relay:
         wait: seconds for which a connection that is refused is tried again.
         connections: the pool to use, which is closed with the relay; one of its own where there is none.
         watched: whether the watcher of a request is told of what the server sends.
-        follow: whether redirects within the server's site are followed.
+        follow: whether a redirect within the server's site is followed, and not passed on.
+        limit: bytes of an answer that may be held in memory; None for any.
+        masker: masks the keys that the server may quote, unless the pool that is given does.
     """
 
     def __init__(
@@ -72,6 +79,8 @@ class Relay:
         connections: Connections | None = None,
         watched: bool = False,
         follow: bool = False,
+        limit: int | None = None,
+        masker: Masker | None = None,
     ) -> None:
         self._base_url = base_url
         self._what = what
@@ -80,7 +89,8 @@ class Relay:
         self._wait = wait
         self._watched = watched
         self._follow = follow
-        self._connections = connections or Connections(base_url, environment=False)
+        self._limit = limit
+        self._connections = connections or Connections(base_url, environment=False, masker=masker)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -93,6 +103,7 @@ class Relay:
         body: bytes | None = None,
         replaced: Sequence[tuple[str, str]] = (),
         *,
+        harmless: Callable[[str], bool] | None = None,
         make_machine: MakeMachine | None = None,
         keep_alive: float = 0,
     ) -> Reply:
@@ -103,6 +114,7 @@ class Relay:
             target: path and query below the base URL.
             body: instead of the request's.
             replaced: headers that take the place of the request's; an empty value only takes one away.
+            harmless: whether a header of the request, by its name in lower case, is sent on; None for every header.
             make_machine: chooses the machine for a streamed body; by default the body passes untouched.
             keep_alive: seconds of silence in such a body after which the machine fills it; 0 is never.
 
@@ -112,12 +124,16 @@ class Relay:
         """
         if not target.startswith("/"):
             raise InvalidRequest("invalid request target")
-        headers = _forwarded(request, replaced)
+        if has_dot_segments(target):
+            raise InvalidRequest("the path has a segment that is not followed: . or ..")
+        headers = _forwarded(request, replaced, harmless)
         data = (request.parts or request.body if body is None else body) or None
         response = await self._open(request.method, target, headers, data)
         return await self._reply(request.method, response, make_machine, keep_alive)
 
-    async def _open(self, method: str, target: str, headers: CIMultiDict[str], data: object) -> aiohttp.ClientResponse:
+    async def _open(
+        self, method: str, target: str, headers: CIMultiDict[str], data: bytes | AsyncIterable[bytes] | None
+    ) -> aiohttp.ClientResponse:
         deadline = time.monotonic() + self._wait
         while True:
             try:
@@ -128,16 +144,18 @@ class Relay:
                         self._base_url + target,
                         headers=headers,
                         data=data,
-                        base_url=self._base_url if self._follow else None,
+                        base_url=self._base_url,
+                        follow=self._follow,
                     )
             except RedirectsElsewhere as error:
-                raise BackendError(502, str(error)) from error
+                raise BackendError(502, self._about(str(error), f"{self._what} {MOVED}")) from error
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:
                     raise self._unreachable(error) from error
             except TimeoutError as error:
-                raise BackendError(504, f"{self._what} at {self._base_url} did not answer in time") from error
+                whole = f"{self._what} at {self._base_url} did not answer in time"
+                raise BackendError(504, self._about(whole)) from error
             except aiohttp.ClientError as error:
                 raise self._broken(error) from error
             except ValueError as error:
@@ -149,34 +167,65 @@ class Relay:
     ) -> Reply:
         headers = _end_to_end(response.headers.items(), response.headers.getall("connection", ()))
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+        if self._connections.masker:
+            headers = CIMultiDict((name, self._connections.masker.masked_text(value)) for name, value in headers.items())
+        if "location" in headers and 300 <= response.status < 400:
+            headers["Location"] = self._own_path(str(response.url), headers["location"])
         length = _whole_number(headers.pop("content-length", ""))
         if method == "HEAD" or response.status in (204, 304):
             response.release()
             return Reply(response.status, headers, length=length)
+        # A part of a coded body cannot be decoded.
+        coding = headers.get("content-encoding", "") if response.status != 206 else ""
+        if is_known(coding):
+            del headers["content-encoding"]
+            length = None
         whole = length is not None and length <= WHOLE
         machine = None if whole or make_machine is None else make_machine(headers)
         watcher = current_record().watcher if self._watched else None
-        driver = AnswerDriver(machine or RawMachine(), self._timeouts, self._explain, keep_alive=keep_alive, watcher=watcher)
-        driver.read_from(ServerAnswer(response.status, ServerBody(response), framed))
+        driver = AnswerDriver(
+            machine or RawMachine(),
+            self._timeouts,
+            self._explain,
+            keep_alive=keep_alive,
+            watcher=watcher,
+            limit=self._limit,
+        )
+        driver.read_from(ServerAnswer(response.status, response_body(response, coding, self._connections.masker), framed))
         if whole:
             return Reply(response.status, headers, await read_whole(driver))
         return Reply(response.status, headers, driver, length if machine is None else None)
 
+    def _own_path(self, url: str, location: str) -> str:
+        """Where a redirect leads, as a path of the proxy."""
+        place = within_site(url, location) or location
+        if place.startswith(self._base_url + "/"):
+            return place.removeprefix(self._base_url)
+        return urlsplit(place)._replace(scheme="", netloc="").geturl()
+
     def _explain(self, error: Exception) -> ApiError:
         if isinstance(error, TimeoutError):
-            return BackendError(504, f"{self._what} at {self._base_url} fell silent within its answer")
+            return BackendError(504, self._about(f"{self._what} at {self._base_url} fell silent within its answer"))
         return self._broken(error)
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
-        return Unreachable(502, f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}")
+        return Unreachable(502, self._about(f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}"))
 
     def _broken(self, error: Exception) -> ApiError:
-        return BackendError(502, f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})")
+        return BackendError(502, self._about(f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})"))
+
+    def _about(self, whole: str, nameless: str = "") -> str:
+        return about_server(self._base_url, whole, nameless or whole.replace(f" at {self._base_url}", ""))
 
 
-def _forwarded(request: Request, replaced: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
-    headers = _end_to_end(request.fields, [request.headers.get("connection", "")])
+def _forwarded(
+    request: Request, replaced: Iterable[tuple[str, str]], harmless: Callable[[str], bool] | None
+) -> CIMultiDict[str]:
+    fields = request.fields
+    if harmless is not None:
+        fields = [(name, value) for name, value in fields if harmless(name.lower())]
+    headers = _end_to_end(fields, [request.headers.get("connection", "")])
     headers.popall("host", None)
     if request.parts is None:
         headers.popall("content-length", None)

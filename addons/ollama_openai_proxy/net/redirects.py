@@ -10,6 +10,8 @@ from __future__ import annotations
 from urllib.parse import urljoin, urlsplit
 
 MOST_REDIRECTS = 5
+MOVED = "redirects to another server: the log tells which"
+"""What clients elsewhere are told of a server that redirects to another site."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_SHOWN = 200
@@ -41,16 +43,32 @@ def redirected_url(url: str, status: int, location: str, *, base_url: str) -> st
     Raises:
         RedirectsElsewhere: the redirect leads to another site, or from https to http.
     """
-    if status not in _REDIRECTS or not location:
+    # Some clients follow other statuses, too.
+    if not 300 <= status <= 399 or status == 304 or not location:
+        return None
+    target = within_site(url, location)
+    if target is None:
+        raise RedirectsElsewhere(base_url, _base_elsewhere(base_url, url, location))
+    return target if status in _REDIRECTS else None
+
+
+def within_site(url: str, location: str) -> str | None:
+    """Return the URL that a `Location` header names, if that is on the site of `url`; None for any other site."""
+    # Clients do not agree on what these characters mean.
+    if "\\" in location or not location.isascii() or not location.isprintable():
         return None
     try:
         target = urljoin(url, location)
-        same = _is_one_site(url, target)
+        return target if _is_one_site(url, target) else None
     except ValueError:
         return None
-    if not same:
-        raise RedirectsElsewhere(base_url, redirected_base(base_url, url, target))
-    return target
+
+
+def _base_elsewhere(base_url: str, url: str, location: str) -> str:
+    try:
+        return redirected_base(base_url, url, urljoin(url, location))
+    except ValueError:
+        return "what is no URL"
 
 
 def redirected_base(base_url: str, url: str, target: str) -> str:
@@ -71,6 +89,8 @@ def method_after(status: int, method: str) -> str:
 
 def _is_one_site(url: str, target: str) -> bool:
     old, new = urlsplit(url), urlsplit(target)
+    if new.username is not None or new.password is not None:
+        return False
     if new.scheme not in _DEFAULT_PORTS or old.hostname != new.hostname:
         return False
     ports = (old.port or _DEFAULT_PORTS[old.scheme], new.port or _DEFAULT_PORTS[new.scheme])

@@ -42,6 +42,7 @@ class Record:
         method: as the request goes on.
         path: without the query.
         arrived_as: the method with which it came.
+        on_loopback: whether the client is on this machine, so that errors may name servers.
         client_key: the client's own key, where it is passed through to the back end.
         caller: who calls: an address, or the id of a key.
         started: when its answer was begun, on `time.perf_counter`'s clock.
@@ -72,6 +73,7 @@ class Record:
     method: str = ""
     path: str = ""
     arrived_as: str = ""
+    on_loopback: bool = True
     client_key: str | None = field(default=None, repr=False)
     caller: str = ""
     started: float = field(default_factory=time.perf_counter)

@@ -28,17 +28,61 @@ class PushingProtocol(ResponseHandler):
 
     Attributes:
         on_read: is called after each network read, and when the connection was lost.
+        received: whether anything came since the connection was taken out of the pool.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.on_read: Callable[[], None] | None = None
+        self.received = False
+        self._resting = self._parsing = False
+
+    def take(self) -> None:
+        """Note that a request is about to be sent."""
+        self._resting = self.received = False
+
+    def rest(self) -> None:
+        """Note that the response has been read: nothing may come before the next request."""
+        self._resting = True
+        if not self._parsing and self._has_more():
+            self._drop()
+
+    def is_clean(self) -> bool:
+        """Whether nothing came behind the last response."""
+        return not self.should_close
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and tell."""
-        super().data_received(data)
+        # aiohttp's reader passes nothing when it has made room for what the parser holds.
+        self.received = self.received or bool(data)
+        if self._resting and data:
+            # Bytes that no request asked for would be the answer to the next one.
+            self._drop()
+            return
+        self._parsing = True
+        try:
+            super().data_received(data)
+        finally:
+            self._parsing = False
+        if self._resting and self._has_more():
+            self._drop()
         if self.on_read is not None:
             self.on_read()
+
+    def _has_more(self) -> bool:
+        """Whether a further response, or a part of one, came with the end of the last one."""
+        if self.should_close:
+            return True
+        try:
+            # The parser is at the end of a message, and each request gets a parser of its own.
+            return self._parser is not None and self._parser.feed_eof() is not None
+        except Exception:  # whatever the parser says of what it did not expect
+            return True
+
+    def _drop(self) -> None:
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the response, and tell."""

@@ -22,6 +22,7 @@ type LogFormat = Literal["text", "json"]
 
 access = logging.getLogger("ollama_openai_proxy.access")
 """The logger of the one line for each request."""
+_LONGEST_PATH = 256
 QUIET_PATHS = frozenset({LIVE, READY, METRICS})
 """What is asked every few seconds is logged at debug."""
 
@@ -47,7 +48,7 @@ def access_fields(record: Record) -> dict[str, Any]:
         "caller": record.caller,
         "method": record.method,
         "arrived_as": record.arrived_as if record.arrived_as != record.method else "",
-        "path": record.path,
+        "path": record.path if len(record.path) <= _LONGEST_PATH else record.path[:_LONGEST_PATH] + "…",
         "status": record.status,
         "error": record.error,
         "model": record.model,

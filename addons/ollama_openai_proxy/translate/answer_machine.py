@@ -66,9 +66,11 @@ class AnswerMachine:
         ended: whether the answer has ended, either way.
         said: whether a piece of content has come: text, thinking, or a tool call.
         cut_after_failure: whether the connection is cut after a failure; no client of a translated call needs that.
+        holds: that readers and writers keep parts of an answer, such as the arguments of calls, until it has ended.
     """
 
     cut_after_failure: ClassVar[bool] = False
+    holds: ClassVar[bool] = True
 
     __slots__ = ("_reader", "_writer", "ended", "failure", "said", "usage")
 

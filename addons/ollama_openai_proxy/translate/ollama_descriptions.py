@@ -7,13 +7,15 @@ so what is not known is filled in with what lets them go on. What *is* known com
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from dataclasses import fields as dataclass_fields
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.go_json_syntax import quoted
 from ..schemas.ollama.json_encoding import timestamp
-from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG
+from ..schemas.ollama.model_names import DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, LONGEST_NAME
 from .model_metadata import Metadata, has_dates, read_metadata
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
+MOST_MODELS = 20_000
+"""Entries of a list of models that are read."""
 CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision")
 """What Ollama may say that a model can do, in the order in which it is said. Some clients refuse any other word.
 
@@ -167,7 +171,7 @@ def read_models(
     *,
     shown: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Model]:
-    """The models of a `/v1/models` listing in its order; entries without an id are left out.
+    """The models of a `/v1/models` listing in its order; entries without a usable id, or with odd values, are left out.
 
     Args:
         listing: the entries.
@@ -175,9 +179,17 @@ def read_models(
         backend: the name of the server.
         shown: what `/api/show` of a real Ollama says of models, by their ids.
     """
-    entries = [entry for entry in listing if isinstance(entry.get("id"), str) and entry["id"]]
-    models = [read_model(entry, now, backend, shown=(shown or {}).get(entry["id"])) for entry in entries]
+    entries = [entry for entry in islice(listing, MOST_MODELS) if _is_name(entry.get("id"))]
+    models = []
+    for entry in entries:
+        # Whatever else is odd about an entry is no reason to lose the others.
+        with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            models.append(read_model(entry, now, backend, shown=(shown or {}).get(entry["id"])))
     return models if has_dates(entries, now) else [replace(model, created=0) for model in models]
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip()) and name.isprintable() and len(name) <= LONGEST_NAME
 
 
 class ModelIndex:

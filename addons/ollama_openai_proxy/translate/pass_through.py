@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json
 
 from ..errors import ApiError, BackendError
+from .reader.sse import LONGEST_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 type Rewrite = Callable[[bytes], bytes]
 type ErrorText = Callable[[ApiError], bytes]
 
+TOO_LONG = f"the back end sent a line of more than {LONGEST_LINE} bytes"
 COMMENT = b": keep-alive\n"
 _TERMINATORS = re.compile(
     rb'^data: *\[DONE\]|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed))"', re.MULTILINE
@@ -38,6 +40,7 @@ class RawMachine:
 
     usage: Usage | None = None
     cut_after_failure = True
+    holds = False
 
     def __init__(self) -> None:
         self.ended = self.said = False
@@ -78,7 +81,7 @@ class LineMachine(RawMachine):
     What breaks off behind its last line is complete.
     """
 
-    __slots__ = ("_error_text", "_filler", "_last", "_rest", "_rewrite", "cut_after_failure")
+    __slots__ = ("_error_text", "_filler", "_last", "_rest", "_rewrite", "_size", "cut_after_failure", "holds")
 
     def __init__(
         self, error_text: ErrorText | None, rewrite: Rewrite | None = None, filler: Callable[[], bytes] | None = None
@@ -86,6 +89,9 @@ class LineMachine(RawMachine):
         super().__init__()
         self._error_text = error_text
         self.cut_after_failure = error_text is None
+        # Without lines, as in a whole JSON body, the body is one line.
+        self.holds = error_text is None
+        self._size = 0
         self._rewrite = rewrite
         self._filler = filler
         self._rest: list[bytes] = []
@@ -96,8 +102,12 @@ class LineMachine(RawMachine):
         self.said = True
         end = data.rfind(b"\n") + 1
         if not end:
+            self._size += len(data)
+            if self._size > LONGEST_LINE and not self.holds:
+                return self.fail(BackendError(502, TOO_LONG))
             self._rest.append(data)
             return b""
+        self._size = len(data) - end
         lines = data if end == len(data) else data[:end]
         if self._rest:
             lines = b"".join([*self._rest, lines])

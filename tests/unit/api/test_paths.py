@@ -16,6 +16,7 @@ from ollama_openai_proxy.api.paths import (
     below_base,
     calls_model,
     find_route,
+    has_dot_segments,
     surface_of,
     takes_file,
 )
@@ -197,3 +198,54 @@ def test_the_table_imports_nothing_of_the_package() -> None:
         or (isinstance(node, ast.Import) and any(alias.name.startswith(PACKAGE.name) for alias in node.names))
     ]
     assert imports == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/v1/..",
+            "/v1/../x",
+            "/v1/./x",
+            "/v1/%2e%2e/x",
+            "/v1/%2E./x",
+            "/v1/..%2fx",
+            "/v1%2f..%2fx",
+            "/v1/..\\x",
+            "/v1/..%5cx",
+        ),
+        *(
+            "/v1/%252e%252e/x",
+            "/v1/%25252e%25252e%25252fx",
+            "/v1/..;/x",
+            "/v1/..;a=b/x",
+            "/v1/..%3b/x",
+            "/v1/..%00/x",
+            "/v1/.. /x",
+        ),
+        *("/v1/%c0%ae%c0%ae/x", "/v1/%ef%bc%8e%ef%bc%8e/x", "/v1/%e2%80%a5/x", "/v1/a/../x?y"),
+        "/v1/%2525252525252e",
+    ],
+)
+def test_a_path_with_dot_segments_is_found_in_every_spelling(path: str) -> None:
+    assert has_dot_segments(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/",
+            "/v1/models/org%2Fname",
+            "/v1/files/a..b",
+            "/v1/files/...",
+            "/v1/x?a=../..",
+            "/v1/a;b",
+            "/v1/%E2%82%AC",
+            "/v1/%",
+        ),
+        *("/v1/.well-known", "/v1/..a", "/v1//x", "/v1/%25"),
+    ],
+)
+def test_other_paths_are_left_alone(path: str) -> None:
+    assert not has_dot_segments(path)

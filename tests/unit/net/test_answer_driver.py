@@ -26,7 +26,8 @@ LATE = 3600.0
 class Marking:
     """Marks what it does: `<` begins, `x` is content, `.` ends, `!` fails, `_` says nothing, `~` crashes."""
 
-    def __init__(self, *, cuts: bool = False) -> None:
+    def __init__(self, *, cuts: bool = False, holds: bool = False) -> None:
+        self.holds = holds
         self.ended = self.said = False
         self.failure: ApiError | None = None
         self.usage: Usage | None = None
@@ -68,10 +69,18 @@ def explain(error: Exception) -> ApiError:
 class Stage:
     """A driver, the server's body, and the record of the request."""
 
-    def __init__(self, timeouts: Timeouts = FOREVER, *, keep_alive: float = 0, cuts: bool = False) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts = FOREVER,
+        *,
+        keep_alive: float = 0,
+        cuts: bool = False,
+        holds: bool = False,
+        limit: int | None = None,
+    ) -> None:
         self.record = Record("1")
         begin_record(self.record)
-        self.machine = Marking(cuts=cuts)
+        self.machine = Marking(cuts=cuts, holds=holds)
         self.server = PushedBody()
         self.told: list[str] = []
         self.driver = AnswerDriver(
@@ -81,6 +90,7 @@ class Stage:
             keep_alive=keep_alive,
             began=lambda: self.told.append("began"),
             ended=lambda: self.told.append("ended"),
+            limit=limit,
         )
         self.sink = Kept()
 
@@ -88,7 +98,7 @@ class Stage:
         async def call() -> ServerAnswer:
             return ServerAnswer(200, self.server, framed=True)
 
-        self.machine = machine or Marking(cuts=self.machine.cut_after_failure)
+        self.machine = machine or Marking(cuts=self.machine.cut_after_failure, holds=self.machine.holds)
         return asyncio.create_task(self.driver.open(call, self.machine, whole=whole))
 
     async def opened(self, first: bytes = b"a") -> None:
@@ -557,3 +567,35 @@ async def test_shutting_down_an_answer_whose_error_has_no_words_just_ends_it() -
     stage.driver.start(stage.sink)
     stage.driver.fail(ApiError(503, "shutting down"))
     assert (stage.sink.data, stage.sink.ends) == (b"<a", [None])
+
+
+# ── the size
+
+
+async def test_an_answer_that_is_held_has_a_limit() -> None:
+    stage = Stage(holds=True, limit=5)
+    await stage.opened(b"ab")
+    stage.driver.start(stage.sink)
+    stage.server.write(b"cde")
+    stage.server.write(b"f")
+    assert stage.sink.data == b"<abcde[the server sent an answer of more than 5 bytes, see MAX_ANSWER_SIZE]"
+    assert stage.server.calls[-1] == "close"
+    assert stage.record.error == "answer_too_large"
+
+
+async def test_an_answer_in_one_piece_has_a_limit() -> None:
+    stage = Stage(limit=5)
+    opening = stage.opening(whole=True)
+    await stage.reached(lambda: stage.server.sink)
+    stage.server.write(b"abc")
+    stage.server.write(b"def")
+    with pytest.raises(ApiError, match="more than 5 bytes"):
+        await opening
+
+
+async def test_an_answer_that_passes_has_none() -> None:
+    stage = Stage(limit=5)
+    await stage.opened(b"abc")
+    stage.driver.start(stage.sink)
+    stage.server.write(b"defghi")
+    assert stage.sink.data == b"<abcdefghi"

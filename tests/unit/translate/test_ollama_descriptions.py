@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ollama_openai_proxy.translate import ollama_descriptions
 from ollama_openai_proxy.translate.ollama_descriptions import (
     CAPABILITIES,
     Model,
@@ -374,3 +376,28 @@ def test_a_model_survives_json_whatever_its_fields() -> None:
         model_from_json({"id": "m"})
     defaults = {each.name for each in fields(Model) if getattr(model, each.name) == each.default}
     assert defaults <= {"system", "hidden", "known_context_length", "think_default"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({}, {"id": ""}, {"id": " "}, {"id": 7}, {"id": "a\x1b[2J"}, {"id": "x" * 257}, {"id": "\ud800"}),
+        {"id": "9" * 200 + "x" + "9" * 200},
+        {"id": "odd", "capabilities": [{"a": 1}], "supported_parameters": {"a": 1}},
+        {"id": "odd", "created": float("inf"), "max_model_len": float("nan"), "meta": {"n_params": float("inf")}},
+    ],
+)
+def test_an_odd_entry_costs_only_itself(odd: dict[str, Any]) -> None:
+    names = [each.id for each in read_models([{"id": "a"}, odd, {"id": "b"}], NOW)]
+    assert [name for name in names if name in ("a", "b")] == ["a", "b"]
+    assert set(names) <= {"a", "b", "odd"}
+
+
+def test_an_entry_that_cannot_be_described_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def described(entry: Mapping[str, Any], now: float, backend: str) -> Model:
+        if entry["id"] == "odd":
+            raise OverflowError
+        return read_model(entry, now, backend)
+
+    monkeypatch.setattr(ollama_descriptions, "read_model", described)
+    assert [each.id for each in read_models([{"id": "odd"}, {"id": "b"}], NOW)] == ["b"]

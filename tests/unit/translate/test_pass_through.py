@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import ApiError
+from ollama_openai_proxy.translate import pass_through
 from ollama_openai_proxy.translate.pass_through import EventMachine, LineMachine, RawMachine
 
 BROKEN = ApiError(502, "broke off")
@@ -217,3 +218,25 @@ def test_other_streams_are_not_looked_into() -> None:
     machine = events()
     machine.feed(ERROR)
     assert machine.failure is None
+
+
+# ── lines that do not end
+
+
+def test_a_line_that_is_too_long_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pass_through, "LONGEST_LINE", 100)
+    machine = LineMachine(error_line)
+    assert machine.feed(b"x" * 60 + b"\n" + b"y" * 60) == b"x" * 60 + b"\n"
+    assert machine.feed(b"y" * 40) == b""
+    assert machine.feed(b"y").startswith(b"<the back end sent a line of more than ")
+    assert machine.ended
+    assert machine.failure is not None
+
+
+def test_a_body_that_is_one_line_is_left_to_the_limit_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pass_through, "LONGEST_LINE", 100)
+    machine = LineMachine(None)
+    assert machine.holds
+    assert machine.feed(b"x" * 200) + machine.finish(framed=True) == b"x" * 200
+    assert not LineMachine(error_line).holds
+    assert not RawMachine().holds

@@ -17,7 +17,7 @@ from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_management_requests import CopyRequest, CreateRequest, DeleteRequest, PullRequest, PushRequest
-from ...schemas.ollama.model_names import parse_name
+from ...schemas.ollama.model_names import LONGEST_NAME, parse_name, shown
 from .json_replies import progress_reply
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Lifecycle:
         """Make a model from another one. A model from files cannot be made here, which the client is told."""
         asked = await off_loop(len(request.body), decode, CreateRequest, request.body)
         name = asked.about.strip()
-        if not parse_name(name).valid:
+        if not parse_name(name).valid or len(name) > LONGEST_NAME:
             raise InvalidRequest("invalid model name")
         if not asked.from_ and not asked.files:
             # The first thing on a would-be stream, which has another content type than errors before it.
@@ -103,10 +103,10 @@ class Lifecycle:
         """Give a model another name."""
         asked = await off_loop(len(request.body), decode, CopyRequest, request.body)
         source = await self._named(asked.source, "source")
-        if not parse_name(asked.destination).valid:
-            raise InvalidRequest(f'destination "{asked.destination}" is invalid')
+        if not parse_name(asked.destination).valid or len(asked.destination) > LONGEST_NAME:
+            raise InvalidRequest(f'destination "{shown(asked.destination)}" is invalid')
         if source is None:
-            raise ModelNotFound(f'model "{asked.source}" not found')
+            raise ModelNotFound(f'model "{shown(asked.source)}" not found')
         if await self._models.find(asked.destination) is not source:
             self._models.derived.add(asked.destination, source)
             await self._models.known_to_all()
@@ -124,8 +124,8 @@ class Lifecycle:
         if await self._models.find(name):
             return Reply(200)
         if not parse_name(name).valid:
-            raise InvalidRequest(f'name "{name}" is invalid')
-        raise ModelNotFound(f"model '{name}' not found")
+            raise InvalidRequest(f'name "{shown(name)}" is invalid')
+        raise ModelNotFound(f"model '{shown(name)}' not found")
 
     async def blob(self, request: Request) -> Reply:
         """Say whether a blob is there (it never is), or take one and forget it.

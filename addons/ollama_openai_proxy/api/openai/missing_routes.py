@@ -11,6 +11,9 @@ from ...translate.not_found import MISSING, names_missing_route
 if TYPE_CHECKING:
     from ...net.http_messages import Reply
 
+MOST_ERROR = 1 << 20
+"""Bytes of an error's body that are read."""
+
 
 async def whole(reply: Reply) -> Reply:
     """The reply with its body in one piece, where it may have to be looked into.
@@ -20,7 +23,7 @@ async def whole(reply: Reply) -> Reply:
     """
     if reply.status not in MISSING or isinstance(reply.body, bytes):
         return reply
-    return replace(reply, body=await read_whole(reply.body), length=None)
+    return replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)
 
 
 def names_no_route(reply: Reply) -> bool:

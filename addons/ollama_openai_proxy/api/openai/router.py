@@ -5,6 +5,7 @@ A call goes on as it is but for the name of its model, which is one that `/api/t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from ...errors import BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
 from ...net.off_loop import off_loop
+from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
@@ -33,6 +35,8 @@ from ..paths import (
     ROUTES,
     SYSTEMONE,
     below_base,
+    find_route,
+    has_dot_segments,
 )
 from .missing_routes import names_no_route, whole, whole_refusal
 from .model_field import Body
@@ -94,6 +98,8 @@ class OpenAIServer:
             ApiError: the error that the client is to be told.
         """
         path = request.path
+        if has_dot_segments(request.target):
+            raise InvalidRequest("the path has a segment that is not followed: . or ..")
         if request.method in ("GET", "HEAD"):
             as_anthropic = ANTHROPIC_VERSION in request.headers
             if path == OPENAI_MODELS:
@@ -104,6 +110,8 @@ class OpenAIServer:
             return _hello(request.method)
         content = request.body
         body = await off_loop(len(content), Body, content, request.headers.get("content-type", ""))
+        if request.method == "POST" and body.data is None and _wants_json(request):
+            raise InvalidRequest(syntax_error(content) or "the body is no JSON object" if content else "missing request body")
         silence = silence_limits(path, self._heartbeat)
         if not (request.method == "POST" and path in STREAMED and body.data and body.data.get("stream") is True):
             return await self._answer(request, body, content, silence.between, None)
@@ -165,7 +173,12 @@ class OpenAIServer:
         models = await self._models.list()
         if as_anthropic:
             return _json(anthropic_list(models))
-        return _json({"object": "list", "data": [openai_entry(model) for model in models]})
+        entries = []
+        for model in models:
+            # One entry may hold what is no JSON, such as NaN.
+            with suppress(ValueError, RecursionError):
+                entries.append(encode_json(openai_entry(model)))
+        return Reply(200, {"Content-Type": "application/json"}, b'{"object":"list","data":[%s]}\n' % b",".join(entries))
 
     async def _describe(self, name: str, *, as_anthropic: bool) -> Reply:
         model = await self._models.require(name, tagged=True)
@@ -245,6 +258,13 @@ async def _translate(call: Call, keep_alive: float, answering: Answering) -> Rep
     if call.request.path == MESSAGES:
         return await create_message(call.content, call.model, call.backend, keep_alive, answering)
     return await create_response(call.content, call.model, call.backend, keep_alive, answering)
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether the body of a call has to be a JSON object."""
+    route = find_route(request.path)
+    kind = request.headers.get("content-type", "").lower()
+    return (route is not None and route.body == "json") or (bool(request.body) and kind.startswith("application/json"))
 
 
 def _compacts_here(call: Call) -> bool:

@@ -9,6 +9,9 @@ DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 
+LONGEST_NAME = 256
+"""Characters of a model's name, in any of its forms."""
+
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 _MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
@@ -43,6 +46,14 @@ class Name(NamedTuple):
         host = "" if self.host == DEFAULT_HOST else f"{self.host}/"
         namespace = "" if not host and self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/"
         return f"{host}{namespace}{self.model}:{self.tag}"
+
+
+def shown(name: str) -> str:
+    """Return a name for a text: cut, and with escapes for control characters, which may command a terminal."""
+    name = name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…"
+    if name.isprintable():
+        return name
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in name)
 
 
 def parse_name(text: str) -> Name:

@@ -9,12 +9,16 @@ before it counts as data: some servers write errors so, and some whole streams.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from pydantic_core import from_json
+from ..bounded_json import read_odd_json
 
 type Chunk = dict[str, Any]
+
+LONGEST_LINE = 1 << 25
+"""Bytes of the longest line, and of the longest event: one with a picture in it for instance."""
+MOST_LINES = 1 << 16
+"""Lines of data of one event; each takes many times its length in memory."""
 
 _LONGEST_TEXT = 2000
 _LINES_TRIED = 64
@@ -30,25 +34,41 @@ class SseReader:
         broken: there was an event that is JSON in part only. What follows either is ignored.
         text: what was no event, and events that are plain text, up to 2,000 characters: perhaps an error.
         idle: nothing of an event is held back.
+        too_long: a line or an event is longer than `LONGEST_LINE`, or has more than `MOST_LINES`; `broken`, too.
     """
 
-    __slots__ = ("_event", "_pending", "_rest", "_stray", "_stray_size", "broken", "done", "idle", "text")
+    __slots__ = (
+        *("_event", "_pending", "_pending_size", "_rest", "_rest_size", "_stray", "_stray_size"),
+        *("broken", "done", "idle", "text", "too_long"),
+    )
 
     def __init__(self) -> None:
         self.done = False
         self.broken = False
         self.text = ""
         self.idle = True
-        self._rest = b""
+        self.too_long = False
+        # The pieces of a line without an end: to join them with each read would take quadratic time.
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._event = b""
         self._pending: list[bytes] = []
+        self._pending_size = 0
         self._stray: list[bytes] = []
         self._stray_size = 0
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that are complete now."""
-        lines = (self._rest + data if self._rest else data).split(b"\n")
-        self._rest = lines.pop()
+        if b"\n" not in data:
+            self._hold(data)
+            return []
+        if self._rest:
+            data = b"".join((*self._rest, data))
+            self._rest.clear()
+            self._rest_size = 0
+        lines = data.split(b"\n")
+        if last := lines.pop():
+            self._hold(last)
         chunks: list[Chunk] = []
         for line in lines:
             if self.done or self.broken:
@@ -64,6 +84,15 @@ class SseReader:
             chunks.append(stray)
             self.broken = False
         return chunks
+
+    def _hold(self, data: bytes) -> None:
+        """Keep a piece of a line, the end of which is still to come."""
+        self.idle = False
+        self._rest.append(data)
+        self._rest_size += len(data)
+        if self._rest_size > LONGEST_LINE:
+            self._rest.clear()
+            self.broken = self.too_long = True
 
     def _line(self, line: bytes, chunks: list[Chunk]) -> None:
         if line.startswith(b"data:"):
@@ -87,6 +116,10 @@ class SseReader:
             return
         if data:
             self._pending.append(data)
+            self._pending_size += len(data)
+            if self._pending_size > LONGEST_LINE or len(self._pending) > MOST_LINES:
+                self.broken = self.too_long = True
+                self._clear_pending()
         if 0 < len(self._pending) <= _LINES_TRIED:
             self._take_event(chunks)
 
@@ -95,11 +128,15 @@ class SseReader:
         chunk = parse_json(self._pending[0] if len(self._pending) == 1 else b"\n".join(self._pending))
         if chunk is _NO_JSON:
             return
-        self._pending.clear()
+        self._clear_pending()
         if isinstance(chunk, dict):
             chunks.append({"error": chunk} if self._event == b"error" and "error" not in chunk else chunk)
         elif self._event == b"error" or isinstance(chunk, str):
             self._plain_text(str(chunk), chunks)
+
+    def _clear_pending(self) -> None:
+        self._pending.clear()
+        self._pending_size = 0
 
     def _end_event(self, chunks: list[Chunk]) -> None:
         """End an event whose data are no JSON so far: part of a chunk, which is lost, or words."""
@@ -108,7 +145,7 @@ class SseReader:
             if not self._pending:
                 return
         data = b"\n".join(self._pending)
-        self._pending.clear()
+        self._clear_pending()
         if data.startswith((b"{", b"[")):
             self.broken = True
             self._add_text(data)
@@ -132,7 +169,7 @@ class SseReader:
 
     def _add_text(self, data: bytes) -> None:
         if len(self.text) < _LONGEST_TEXT:
-            text = data.decode("utf-8", "replace")
+            text = data[: 4 * _LONGEST_TEXT].decode("utf-8", "replace")
             self.text = f"{self.text}\n{text}"[:_LONGEST_TEXT] if self.text else text[:_LONGEST_TEXT]
 
 
@@ -140,13 +177,8 @@ _NO_JSON = object()
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text; a marker that is no value of JSON, nor a mapping, where it is none."""
+    """The value of a JSON text; a marker that is no value of JSON, nor a mapping, where it is none, or too much."""
     try:
-        return from_json(data)
+        return read_odd_json(data)
     except ValueError:
-        pass
-    try:
-        # The fast parser refuses halves of a character in escapes, raw control characters and broken UTF-8.
-        return json.loads(data.decode("utf-8", "replace"), strict=False)
-    except (ValueError, RecursionError):
         return _NO_JSON

@@ -26,7 +26,7 @@ from .message_text import content_of, is_thought, reasoning_of
 from .offered_tools import OfferedTools
 from .reasoning_state import ReasoningDetails
 from .server_errors import ModelNames, error_in_chunk, not_understood, server_error
-from .sse import SseReader, parse_json
+from .sse import LONGEST_LINE, SseReader, parse_json
 from .stop_texts import StopTexts
 from .think_tags import ThinkTags
 from .token_counts import TokenCounts
@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _HALF = re.compile("[\ud800-\udfff]")
+LONGEST_CALL = 1 << 22
+"""Characters of the arguments of all calls of an answer, and of a call that stands in the text."""
+TOO_LONG_CALL = f"the back end sent a tool call of more than {LONGEST_CALL} characters"
 _LONGEST_PAGE = 65536
+_SHORT = 65536
 # What it comes to, wherever in a chunk there is something else than should be.
 _WRONG_TYPES = (AttributeError, KeyError, TypeError, ValueError)
 _BROKE_OFF = "the back end broke off its answer"
@@ -76,6 +80,8 @@ class StreamReader:
             "_begun",
             "_behind",
             "_buffer",
+            "_looked_at",
+            "_call_size",
             "_called",
             "_choices",
             "_content_halves",
@@ -93,6 +99,7 @@ class StreamReader:
             "_last_space",
             "_last_text",
             "_lead",
+            "_line_end",
             "_names",
             "_pieces",
             "_prompt_tokens",
@@ -100,6 +107,7 @@ class StreamReader:
         *(
             "_reason",
             "_said",
+            "_searched",
             "_sse",
             "_stop_sequence",
             "_stops",
@@ -139,7 +147,12 @@ class StreamReader:
         self._filter_fails = content_filter_fails
 
         self._kind: Literal["", "sse", "json", "page"] = ""
-        self._buffer = b""
+        self._buffer = bytearray()
+        # Bytes that were looked at in vain for a whole JSON value, or for a first line.
+        self._looked_at = 0
+        # Where the first line ends, and how far this was looked for.
+        self._line_end = -1
+        self._searched = 0
         self._sse = SseReader()
         # Whether nothing of an event is held back, so that a read may hold one chunk.
         self._idle = False
@@ -164,6 +177,7 @@ class StreamReader:
         self._behind: list[Event] = []
         self._said = False
         self._text_came = False
+        self._call_size = 0
         self._called = False
         self._thought = False
         self._thinking_begun = False
@@ -235,12 +249,13 @@ class StreamReader:
     def _recognise(self, events: list[Event]) -> None:
         """Tell what kind of body it is by the first byte that is no white space."""
         body = self._buffer
-        if _BOM.startswith(body[:3]) and len(body) < len(_BOM):
+        if len(body) < len(_BOM) and _BOM.startswith(body):
             return
-        body = body.removeprefix(_BOM).lstrip()
+        if body.startswith(_BOM):
+            del body[: len(_BOM)]
+        del body[: len(body) - len(body.lstrip())]
         if not body:
             return
-        self._buffer = body
         if body[:1] in b"{[":
             self._kind = "json"
             self._read_json(events)
@@ -250,16 +265,17 @@ class StreamReader:
             self._become_lines(events)
 
     def _become_lines(self, events: list[Event]) -> None:
-        body, self._buffer, self._kind = self._buffer, b"", "sse"
+        body, self._buffer, self._kind = bytes(self._buffer), bytearray(), "sse"
         self._read_chunks(self._sse.feed(body), events)
 
     def _read_json(self, events: list[Event], *, last: bool = False) -> None:
         """Read a body that is one JSON value, as soon as it is whole; or go over to lines of JSON."""
         body = self._buffer
-        tail = body[-8:].rstrip()[-1:]
-        if tail not in (b"}", b"]") and not last:
+        # To look at each read would take quadratic time.
+        if not last and (not body[-8:].rstrip().endswith((b"}", b"]")) or self._looked_at > 4 * len(body) + _SHORT):
             return self._try_lines(events)
-        value = parse_json(body)
+        self._looked_at += len(body)
+        value = parse_json(bytes(body))
         chunks = value if isinstance(value, list) else [value]
         if not all(isinstance(chunk, dict) for chunk in chunks) or not chunks:
             return self._try_lines(events)
@@ -277,9 +293,14 @@ class StreamReader:
 
     def _try_lines(self, events: list[Event]) -> None:
         """Go over to lines of JSON, if the first line is a chunk of a stream."""
-        line, end, _ = self._buffer.partition(b"\n")
-        if end and line.startswith(b"{") and isinstance(chunk := parse_json(line), dict) and "choices" in chunk:
-            self._become_lines(events)
+        if self._line_end < 0:
+            self._line_end = self._buffer.find(b"\n", self._searched)
+            self._searched = len(self._buffer)
+            if self._line_end < 0:
+                return
+            line = bytes(self._buffer[: self._line_end])
+            if line.startswith(b"{") and isinstance(chunk := parse_json(line), dict) and "choices" in chunk:
+                self._become_lines(events)
 
     def _read_chunks(self, chunks: Sequence[dict[str, Any]], events: list[Event]) -> None:
         for chunk in chunks:
@@ -292,7 +313,9 @@ class StreamReader:
             if self._ended:
                 return
             self._fast = self._begun and self._is_fast()
-        if self._sse.broken:
+        if self._sse.too_long:
+            self._fail(BackendError(502, f"the back end sent a line of more than {LONGEST_LINE} bytes"), events)
+        elif self._sse.broken:
             self._fail(not_understood("", self._names), events)
         elif self._sse.done:
             self._complete(events, said_complete=True)
@@ -355,6 +378,10 @@ class StreamReader:
             error = error_in_chunk(chunk, choice)
             if error is not None:
                 self._fail(server_error(error, self._names), events)
+                return
+        held = self._call_size if self._tool_text is None else max(self._call_size, self._tool_text.held_size)
+        if held > LONGEST_CALL:
+            self._fail(BackendError(502, TOO_LONG_CALL), events)
 
     def _note_reason(self, reason: str, choice: Mapping[str, Any]) -> None:
         """Note why the answer ended: a failure outweighs a cut, and a cut all else."""
@@ -397,6 +424,7 @@ class StreamReader:
             self._add_logprobs(read_logprobs(logprobs), events, before)
 
     def _read_calls(self, calls: object, events: list[Event]) -> None:
+        self._call_size += _size_of(calls)
         if self._text_came:
             self._flush_text(events, cut=False)
         made: list[Event] = []
@@ -588,6 +616,16 @@ class StreamReader:
         self._ended = True
         self._idle = self._fast = False
         events.append(Failure(error))
+
+
+def _size_of(calls: object) -> int:
+    """The characters of the arguments in the fragments of calls, as far as they are text."""
+    size = 0
+    for call in calls if isinstance(calls, list) else (calls,):
+        function = call.get("function", call) if isinstance(call, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        size += len(arguments) if isinstance(arguments, str) else 0
+    return size
 
 
 def _plain_text(chunk: dict[str, Any]) -> str:

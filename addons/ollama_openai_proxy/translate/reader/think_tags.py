@@ -24,6 +24,8 @@ _TAGS = {
 """Most models; Seed-OSS; Magistral; Gemini; Kimi-VL; Command A; MiniMax."""
 _ALONE = ("</think>", "</seed:think>", "[/THINK]", "</mm:think>")
 
+_LONGEST_TAG = max(map(len, _ALONE))
+
 type Part = tuple[bool, str]
 """Whether it is thinking, and the text."""
 
@@ -41,7 +43,7 @@ class ThinkTags:
         preceding: the last character that was given out as content; to be set where text was not fed, see `free`.
     """
 
-    __slots__ = ("_closing", "_held", "_mentioned", "_opened", "_state", "closed_alone", "preceding", "seen")
+    __slots__ = ("_before", "_closing", "_held", "_mentioned", "_opened", "_state", "closed_alone", "preceding", "seen")
 
     def __init__(self, *, opened: bool | None = False) -> None:
         self.closed_alone = False
@@ -51,12 +53,14 @@ class ThinkTags:
         self._state: Literal["start", "thinking", "unsure", "watching", "content"] = "start"
         self._closing: tuple[str, ...] = ()
         self._held = ""
+        # Long text that waits for a closing tag, in pieces: to join them with each piece would take quadratic time.
+        self._before: list[str] = []
         self._mentioned = False
 
     @property
     def free(self) -> bool:
         """Whether text without `<` and `[` is content, and nothing is held back."""
-        return not self._held and self._state in ("watching", "content")
+        return not self._held and not self._before and self._state in ("watching", "content")
 
     @property
     def state_is_start(self) -> bool:
@@ -90,17 +94,23 @@ class ThinkTags:
         if self._state == "unsure" and self._opened is None:
             at, _ = _find(text, _ALONE)
             if at < 0:
-                self._held = text
+                self._before.append(text[:-_LONGEST_TAG])
+                self._held = text[-_LONGEST_TAG:]
                 return []
             self.closed_alone = self.seen = True
-            return self._think(text)
+            return self._think(self._all_before() + text)
         self._state = "watching"
-        return self._watch(text)
+        return self._watch(self._all_before() + text)
 
     def finish(self) -> list[Part]:
         """What was held back, when the text has ended."""
-        held, self._held = self._held, ""
+        held, self._held = self._all_before() + self._held, ""
         return [(self._state == "thinking", held)] if held else []
+
+    def _all_before(self) -> str:
+        before = "".join(self._before)
+        self._before.clear()
+        return before
 
     def _think(self, text: str) -> list[Part]:
         at, tag = _find(text, self._closing)

@@ -107,6 +107,11 @@ class ToolCallText:
         """Whether text without `<` and `[` is text, and nothing is held back."""
         return self._state == "text" and not self._held
 
+    @property
+    def held_size(self) -> int:
+        """Characters that are held back."""
+        return len(self._held)
+
     def feed(self, text: str) -> list[str | list[WrittenCall]]:
         """What is certain now."""
         made: list[str | list[WrittenCall]] = []

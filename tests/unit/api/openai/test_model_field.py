@@ -43,6 +43,12 @@ def test_the_model_is_found_in_json_whatever_the_type_says(content: bytes, model
     assert Body(content, content_type).model == model
 
 
+def test_halves_of_characters_can_be_read() -> None:
+    body = Body(b'{"model":"m","a":"\\ud83d"}', JSON_TYPE)
+    assert (body.model, body.data) == ("m", {"model": "m", "a": "\ud83d"})
+    assert b"\\ud83d" in body.naming("n")
+
+
 def test_an_object_can_be_looked_into_and_nothing_else() -> None:
     assert Body(b'{"messages":[]}', JSON_TYPE).data == {"messages": []}
     for content in (b"[1]", b"{", b""):

@@ -1,7 +1,7 @@
 """Names are taken apart, completed and judged as Ollama does it."""
 
 import pytest
-from ollama_openai_proxy.schemas.ollama.model_names import Name, parse_name
+from ollama_openai_proxy.schemas.ollama.model_names import LONGEST_NAME, Name, parse_name, shown
 
 OLLAMA = "registry.ollama.ai"
 
@@ -69,3 +69,17 @@ def test_errors_show_the_whole_name(text: str, full: str) -> None:
 )
 def test_other_errors_show_the_shortest_name_with_its_tag(text: str, shortest: str) -> None:
     assert parse_name(text).shortest == shortest
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("gpt-4o:latest", "gpt-4o:latest"),
+        ("üé", "üé"),
+        ("a\x1b[2J\n\0\u2028", "a\\x1b[2J\\n\\x00\\u2028"),
+        ("m" * LONGEST_NAME, "m" * LONGEST_NAME),
+        ("m" * (LONGEST_NAME + 1), "m" * LONGEST_NAME + "…"),
+    ],
+)
+def test_a_name_in_a_text_is_cut_and_commands_no_terminal(name: str, text: str) -> None:
+    assert shown(name) == text

@@ -105,6 +105,26 @@ def test_words_are_kept_up_to_a_length() -> None:
     assert reader.finish() == []
 
 
+def test_an_error_event_of_very_many_lines_is_an_error() -> None:
+    lines = [b"event: error", b'data: {"message":"no"', *[b"data: ", b'data: ,"a":1'] * 90, b"data: }", b"", b""]
+    chunks, _ = read(b"\n".join(lines))
+    assert chunks == [{"error": {"message": "no", "a": 1}}]
+
+
+@pytest.mark.parametrize(
+    "reads", [[b"data: " + b"x" * 120], [b"data: ", *[b"x" * 10] * 12], [b"data: " + b"x" * 60 + b"\n"] * 3, [b"data: x\n" * 6]]
+)
+def test_a_line_or_an_event_that_is_too_long_breaks_the_stream(reads: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "LONGEST_LINE", 100)
+    monkeypatch.setattr(sse, "MOST_LINES", 5)
+    reader = SseReader()
+    assert [reader.feed(data) for data in reads] == [[]] * len(reads)
+    assert reader.broken
+    assert reader.too_long
+    assert reader.feed(b'data: {"n":1}\n\n') == []
+    assert reader.finish() == []
+
+
 def test_an_event_of_many_lines_is_not_read_again_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[bytes] = []
 

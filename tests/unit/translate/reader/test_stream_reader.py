@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from ollama_openai_proxy.schemas.usage import Usage
 from ollama_openai_proxy.translate.events import Failure, Finish, ReasoningState, Text, Thinking, ToolCallBegin, ToolCallEnd
+from ollama_openai_proxy.translate.reader import sse as sse_module
+from ollama_openai_proxy.translate.reader import stream_reader
 from ollama_openai_proxy.translate.reader.stream_reader import StreamReader
 
 from tests.unit.translate.reader.bodies import brief, called, chunk, fragment, read, said, sse, whole
@@ -333,3 +335,44 @@ def test_calls_end_with_the_failure() -> None:
 
 def test_tokens_are_estimated_for_a_server_that_does_not_count() -> None:
     assert finish_of(sse(*said("a", "b", "c"), chunk({}, "stop")), prompt_tokens=9).usage == Usage(9, 3)
+
+
+# ── limits
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "get_weather", "arguments": '{"city":"' + "x" * 60}}]},
+        {"function_call": {"name": "get_weather", "arguments": '{"city":"' + "x" * 60}},
+        {"content": '<tool_call>{"name":"get_weather","arguments":{"city":"' + "x" * 60},
+    ],
+)
+def test_a_call_that_does_not_end_fails(piece: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_reader, "LONGEST_CALL", 100)
+    reader = StreamReader(tools=TOOLS)
+    events = [each for _ in range(4) for each in reader.feed(event(chunk(piece)))]
+    assert isinstance(events[-1], Failure)
+    assert events[-1].error.message == stream_reader.TOO_LONG_CALL
+    assert sum(isinstance(each, Failure) for each in events) == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_long_text_that_waits_for_a_closing_tag_comes_out_whole(size: int) -> None:
+    text = "It may be. " * 20 + "</think>So it is."
+    reader = StreamReader(thinking_opened=None)
+    events: list[Any] = []
+    for at in range(0, len(text), size):
+        events += reader.feed(event(chunk({"content": text[at : at + size]})))
+    events += reader.finish(framed=True)
+    assert "".join(each.text for each in events if isinstance(each, Thinking)) == ("It may be. " * 20).strip()
+    assert "".join(each.text for each in events if isinstance(each, Text)) == "So it is."
+
+
+def test_a_line_that_does_not_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse_module, "LONGEST_LINE", 100)
+    reader = StreamReader()
+    reader.feed(b"data: ")
+    events = reader.feed(b"x" * 200)
+    assert isinstance(events[-1], Failure)
+    assert "a line of more than" in events[-1].error.message

@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 import zstandard
-from ollama_openai_proxy.backend.body_decoding import decoded
+from ollama_openai_proxy.net import body_decoding
+from ollama_openai_proxy.net.body_decoding import decoded
 
 from tests.bodies import Kept, PushedBody
 
@@ -40,6 +41,18 @@ async def test_a_damaged_coding_ends_the_body_once(coding: str) -> None:
         inner.write(b"nonsense that is packed in no way at all")
     assert [type(end) for end in sink.ends] == [ValueError]
     assert inner.calls == ["start", "close"]
+
+
+@pytest.mark.parametrize("coding", PACKED)
+async def test_a_read_that_unpacks_to_too_much_ends_the_body_once(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_decoding, "MOST_UNPACKED", len(CONTENT) - 1)
+    inner, sink = PushedBody(), Kept()
+    decoded(inner, coding).start(sink)
+    inner.write(PACKED[coding])
+    inner.write(PACKED[coding])
+    inner.end()
+    assert sink.data == b""
+    assert [str(end) for end in sink.ends] == ["the content unpacks to too much"]
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "br"])
