@@ -206,9 +206,13 @@ def test_ollama_gets_the_time_of_a_call() -> None:
         post(proxy, "/api/generate", keep_alive="10m")
         post(proxy, "/api/generate", keep_alive=-1)
         post(proxy, "/api/chat", messages=[USER], keep_alive=1.5)
-        wait_until(lambda: len(server.told) == 3)
-        assert [body["keep_alive"] for _, body in server.told] == [600, -1, "1.5s"]
-        assert all("prompt" not in body for _, body in server.told)
+
+        def generated() -> list[dict[str, Any]]:
+            return [body for call, body in server.told if call == "POST /api/generate"]
+
+        wait_until(lambda: len(generated()) == 3)
+        assert [body["keep_alive"] for body in generated()] == [600, -1, "1.5s"]
+        assert all("prompt" not in body for body in generated())
 
 
 def test_an_older_llama_swap_unloads_all_only_where_nothing_else_is_loaded() -> None:
