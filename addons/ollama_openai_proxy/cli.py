@@ -62,7 +62,7 @@ def _launch(arguments: Sequence[str]) -> int:
 
 def _tool(name: str) -> Callable[[Sequence[str]], int]:
     def start(arguments: Sequence[str]) -> int:
-        from .mitm.tools import run_tool
+        from .mitm.mitmproxy_tools import run_tool
 
         return run_tool(name, arguments)
 

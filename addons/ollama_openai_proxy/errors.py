@@ -83,6 +83,10 @@ class BackendError(ApiError):
         super().__init__(status, message, headers, kind=kind, code=code, error_type=error_type, param=param)
 
 
+class Unreachable(BackendError):
+    """There is no connection to the back end: nothing was sent yet."""
+
+
 def describe(error: BaseException) -> str:
     """Return the kind and place of an error, without its message, which may quote the request's body."""
     place = error.__traceback__

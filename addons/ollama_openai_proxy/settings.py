@@ -27,6 +27,7 @@ from .api.paths import OPENAI_PREFIX
 from .environment import find_mistake
 from .net.bounds import Bounds, Counts, most_connections
 from .net.http_messages import Timeouts
+from .net.server_wait import WaitLimits
 from .translate.server_profiles import ProfileName
 from .translate.service_presets import PRESETS
 
@@ -41,6 +42,8 @@ ENV_FILE = ".env"
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
 MOST_WORKERS = 256
+DEFAULT_WAIT = 60.0
+"""Seconds that a call waits for a server that is loading."""
 DEFAULT_TIMEOUTS: dict[Mode, float] = {"translate": 600, "fix": 0}
 
 
@@ -404,6 +407,16 @@ class Settings(BaseSettings):
         example="examples/models.toml",
         see="[What the file may contain](models-file.md).",
     )
+    backend_wait_seconds: Seconds | None = setting(
+        None,
+        "How many seconds a call waits for a server that says that it is loading its model. If you set it, in either mode, a "
+        "call also waits for a server that cannot be reached, for example while it starts. 0 is not at all.",
+        group=Group.BACKEND,
+        must_be="a number of seconds, or 0 for not at all",
+        example="300",
+        default_text="`60` for a server that is loading, `0` for one that cannot be reached",
+        see="[Servers that start or load](translate-mode.md#servers-that-start-or-load).",
+    )
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = setting(
         "0.40.12",
         "The Ollama version that clients are told. Several clients refuse a version older than 0.13.4.",
@@ -422,9 +435,9 @@ class Settings(BaseSettings):
         must_be="the URL of an Ollama server, for example http://127.0.0.1:11434",
         example="http://127.0.0.1:11434",
     )
-    upstream_wait_seconds: Seconds = setting(
-        0,
-        "How long a request waits for an Ollama that refuses connections, for example while Ollama starts.",
+    upstream_wait_seconds: Seconds | None = setting(
+        None,
+        "Another name of BACKEND_WAIT_SECONDS, which counts if both are set.",
         group=Group.UPSTREAM,
         must_be="a number of seconds, or 0 for not at all",
         example="60",
@@ -798,6 +811,12 @@ class Settings(BaseSettings):
     def answer_limit(self) -> int | None:
         """Bytes of an answer that may be held in memory; None for any."""
         return int(self.max_answer_size) or None
+
+    @property
+    def wait_limits(self) -> WaitLimits:
+        """How long calls wait for a server that starts or loads."""
+        given = self.upstream_wait_seconds if self.backend_wait_seconds is None else self.backend_wait_seconds
+        return WaitLimits(DEFAULT_WAIT, refused=False) if given is None else WaitLimits(given, refused=True)
 
     @property
     def bounds(self) -> Bounds:

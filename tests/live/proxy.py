@@ -12,11 +12,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -113,6 +113,22 @@ class ProxyProcess:
             return self._last_log
         # Not by seeking: the process shares the file's position.
         return os.pread(self._output.fileno(), os.fstat(self._output.fileno()).st_size, 0).decode()
+
+    def access(self, reply: httpx.Response) -> dict[str, Any]:
+        """The log line of a request."""
+        return self.access_of(reply.headers["X-Request-Id"])
+
+    def access_of(self, request_id: str) -> dict[str, Any]:
+        """The log line of the request with this id, when the request has ended."""
+        found: list[dict[str, Any]] = []
+
+        def ended() -> bool:
+            lines = [json.loads(line) for line in self.log.splitlines() if request_id in line]
+            found[:] = [line for line in lines if line["message"] == "request"]
+            return bool(found)
+
+        wait_until(ended, lambda: f"no line for {request_id}")
+        return found[0]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as a service manager would; returns the exit status."""

@@ -389,7 +389,7 @@ def test_an_api_that_is_not_used_is_translated(tmp_path: Path, by: str) -> None:
     with ScriptedBackend(everything=True) as backend, ScriptedBackend() as other:
         file = f'[backends.lab]\nurl = "{backend.base_url}"\napis = ["chat", "responses"]\n'
         first = other if by == "file" else backend
-        settings = {} if by == "file" else {"BACKEND_APIS": "chat,responses"}
+        settings: dict[str, Any] = {} if by == "file" else {"BACKEND_APIS": "chat,responses"}
         backend.models = listing({"id": "m"})
         with proxied(tmp_path, file if by == "file" else "", first, **settings) as url:
             assert post(url, "/v1/responses", {"model": "m", "input": "hi"}).status_code == 200

@@ -143,7 +143,7 @@ def test_claude_code_finds_its_api_reachable(http: httpx.Client, chat_only: Side
 # -- A key that the back end refuses -----------------------------------------------------------------------------------
 
 REFUSED = Error(401, error_body("Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key"))
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 CALLS: dict[str, dict[str, Any]] = {
     "/api/chat": HELLO,
     "/api/generate": {"prompt": "Hello"},
@@ -166,7 +166,7 @@ def test_each_api_says_that_the_proxys_key_was_refused(http: httpx.Client, side:
     model = side.vectors if "embed" in path else side.alias
     reply = http.post(path, json={"model": model, **CALLS[path]}, headers=VERSION)
     assert reply.status_code == 401
-    named = "of the back end full in the models file" if side.everything else "OPENAI_API_KEY"
+    named = "of the back end full" if side.everything else "OPENAI_API_KEY"
     assert message_of(reply) == (f"the back end refused the proxy's own key ({named}), not yours: Incorrect API key provided.")
     assert reply.headers.get("x-should-retry") == ("false" if path == "/v1/messages" else None)
     if path.startswith("/v1/") and path != "/v1/messages":
@@ -182,10 +182,14 @@ def test_with_keys_that_are_passed_on_the_clients_own_was_refused() -> None:
         told = "the back end refused the key that you sent, which the proxy passes on: Incorrect API key provided."
         for path, body in CALLS.items():
             reply = httpx.post(
-                proxy.url + path, json={"model": "m", **body}, headers={"Authorization": "Bearer wrong-key"}, trust_env=False
+                proxy.url + path,
+                json={"model": "m", **body},
+                headers={"Authorization": "Bearer wrong-key"},
+                trust_env=False,
+                timeout=PATIENCE,
             )
             assert (reply.status_code, message_of(reply)) == (401, told)
-        reply = httpx.get(f"{proxy.url}/api/tags", trust_env=False)
+        reply = httpx.get(f"{proxy.url}/api/tags", trust_env=False, timeout=PATIENCE)
         assert message_of(reply).startswith("the back end wants a key, and the proxy has none for it (OPENAI_API_KEY): ")
 
 

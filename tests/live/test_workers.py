@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,7 +23,6 @@ from tests.standins import Done, ScriptedBackend, Sleep, Stream, finish, role, t
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the workers are found in /proc")
 
@@ -55,11 +55,14 @@ def only(proxy: ProxyProcess, worker: int) -> Iterator[None]:
     others = [each for each in proxy.workers if each != worker]
     for other in others:
         os.kill(other, signal.SIGSTOP)
+    # One that still runs could take the next connection, and then stand still.
+    wait_until(lambda: all(_state(other) in "TZ" for other in others))
     try:
         yield
     finally:
         for other in others:
-            os.kill(other, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGCONT)
 
 
 def call(proxy: ProxyProcess, path: str, body: object = None, method: str = "") -> httpx.Response:
@@ -184,17 +187,15 @@ def test_workers_end_when_nobody_could_replace_them_any_more() -> None:
     with running() as (_, proxy):
         workers = proxy.workers
         os.kill(proxy.pid, signal.SIGKILL)
-        wait_until(lambda: not any(_runs(worker) for worker in workers))
+        wait_until(lambda: all(_state(worker) == "Z" for worker in workers))
 
 
-def _runs(pid: int) -> bool:
+def _state(pid: int) -> str:
+    """The state of a process, as Linux calls it: T is stopped, and Z has ended."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # Whoever inherits it may not have asked for its status.
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def test_a_stop_lets_all_workers_finish() -> None:

@@ -30,6 +30,7 @@ from ollama_openai_proxy.models.catalogue import Catalogue
 from ollama_openai_proxy.models.models_file import BackendEntry, ModelEntry, load_models_file
 from ollama_openai_proxy.settings import Settings, load_settings
 from ollama_openai_proxy.translate.server_profiles import PROFILES, detect_profile
+from ollama_openai_proxy.translate.service_presets import PRESETS
 from ruamel.yaml import YAML
 
 from tests.pages import PAGES, ROOT, Block, Command, anchors, blocks, commands, links, name_of, text_of
@@ -268,6 +269,7 @@ VARIABLES_OF_OTHERS = {
     *("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CODEX_OSS_BASE_URL", "OLLAMA_API_KEY", "OLLAMA_HOST"),
     *("OTEL_EXPORTER_OTLP_ENDPOINT", "BIND", "REPLICA_1", "REPLICA_2"),
     "LAB_API_KEY",  # which examples/models.toml names
+    *(preset.key_variable for preset in PRESETS.values()),
 }
 
 

@@ -22,7 +22,7 @@ LISTS: dict[str, list[str]] = PROJECT["ollama-openai-proxy"]
 CONTRACTS: list[dict[str, Any]] = PROJECT["importlinter"]["contracts"]
 MOST_AT_THE_ROOT = 7
 SAME_IN_SEVERAL_ROOMS = {"router", "request", "openai_responses"}
-"""What an API's router, the translation of an API's request, and the API `/v1/responses` are called in each room."""
+"""The router of an API, the translation of its requests and the API `/v1/responses`, in each room."""
 IMPURE = {"asyncio", "socket", "ssl", "mitmproxy", "openai", "httpx2", "aiohttp", "uvicorn", "anyio"}
 
 ROOMS = sorted(path.stem for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__")

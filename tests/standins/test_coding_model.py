@@ -56,10 +56,8 @@ def test_the_next_step(messages: list[Any], tools: list[Any], expected: object) 
 
 
 def test_a_shell_gets_all_that_it_requires() -> None:
-    assert next_step([TASK], [SHELL]) == (
-        "exec_command",
-        {"cmd": "printf '%s\\n' 'two words' > notes.txt", "why": "Work on the file.", "safe": False},
-    )
+    arguments = {"cmd": "printf '%s\\n' 'two words' > notes.txt", "why": "Work on the file.", "safe": False}
+    assert next_step([TASK], [SHELL]) == ("exec_command", arguments)
 
 
 def test_a_wrong_key_a_wrong_model_and_a_wrong_path_are_refused() -> None:

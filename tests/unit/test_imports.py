@@ -5,10 +5,13 @@ import sys
 
 import pytest
 
-STARTS = "from ollama_openai_proxy import asgi, cli\nfrom ollama_openai_proxy.net import event_loop, listening, server"
+STARTS = (
+    "from ollama_openai_proxy.net.lazy_packages import make_lazy\nmake_lazy('uvicorn')\n"
+    "from ollama_openai_proxy import asgi, cli\nfrom ollama_openai_proxy.net import event_loop, listening, server"
+)
 
 
-@pytest.mark.parametrize("module", ["mitmproxy", "openai.types", "httpx2._client", "limits", "h11"])
+@pytest.mark.parametrize("module", ["mitmproxy", "openai.types", "httpx2._client", "limits", "h11", "uvicorn.main", "click"])
 def test_the_start_does_not_import_what_it_does_not_need(module: str) -> None:
     program = f"{STARTS}\nimport sys\nsys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -17,5 +20,33 @@ def test_the_start_does_not_import_what_it_does_not_need(module: str) -> None:
 def test_the_sdk_is_imported_with_its_first_use() -> None:
     program = (
         "import sys\nfrom ollama_openai_proxy.backend.lazy_sdk import load\nload()\nsys.exit('openai.types' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_of_the_sdk_only_those_types_are_imported_that_its_code_needs() -> None:
+    program = (
+        "import sys\nfrom ollama_openai_proxy.backend.lazy_sdk import load\nload()\n"
+        "few = len([name for name in sys.modules if name.startswith('openai.types.responses')])\n"
+        "import openai\nassert openai.types.responses.Response and openai.types.chat.ChatCompletion\n"
+        "from openai.types.responses import ResponseUsage\nsys.exit(few > 10)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_lazy_package_is_whole_once_it_is_asked() -> None:
+    program = (
+        "from ollama_openai_proxy.net.lazy_packages import make_lazy\nmake_lazy('uvicorn')\nimport sys\n"
+        "import uvicorn.config\nassert 'uvicorn.main' not in sys.modules\nassert not hasattr(uvicorn, '__nothing__')\n"
+        "from uvicorn import __version__, run\nmake_lazy('uvicorn')\nassert uvicorn.run is run\nmake_lazy('no_such_package')"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["asyncio", "logging", "pydantic", "dataclasses", "uvicorn"])
+def test_the_supervisor_does_not_import_what_only_workers_need(module: str) -> None:
+    program = (
+        "import sys\nfrom ollama_openai_proxy.cli import _parser\n_parser().parse_args([])\n"
+        f"from ollama_openai_proxy.workers import supervisor\nsys.exit({module!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

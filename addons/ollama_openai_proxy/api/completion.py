@@ -11,16 +11,17 @@ from ..errors import ModelNotFound
 from ..net.answer_driver import AnswerDriver
 from ..net.http_messages import Reply
 from ..net.request_context import current_record
-from ..translate.answer_machine import AnswerMachine, Writer
+from ..translate.adaptation.changes import Call
+from ..translate.answer_machine import AnswerMachine, Reader, Writer
 from ..translate.reader.server_errors import ModelNames, server_error
 from ..translate.reader.stream_reader import StreamReader
+from ..translate.responses_backend.reader import ResponsesReader
 from ..translate.unwrapping_reader import UnwrappingReader
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ..backend.client import Backend
-    from ..translate.adaptation.changes import Call
     from ..translate.ollama_descriptions import Model
     from .heartbeats import Waiting
 
@@ -37,6 +38,18 @@ class ApiWriter(Writer, Protocol):
     @property
     def content_type(self) -> str:
         """The content type."""
+
+
+class ServerReader(Reader, Protocol):
+    """A reader, with what an answer shows of its server; see `StreamReader`."""
+
+    @property
+    def closed_alone(self) -> bool:
+        """Whether the text began with thinking that no tag opened."""
+
+    @property
+    def unknown_finish_reason(self) -> str:
+        """The server's word for the end, where it is none that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,7 @@ class Completion:
         keep_alive: seconds of silence after which the client gets a sign of life; 0 is never.
         attempts: makes the call as often as needed, with other parameters where the server refuses; by default once.
         began: is called when the answer begins.
+        ended: is called when an answer that has begun has ended, complete or not.
     """
 
     backend: Backend
@@ -74,54 +88,106 @@ class Completion:
     keep_alive: float = 0
     attempts: Callable[[Parameters, Ask], Awaitable[None]] | None = None
     began: Callable[[], None] | None = None
+    ended: Callable[[], None] | None = None
 
 
-async def complete(completion: Completion, waiting: Waiting | None = None) -> Reply:
-    """The reply; for a stream, as soon as the first piece is there.
+class Answering:
+    """One answer to a client, for which several models may be asked in turn (see `first_answer`).
+
+    All attempts share one driver and, for a stream, one writer, so that what the client was told while it waited stays the
+    beginning of the answer.
 
     Args:
-        completion: the call.
         waiting: a client that is kept waiting meanwhile.
-
-    Raises:
-        ApiError: the back end refused or failed before the first piece, or before the end of an answer that is not streamed.
     """
-    backend, writer, stream = completion.backend, completion.writer, completion.stream
-    readers = [_reader(completion, completion.parameters)]
 
-    def make_machine(call: Call) -> AnswerMachine:
-        readers[0] = reader = _reader(completion, call.parameters)
-        return AnswerMachine(UnwrappingReader(reader) if call.unwrap else reader, writer)
+    def __init__(self, waiting: Waiting | None = None) -> None:
+        self._waiting = waiting
+        self._driver: AnswerDriver | None = None
+        self._writer: ApiWriter
+        self._completion: Completion
+        self._reader: ServerReader
+        self._content = False
 
-    driver = AnswerDriver(
-        AnswerMachine(readers[0], writer),
-        backend.timeouts,
-        backend.explain,
-        keep_alive=completion.keep_alive if stream else 0,
-        watcher=current_record().watcher,
-        began=completion.began,
-        ended=lambda: _learn(completion, readers[0]),
-        limit=backend.limit,
-    )
-    if waiting is not None:
-        waiting.filler = driver
+    @property
+    def begun(self) -> bool:
+        """Whether the client was told the beginning of this stream, so that the stream of another writer cannot follow."""
+        return self._driver is not None and self._driver.begun
 
-    async def ask(parameters: Parameters) -> None:
-        await backend.answer(completion.path, parameters, driver, make_machine, whole=not stream)
+    def made(self, reply: Reply) -> bool:
+        """Whether a reply is the stream of this answer, whose first piece is there."""
+        return self._driver is not None and reply.body is self._driver
 
-    try:
-        if completion.attempts is None:
-            await ask(completion.parameters)
-        else:
-            await completion.attempts(completion.parameters, ask)
-    except Refusal as refusal:
-        names = ModelNames(completion.model, completion.parameters["model"])
-        error = server_error(refusal.told, names, status=refusal.status, headers=refusal.headers)
-        raise backend.with_key_named(error) from refusal
-    headers = {"Content-Type": writer.content_type}
-    if writer.content_type == SSE_TYPE:
-        headers["Cache-Control"] = "no-cache"
-    return Reply(200, headers, driver if stream else driver.collected())
+    async def complete(self, completion: Completion) -> Reply:
+        """The reply; for a stream, as soon as the first piece is there.
+
+        Args:
+            completion: the call.
+
+        Raises:
+            ApiError: the back end refused or failed before the first piece, or before the end of an answer that is not
+                streamed.
+        """
+        backend, stream = completion.backend, completion.stream
+        self._completion = completion
+        self._content = False
+        self._reader = _reader(completion, Call(completion.parameters))
+        if self._driver is None or not stream:
+            # What is not streamed is told at the end only, so nothing of an earlier attempt has to be kept.
+            self._writer = completion.writer
+            self._driver = self._make_driver(completion)
+        driver = self._driver
+
+        async def ask(parameters: Parameters) -> None:
+            await backend.answer(completion.path, parameters, driver, self._make_machine, whole=not stream)
+
+        try:
+            if completion.attempts is None:
+                await ask(completion.parameters)
+            else:
+                await completion.attempts(completion.parameters, ask)
+        except Refusal as refusal:
+            names = ModelNames(completion.model, completion.parameters["model"])
+            error = server_error(refusal.told, names, status=refusal.status, headers=refusal.headers)
+            raise backend.with_key_named(error) from refusal
+        headers = {"Content-Type": self._writer.content_type}
+        if self._writer.content_type == SSE_TYPE:
+            headers["Cache-Control"] = "no-cache"
+        return Reply(200, headers, driver if stream else driver.collected())
+
+    def _make_driver(self, completion: Completion) -> AnswerDriver:
+        driver = AnswerDriver(
+            AnswerMachine(self._reader, self._writer),
+            completion.backend.timeouts,
+            completion.backend.explain,
+            keep_alive=completion.keep_alive if completion.stream else 0,
+            watcher=current_record().watcher,
+            began=self._began,
+            ended=self._ended,
+            limit=completion.backend.limit,
+        )
+        if self._waiting is not None:
+            self._waiting.filler = driver
+        return driver
+
+    def _make_machine(self, call: Call) -> AnswerMachine:
+        self._reader = _reader(self._completion, call)
+        return AnswerMachine(UnwrappingReader(self._reader) if call.unwrap else self._reader, self._writer)
+
+    def _began(self) -> None:
+        self._content = True
+        if self._completion.began is not None:
+            self._completion.began()
+
+    def _ended(self) -> None:
+        """Note what an answer has shown of its server."""
+        completion, reader = self._completion, self._reader
+        if reader.closed_alone:
+            completion.backend.opens_thinking.add(completion.parameters["model"])
+        if reader.unknown_finish_reason:
+            completion.backend.note_finish_reason(reader.unknown_finish_reason)
+        if completion.ended is not None and self._content:
+            completion.ended()
 
 
 def require_named(model: Model | None) -> Model:
@@ -135,18 +201,27 @@ def require_named(model: Model | None) -> Model:
     return model
 
 
-def _reader(completion: Completion, parameters: Mapping[str, Any]) -> StreamReader:
+def _reader(completion: Completion, call: Call) -> ServerReader:
+    parameters = call.parameters
+    if call.api == "responses":
+        return ResponsesReader(
+            original_tool_name=completion.original_tool_name,
+            drop_thinking=completion.drop_thinking,
+            stop_texts=_stop_texts(parameters),
+            prompt_tokens=completion.prompt_tokens,
+            names=ModelNames(completion.model, parameters["model"]),
+            content_filter_fails=completion.content_filter_fails,
+        )
     # A client that gets the answer whole can wait until it is clear whether the text begins with thinking.
     unknown = False if completion.stream else None
     opened = True if parameters["model"] in completion.backend.opens_thinking else unknown
-    stop = parameters.get("stop") or ()
     return StreamReader(
         tools=_offered(parameters),
         original_tool_name=completion.original_tool_name,
         split_thinking=not completion.raw,
         thinking_opened=opened,
         drop_thinking=completion.drop_thinking,
-        stop_texts=(stop,) if isinstance(stop, str) else stop,
+        stop_texts=_stop_texts(parameters),
         prompt_tokens=completion.prompt_tokens,
         model=completion.model,
         server_model=parameters["model"],
@@ -154,15 +229,12 @@ def _reader(completion: Completion, parameters: Mapping[str, Any]) -> StreamRead
     )
 
 
+def _stop_texts(parameters: Mapping[str, Any]) -> Sequence[str]:
+    stop = parameters.get("stop") or ()
+    return (stop,) if isinstance(stop, str) else stop
+
+
 def _offered(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The schemas of the tools that a call offers, by name. A tool without a name is the server's to refuse."""
     functions = [tool.get("function") or {} for tool in parameters.get("tools") or ()]
     return {name: function.get("parameters") or {} for function in functions if (name := function.get("name"))}
-
-
-def _learn(completion: Completion, reader: StreamReader) -> None:
-    """Note what an answer has shown of its server."""
-    if reader.closed_alone:
-        completion.backend.opens_thinking.add(completion.parameters["model"])
-    if reader.unknown_finish_reason:
-        completion.backend.note_finish_reason(reader.unknown_finish_reason)

@@ -39,7 +39,7 @@ def make_passed_machine(path: str, headers: Mapping[str, str], model: str, rewri
         model: the model's name, as the client wrote it.
         rewrite: changes whole lines of the answer.
     """
-    if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+    if not has_plain_content(headers):
         return None
     content_type = headers.get("Content-Type", "").lower()
     if content_type.startswith(NDJSON_TYPE):
@@ -49,6 +49,11 @@ def make_passed_machine(path: str, headers: Mapping[str, str], model: str, rewri
     if rewrite is not None and "json" in content_type:
         return LineMachine(None, rewrite)
     return None
+
+
+def has_plain_content(headers: Mapping[str, str]) -> bool:
+    """Whether the body that belongs to some headers has no content coding, so that it can be looked into."""
+    return headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
 
 
 def make_early_machine(path: str, model: str) -> Machine:

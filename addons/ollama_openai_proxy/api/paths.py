@@ -69,6 +69,9 @@ COUNT_TOKENS = "/v1/messages/count_tokens"
 HELLO = "/api/hello"
 """Where Claude Code looks whether Anthropic's API can be reached."""
 COMPACT = "/v1/responses/compact"
+LOADED = "/api/ps"
+LLAMA_SWAP_UNLOAD = "/api/models/unload/"
+"""Below this path llama-swap, a server behind the proxy, unloads a model."""
 LIVE = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
@@ -150,7 +153,7 @@ ROUTES: tuple[Route, ...] = (
     _ollama(ROOT, "HEAD GET", "root"),
     _ollama(VERSION, "HEAD GET", "version"),
     _ollama(TAGS, "HEAD GET", "tags"),
-    _ollama("/api/ps", "GET", "ps"),
+    _ollama(LOADED, "GET", "ps"),
     _ollama("/api/status", "GET", "status"),
     _ollama_model(GENERATE, "generate", "text_completion", streams=True),
     _ollama_model(CHAT, "chat", "chat", streams=True),

@@ -13,29 +13,40 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from multidict import CIMultiDict
+from pydantic_core import to_json
 
-from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, below_base
+from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.body import read_whole
-from ..net.connection_pool import Connections
+from ..net.connection_pool import Connections, why_unreachable
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
 from ..net.masking import Masker
 from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
-from ..net.response_body import BODY
+from ..net.response_body import BODY, response_body
+from ..translate.adaptation.api_changes import UseResponses, in_chat_terms, use_responses
 from ..translate.adaptation.embedding_changes import CutInputs
+from ..translate.adaptation.finding import STATUSES
 from ..translate.adaptation.learned import LearnedByModel, Missing
+from ..translate.adaptation.refusal_text import RefusalText
 from ..translate.bounded_json import read_json, read_odd_json
+from ..translate.error_text import error_text
+from ..translate.loading_calls import detect_loader, root_url
+from ..translate.not_found import MISSING, names_missing_route
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import read_models
 from ..translate.refused_key import refused_key, told_in_body
+from ..translate.responses_backend.reasoning_items import without_items
+from ..translate.responses_backend.request import responses_parameters
+from ..translate.responses_backend.when_needed import reasons_beside_tools
 from ..translate.server_profiles import PROFILES, detect_profile
 from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
 from .model_lists import ModelDetails, listed_entries
-from .sdk_errors import ContextTooLong, Refusal, backend_error, late, moved
+from .model_loader import ModelLoader
+from .sdk_errors import ContextTooLong, Refusal, backend_error, broken, late, moved, unreachable
 from .server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -49,6 +60,7 @@ if TYPE_CHECKING:
     from ..net.http_messages import Reply, Request, Timeouts
     from ..net.request_context import Record
     from ..translate.adaptation.changes import Call, Change
+    from ..translate.loading_calls import LoaderCall, LoaderKind
     from ..translate.ollama_descriptions import Model
     from ..translate.refused_key import KeyOwner
     from ..translate.server_profiles import Profile, ProfileName
@@ -70,9 +82,12 @@ CHAT = below_base(OPENAI_CHAT)
 COMPLETIONS = below_base(OPENAI_COMPLETIONS)
 INFILL = "/infill"
 """llama.cpp's path for a prompt with a suffix, which stands beside `/v1`, not below it."""
+RESPONSES = below_base(OPENAI_RESPONSES)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 _SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
 """Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
+MOST_LIST = 1 << 24
+"""Bytes of the answer to a call above `/v1`."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 
@@ -98,6 +113,8 @@ class Backend:
         learned: what its refusals have taught of each model.
         timeouts: how long it may take.
         limit: bytes of an answer that may be held in memory; None for any.
+        loader_kind: how the server loads and unloads models; None where it cannot be told to.
+        loader: loads and unloads them.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
         options: the way to it.
     """
@@ -135,6 +152,8 @@ class Backend:
         self.timeouts = timeouts
         self.profile: Profile = PROFILES[profile] if profile else detect_profile(base_url, [])
         self._detect = profile is None
+        self.loader_kind: LoaderKind | None = None
+        self.loader = ModelLoader(self)
         # The SDK reads and writes what it knows; a call that is to pass as it is goes another way.
         self._relay = Relay(
             base_url, "the back end", timeouts, connections=self._connections, watched=True, follow=True, limit=limit
@@ -223,6 +242,7 @@ class Backend:
                 return []
             raise
         self.lists_models = True
+        self.loader_kind = detect_loader(self._base_url, listing)
         if self._detect:
             self.profile = detect_profile(self._base_url, listing, [name.lower() for name in reply.headers])
         shown = await self._details.add_to(listing, self.profile)
@@ -273,14 +293,59 @@ class Backend:
         async def attempt(call: Call) -> None:
             try:
                 with self.errors():
-                    await driver.open(lambda: self._stream(path, call.parameters), make_machine(call), whole=whole)
+                    await driver.open(
+                        lambda: self._stream(RESPONSES if call.api == "responses" else path, sent_body(call)),
+                        make_machine(call),
+                        whole=whole,
+                        timeouts=self.timeouts,
+                        explain=self.explain,
+                    )
             except BackendError as error:
                 if error.kind in REFUSED and not isinstance(error, Refusal):
                     # Some servers refuse within an answer of status 200.
                     raise Refusal(error.status, error.message, error.headers, error.param, _told(error)) from error
                 raise
 
+        if path == CHAT and self.uses_responses(parameters):
+            try:
+                await self.adapted(parameters, attempt, beginning=(UseResponses(),))
+            except Refusal as refusal:
+                if not (refusal.status in MISSING and names_missing_route(refusal.told)):
+                    raise
+                self.missing.add(OPENAI_RESPONSES)
+            else:
+                return
         await self.adapted(parameters, attempt)
+
+    def uses_responses(self, chat: Mapping[str, Any]) -> bool:
+        """Whether a chat completion is made by a call of `/v1/responses`.
+
+        Args:
+            chat: its parameters.
+        """
+        if OPENAI_RESPONSES in self.missing or not self.options.uses(OPENAI_RESPONSES):
+            return False
+        if not self.options.uses(OPENAI_CHAT):
+            return True
+        if self.profile.responses_beside_tools and reasons_beside_tools(chat):
+            return True
+        changes = self.learned.of(str(chat.get("model")), "chat").changes
+        return any(isinstance(change, UseResponses) for change in changes)
+
+    def learns_responses(self, chat: Mapping[str, Any], status: int, body: bytes) -> bool:
+        """Learn from the refusal of a chat completion that was passed on whether its model has only `/v1/responses`.
+
+        Args:
+            chat: the parameters that were sent.
+            status: of the refusal.
+            body: of the refusal.
+        """
+        refusal = RefusalText.of(status, error_text(body.decode("utf-8", "replace")), None)
+        changes = [finding.change for finding in use_responses(refusal, chat)] if status in STATUSES else []
+        if changes and self.learned.enabled:
+            self.learned.of(str(chat.get("model")), "chat").remember(changes)
+            self._tell(chat, changes)
+        return bool(changes) and self.learned.enabled
 
     def explain(self, error: Exception) -> BackendError:
         """The error for the client of what ended the body of a stream."""
@@ -301,6 +366,39 @@ class Backend:
         if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
             self._finish_reasons.add(word)
             logger.info("back end %s ends answers with the unknown reason %.50r, which counts as done", self.name, word)
+
+    async def call_root(self, call: LoaderCall) -> tuple[int, Any]:
+        """Make a call to what is above `/v1`, such as Ollama's own API.
+
+        Returns:
+            The status, and the body: what its JSON says, else its text.
+
+        Raises:
+            BackendError: the server cannot be reached, or breaks off.
+        """
+        kept = {name: value for name, value in self._replaced_headers() if value}
+        body = None if call.body is None else to_json(call.body)
+        headers = kept if body is None else {**kept, "Content-Type": "application/json"}
+        try:
+            response = await self._connections.request(
+                call.method,
+                self.options.with_query(root_url(self._base_url) + call.path),
+                headers=CIMultiDict(headers),
+                data=body,
+                base_url=self._base_url,
+            )
+            coding = response.headers.get("Content-Encoding", "")
+            content = await read_whole(response_body(response, coding, self._connections.masker), MOST_LIST)
+        except aiohttp.ClientConnectorError as error:
+            raise unreachable(why_unreachable(error), self._base_url) from error
+        except RedirectsElsewhere as error:
+            raise moved(error, self._base_url) from error
+        except aiohttp.ClientError as error:
+            raise broken("it closed the connection before the end", self._base_url) from error
+        try:
+            return response.status, read_json(content)
+        except ValueError:
+            return response.status, content.decode("utf-8", "replace")
 
     async def embed(self, parameters: Parameters, *, truncate: bool = True) -> dict[str, Any]:
         """The reply to one embeddings call; `truncate` says whether texts that are too long may be cut.
@@ -354,7 +452,12 @@ class Backend:
             return read_json(response.content)
 
     async def adapted[T](
-        self, parameters: Parameters, attempt: Callable[[Call], Awaitable[T]], *, excluding: tuple[type[Change], ...] = ()
+        self,
+        parameters: Parameters,
+        attempt: Callable[[Call], Awaitable[T]],
+        *,
+        excluding: tuple[type[Change], ...] = (),
+        beginning: tuple[Change, ...] = (),
     ) -> T:
         """Make a call, and make it again in the way that the server's refusal asks for; what it refuses is remembered.
 
@@ -362,23 +465,24 @@ class Backend:
             parameters: the call as it is made where nothing is known.
             attempt: makes the call once.
             excluding: the changes that may not be made.
+            beginning: the changes that are made from the beginning.
 
         Raises:
             ContextTooLong: the prompt alone is longer than the model's context.
             BackendError: the server cannot be reached, or refuses the call as such.
         """
-        attempts = self.learned.attempts(parameters, excluding)
+        attempts = self.learned.attempts(parameters, excluding, beginning)
         record = current_record()
         self._note_running()
         while True:
             if record.watcher is not None:
-                record.watcher.sent(self.name, self._base_url, attempts.call.parameters, with_key=self._brings_key())
+                record.watcher.sent(self.name, self._base_url, sent_body(attempts.call), with_key=self._brings_key())
             try:
                 result = await attempt(attempts.call)
             except Refusal as refusal:
                 if record.watcher is not None:
                     record.watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
-                lesson = attempts.learn(refusal.status, refusal.message, refusal.param)
+                lesson = attempts.learn(refusal.status, *_in_chat_terms(refusal, attempts.call))
                 self._tell(parameters, lesson.changes)
                 if not lesson.again:
                     if lesson.too_long is not None:
@@ -388,7 +492,7 @@ class Backend:
                 attempts.confirm()
                 return result
 
-    def _tell(self, parameters: Parameters, changes: Sequence[Change]) -> None:
+    def _tell(self, parameters: Mapping[str, Any], changes: Sequence[Change]) -> None:
         """Say in the log, in the user interface and in the metrics what was learned from a refusal."""
         record = current_record()
         for change in changes:
@@ -464,6 +568,18 @@ class Backend:
         body: Body = response.extensions[BODY]
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         return ServerAnswer(response.status_code, body, framed)
+
+
+def sent_body(call: Call) -> Parameters:
+    """The body of a call, in the terms of the API that is called."""
+    return responses_parameters(call.parameters) if call.api == "responses" else without_items(call.parameters)
+
+
+def _in_chat_terms(refusal: Refusal, call: Call) -> tuple[str, str | None]:
+    """The text and the parameter of a refusal in the terms in which calls are changed."""
+    if call.api == "chat":
+        return refusal.message, refusal.param
+    return in_chat_terms(refusal.message), refusal.param and in_chat_terms(refusal.param)
 
 
 def _told(error: BackendError) -> dict[str, Any]:

@@ -6,14 +6,13 @@ the SDK's own code asks for by name.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import sys
 from importlib.abc import Loader
-from importlib.machinery import PathFinder
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..net.lazy_packages import make_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,25 +46,8 @@ else:
 
         def exec_module(self, module: ModuleType) -> None:
             for name in _LAZY_PACKAGES:
-                self._add(name, module.__path__)
+                make_lazy(name, module.__path__)
             self._inner.exec_module(module)
-
-        def _add(self, name: str, path: list[str]) -> None:
-            parent, _, own = name.rpartition(".")
-            spec = PathFinder.find_spec(name, [str(Path(folder, *parent.split(".")[1:])) for folder in path])
-            if name not in sys.modules and spec is not None and spec.loader is not None:
-                module = importlib.util.module_from_spec(spec)
-                module.__getattr__ = functools.partial(self._load_and_get, module)
-                sys.modules[name] = module
-                setattr(sys.modules[parent], own, module)
-
-        @staticmethod
-        def _load_and_get(module: ModuleType, attribute: str) -> Any:
-            if attribute.startswith("__"):  # the import system looks for some that packages need not have
-                raise AttributeError(attribute)
-            del module.__getattr__
-            module.__spec__.loader.exec_module(module)
-            return getattr(module, attribute)
 
     httpx2 = _lazy("httpx2")
     openai = _lazy("openai", _SdkLoader)

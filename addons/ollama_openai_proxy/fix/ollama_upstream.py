@@ -43,12 +43,13 @@ class FixServer:
     def __init__(self, settings: Settings, mender: Mender) -> None:
         self._mender = mender
         self._heartbeat = settings.heartbeat_seconds
+        wait = settings.wait_limits
         self._relay = Relay(
             settings.ollama_upstream_url,
             "Ollama",
             settings.timeouts,
             hint="start it with `ollama serve`, or set OLLAMA_UPSTREAM_URL to where it listens",
-            wait=settings.upstream_wait_seconds,
+            wait=wait.seconds if wait.refused else 0,
             limit=settings.answer_limit,
             # The keys of clients are passed on, like all headers.
             masker=Masker(read_keys(_in_clear(settings.proxy_api_keys), settings.proxy_api_keys_file)),

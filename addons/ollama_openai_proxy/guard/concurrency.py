@@ -12,15 +12,8 @@ from .turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own text, with its two spaces."""
-REMEMBERED = 600.0
-"""Seconds for which a place is kept free for a second caller."""
-MOST_REMEMBERED = 1024
-"""Callers that are remembered."""
 
 
 class Places(Protocol):

@@ -66,14 +66,12 @@ class Rates:
     def __init__(self, limits: str, storage: str, shared: SharedCounts | None = None) -> None:
         # Here, because it takes a tenth of a second, and most proxies have no limit.
         from limits.aio.storage import MemoryStorage
-        from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
         self._limits = _read_limits(limits)
         self._pool = None if storage == "memory://" else _redis_pool(storage)
         self._storage: SharedCounts = (
             _redis_storage(self._pool, storage) if self._pool is not None else shared or MemoryStorage()
         )
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)  # type: ignore[arg-type]  # all that it needs
         self._rests_until = self._silent_until = float("-inf")
 
     async def refused_for(self, caller: str) -> float | None:
@@ -103,13 +101,20 @@ class Rates:
             await self._pool.disconnect()
 
     async def _refused_for(self, caller: str) -> float | None:
-        full = [limit for limit in self._limits if not await self._limiter.test(limit, caller)]
+        full = [limit for limit in self._limits if await self._is_full(limit, caller)]
         if not full:
             for limit in self._limits:
-                if not await self._limiter.hit(limit, caller):
+                if not await self._storage.acquire_sliding_window_entry(
+                    limit.key_for(caller), limit.amount, limit.get_expiry()
+                ):
                     full = [limit]
                     break
         return max([await self._wait(limit, caller) for limit in full], default=None)
+
+    async def _is_full(self, limit: RateLimitItem, caller: str) -> bool:
+        window = limit.get_expiry()
+        previous, left, current, _ = await self._storage.get_sliding_window(limit.key_for(caller), window)
+        return previous * left / window + current >= limit.amount
 
     async def _wait(self, limit: RateLimitItem, caller: str) -> float:
         window = limit.get_expiry()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import http.client
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,13 @@ def ask_target(url: str, key: str, model: str | None) -> Target:
     Raises:
         LaunchError: the proxy cannot be asked, refuses, or the model is not clear.
     """
-    name = model or _only_model(url, key)
+    if model is None:
+        name = _only_model(url, key)
+    else:
+        name = model
+        # The list waits for the back ends; a description does not, and is made up for a model that is not listed yet.
+        with suppress(LaunchError):
+            _call(url, "GET", TAGS, key, PATIENCE)
     return read_target(url, key, name, _call(url, "POST", SHOW, key, PATIENCE, {"model": name}))
 
 

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ..backend.lazy_sdk import load as load_sdk
 from ..backend.sdk_errors import Refusal
 from ..errors import BackendError
 from ..net.request_context import current_record
@@ -57,6 +58,7 @@ class Catalogue:
         self._backends = {
             server.name: server.opened(adapt=settings.adapt, limit=settings.answer_limit) for server in self._servers
         }
+        self.wait_limits = settings.wait_limits
         # Clients with keys of their own may see different models.
         self._listings: OrderedDict[str | None, _Listing] = OrderedDict()
 
@@ -70,6 +72,11 @@ class Catalogue:
     def default(self) -> Backend:
         """The back end for models that are not known: that of the settings, or the first of `BACKENDS`."""
         return self._backends[self._servers[0].name]
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """All back ends, the default one first."""
+        return list(self._backends.values())
 
     def has_backend(self, name: str) -> bool:
         """Whether there is a back end of this name."""
@@ -140,7 +147,7 @@ class _Listing:
         """The model of a name; where nothing is known, a model that goes through to a back end."""
         if self._is_stale():
             first = self._asking is None
-            asking = self._ask_all()
+            asking = await self._ask_all()
             # A model that was there a moment ago is asked for at once; whether it still is, is found out beside it.
             if first or self._table.find(name) is None:
                 await _wait(asking, self._asked_at + PATIENCE - time.monotonic())
@@ -153,7 +160,9 @@ class _Listing:
             BackendError: no back end could be asked, and no model is known.
         """
         if self._is_stale() or (self._failures and not self._table.models):
-            await _wait(self._ask_all(), PATIENCE if self._table.models else None)
+            # Of several servers, each is waited for only so long.
+            patient = len(self._servers) > 1 or not self._table.models
+            await _wait(await self._ask_all(), None if patient else PATIENCE)
         if not self._table.models and len(self._failures) == len(self._servers):
             raise self._failures[self._servers[0].name]
         return self._table.models
@@ -179,8 +188,11 @@ class _Listing:
             return server.name in self._failures or server.name not in self._lists
         return server.name not in self._lists and _has_answered(self._failures.get(server.name))
 
-    def _ask_all(self) -> asyncio.Task[None]:
+    async def _ask_all(self) -> asyncio.Task[None]:
         """Ask the servers for their models, unless that is going on: of many requests that come together, one asks."""
+        if self._asking is None:
+            # The import of the SDK may take seconds, in which no server is slow.
+            await asyncio.get_running_loop().run_in_executor(None, load_sdk)
         if self._asking is None or self._asking.done():
             self._asked_at = time.monotonic()
             self._asking = asyncio.create_task(self._refresh())

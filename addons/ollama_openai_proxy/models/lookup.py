@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 TABLE = "copies"
 """The name under which workers share the names that clients made."""
+
+logger = logging.getLogger(__name__)
 
 
 class Models:
@@ -104,6 +107,20 @@ class Models:
     def profile_of(self, model: Model) -> Profile:
         """The profile of the back end that has a model."""
         return self._catalogue.backend_of(model).profile
+
+    async def answering(self, model: Model) -> Sequence[Model]:
+        """The models to ask for an answer, in order: the model itself, then those that its `fallback` names.
+
+        A name that is not known is left out.
+        """
+        models = [model]
+        for name in model.fallback:
+            other = self.derived.find(name) or await self._catalogue.find(name)
+            if other is None:
+                logger.warning("model %s: its fallback %s is not known", model.id, name)
+            else:
+                models.append(other)
+        return models
 
     async def require(
         self, name: str, *, nameless: str = "model is required", quoted: bool = False, tagged: bool = False

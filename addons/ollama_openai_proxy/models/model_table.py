@@ -93,7 +93,7 @@ class ModelTable:
         if found is None:
             server, own_name = self._server_of(target, entry.backend)
             found = read_model({"id": own_name}, time.time(), server)
-        plain = replace(found, id=name, options={}, system="", hidden=False, think=None)
+        plain = replace(found, id=name, options={}, system="", hidden=False, think=None, fallback=())
         return described(plain, entry)
 
     def _listed(self, target: str, backend: str | None) -> Model | None:
@@ -188,6 +188,7 @@ def described(model: Model, entry: ModelEntry) -> Model:
         **{field: value for field, value in told.items() if value is not None},  # type: ignore[arg-type]
         options={**model.options, **entry.options},
         system=entry.system or model.system,
+        fallback=tuple(entry.fallback) or model.fallback,
         hidden=entry.hidden or model.hidden,
         think=think,
     )

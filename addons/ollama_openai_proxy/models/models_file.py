@@ -123,6 +123,7 @@ class ModelEntry(_Table):
     think: bool | str | None = Field(None, description="The level of thinking for requests that name none.")
     think_levels: list[bool | str] = Field(default_factory=list, description="The levels that the model has.")
     options: dict[str, Any] = Field(default_factory=dict, description="Ollama options that a request may override.")
+    fallback: list[str] = Field(default_factory=list, description="Models to ask in order when this one cannot answer.")
     system: str = Field("", description="A system prompt for conversations that bring none.")
 
 

@@ -96,9 +96,12 @@ class AnswerDriver(Body):
         explain: makes an error for the client of the error that ended the server's body, or of a `TimeoutError`.
         keep_alive: seconds of silence after which `Machine.keep_alive` fills it; 0 is never.
         watcher: is told of what the server sends.
-        began: is called once, when the first content is there.
+        began: is called when the first content of an attempt is there.
         ended: is called when the answer has ended, complete or not.
         limit: bytes of an answer that may be held in memory; None for any.
+
+    Attributes:
+        begun: whether the client was told something while it waited, so that no other stream can take this one's place.
     """
 
     def __init__(
@@ -130,28 +133,42 @@ class AnswerDriver(Body):
         self._server: ServerAnswer | None = None
         self._opening: _Opening | None = None
         self._prefix = b""
-        self._answered = self._over = self._paused = False
+        self._answered = self._over = self._paused = self._has_content = False
+        self.begun = False
         self._read_at = self._told_at = self._time()
         self._timer: asyncio.TimerHandle | None = None
 
     # -- Opening -----------------------------------------------------------------------------------------------------------
 
-    async def open(self, call: Callable[[], Awaitable[ServerAnswer]], machine: Machine, *, whole: bool = False) -> None:
+    async def open(
+        self,
+        call: Callable[[], Awaitable[ServerAnswer]],
+        machine: Machine,
+        *,
+        whole: bool = False,
+        timeouts: Timeouts | None = None,
+        explain: Callable[[Exception], ApiError] | None = None,
+    ) -> None:
         """Make a call, and return as soon as there is something to tell the client.
 
-        After an error, a further attempt may be made, with a machine of its own and the writer of the first.
+        After an error, a further attempt may be made, also at another server, with a machine of its own and the writer of the
+        first.
 
         Args:
             call: makes the call.
             machine: makes the client's answer of the server's.
             whole: whether to return only when the answer is complete.
+            timeouts: how long this server may take; by default as before.
+            explain: makes the errors of this server; by default as before.
 
         Raises:
             ApiError: the answer failed before there was something to tell, so that the client can be told with a status.
             TimeoutError: the server took too long.
         """
         self._machine = machine
-        self._answered = self._over = False
+        self._timeouts = timeouts or self._timeouts
+        self._explain = explain or self._explain
+        self._answered = self._over = self._has_content = False
         self._held.limit = None if whole else HIGH_WATER
         try:
             async with asyncio.timeout(self._timeouts.begin) as limit:
@@ -185,7 +202,9 @@ class AnswerDriver(Body):
     def fill(self) -> bytes:
         """What keeps a client waiting that cannot wait in silence until `open` returns."""
         prefix, self._prefix = self._prefix, b""
-        return prefix + self._machine.keep_alive()
+        filling = prefix + self._machine.keep_alive()
+        self.begun = self.begun or bool(filling)
+        return filling
 
     def refuse(self, error: ApiError) -> bytes:
         """What tells an error of `open` to a client that was kept waiting with `fill`."""
@@ -250,9 +269,9 @@ class AnswerDriver(Body):
     def _look(self, opening: _Opening) -> None:
         """Note the first content, from which on the server has to go on, and not to begin."""
         if self._machine.said:
-            if self._began is not None:
+            if self._began is not None and not self._has_content:
                 self._began()
-                self._began = None
+            self._has_content = True
             opening.limit.reschedule(None)
 
     def _tell(self, out: bytes) -> None:

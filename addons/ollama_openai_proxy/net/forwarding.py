@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from ..api.paths import has_dot_segments
-from ..errors import ApiError, BackendError, InvalidRequest
+from ..errors import ApiError, BackendError, InvalidRequest, Unreachable
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer
 from .body import read_whole
@@ -210,7 +210,7 @@ class Relay:
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> ApiError:
         reason = why_unreachable(error)
-        return BackendError(502, self._about(f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}"))
+        return Unreachable(502, self._about(f"cannot connect to {self._what} at {self._base_url}: {reason}{self._hint}"))
 
     def _broken(self, error: Exception) -> ApiError:
         return BackendError(502, self._about(f"{self._what} at {self._base_url} broke off its answer ({type(error).__name__})"))

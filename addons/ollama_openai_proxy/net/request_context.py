@@ -49,6 +49,7 @@ class Record:
         model: the model's name as the client wrote it.
         backend: the name of the back end that answers; "ollama" in fix mode.
         profile: the kind of that back end.
+        fallback: the name of the model that was asked last in place of `model`; empty where `model` itself was.
         traceparent: the client's place in a distributed trace (W3C Trace Context).
         tracestate: likewise.
         backend_ids: the ids under which back ends know their part of it.
@@ -62,6 +63,7 @@ class Record:
         completion_tokens: likewise.
         retries: calls to back ends that were made again.
         extra_calls: for each of these calls, what was changed after the refusal; see `translate.adaptation.changes.Kind`.
+        waits: how often a server that loads was asked again.
         heartbeats: empty frames that kept the client waiting.
         gone: whether the client left before the end.
         watcher: who looks at this request; nobody, except in mitmproxy's own user interfaces.
@@ -78,6 +80,7 @@ class Record:
     model: str = ""
     backend: str = ""
     profile: str = ""
+    fallback: str = ""
     traceparent: str = ""
     tracestate: str = ""
     backend_ids: list[str] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Record:
     completion_tokens: int | None = None
     retries: int = 0
     extra_calls: list[str] = field(default_factory=list)
+    waits: int = 0
     heartbeats: int = 0
     gone: bool = False
     watcher: Watcher | None = field(default=None, repr=False)

@@ -12,7 +12,7 @@ import logging
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-import uvicorn
+from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
 
 from .bounds import FLOOD_SECONDS, TOO_MANY_CONNECTIONS
@@ -67,7 +67,7 @@ class Server(UvicornServer):
     """
 
     def __init__(self, application: Application, bounds: Bounds, error_response: ErrorResponse) -> None:
-        config = uvicorn.Config(
+        config = Config(
             application,
             http=functools.partial(BoundedProtocol, self),  # type: ignore[arg-type]  # a class, with an argument
             ws="none",

@@ -53,6 +53,7 @@ def access_fields(record: Record) -> dict[str, Any]:
         "error": record.error,
         "model": record.model,
         "backend": record.backend,
+        "fallback": record.fallback,
         "backend_ids": record.backend_ids,
         "bytes": record.bytes,
         "frames": record.frames,
@@ -61,6 +62,7 @@ def access_fields(record: Record) -> dict[str, Any]:
         "prompt_tokens": record.prompt_tokens,
         "completion_tokens": record.completion_tokens,
         "retries": record.retries,
+        "waits": record.waits,
         "heartbeats": record.heartbeats,
         "client_gone": record.gone,
     }

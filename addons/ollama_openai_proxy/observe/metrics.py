@@ -99,7 +99,13 @@ class Metrics:
         endpoint = endpoint_of(record.path)
         self._count(endpoint, record)
         self._endpoints[endpoint].count(record)
-        if record.retries or record.prompt_tokens is not None or record.completion_tokens is not None:
+        if (
+            record.retries
+            or record.fallback
+            or record.waits
+            or record.prompt_tokens is not None
+            or record.completion_tokens is not None
+        ):
             self._backends[record.backend or NO_BACKEND].count(record)
 
     async def reply(self) -> Reply:
@@ -246,6 +252,15 @@ class _Backends(dict[str, "_Backend"]):
         self.retries = Counter(
             "ollama_proxy_retries_total", "Calls to back ends that were made again.", labels, registry=registry
         )
+        self.fallbacks = Counter(
+            "ollama_proxy_fallbacks_total",
+            "Calls for which the back end was asked in place of another model.",
+            labels,
+            registry=registry,
+        )
+        self.waits = Counter(
+            "ollama_proxy_waits_total", "Calls that were made again to back ends that were loading.", labels, registry=registry
+        )
         self.extra_calls = Counter(
             "ollama_proxy_extra_calls_total",
             "Changes with which refused calls to back ends were made again.",
@@ -263,6 +278,8 @@ class _Backend:
         self._prompt_tokens = of.prompt_tokens.labels(backend)
         self._completion_tokens = of.completion_tokens.labels(backend)
         self._retries = of.retries.labels(backend)
+        self._fallbacks = of.fallbacks.labels(backend)
+        self._waits = of.waits.labels(backend)
         self._extra_calls: dict[str, Counter] = {kind: of.extra_calls.labels(backend, kind) for kind in KINDS}
 
     def count(self, record: Record) -> None:
@@ -270,5 +287,7 @@ class _Backend:
         self._prompt_tokens.inc(max(record.prompt_tokens or 0, 0))
         self._completion_tokens.inc(max(record.completion_tokens or 0, 0))
         self._retries.inc(record.retries)
+        self._fallbacks.inc(bool(record.fallback))
+        self._waits.inc(record.waits)
         for kind in record.extra_calls:
             self._extra_calls[kind].inc()

@@ -163,9 +163,11 @@ def _attributes(record: Record) -> dict[str, AttributeValue]:
         "url.scheme": "http",
         "ollama_proxy.request_id": record.request_id or None,
         "ollama_proxy.backend": record.backend or None,
+        "ollama_proxy.fallback": record.fallback or None,
         "ollama_proxy.backend_ids": tuple(record.backend_ids) or None,
         "ollama_proxy.frames": record.frames or None,
         "ollama_proxy.retries": record.retries or None,
+        "ollama_proxy.waits": record.waits or None,
         "ollama_proxy.heartbeats": record.heartbeats or None,
         "ollama_proxy.client_gone": record.gone or None,
     }

@@ -19,6 +19,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, split_id
+from .responses_backend.reasoning_items import DETAILS, own_details
 from .tool_pairing import Given, Made, Section, pair_results
 
 if TYPE_CHECKING:
@@ -280,9 +281,11 @@ class _Builder:
         return unique if len(unique) <= longest else f"call_{_digest(unique)[:24]}"
 
     def _kept(self, state: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-        if self._profile.name not in _STATE_BACK:
-            return {}
-        return {name: state[name] for name in fields if name in state}
+        if self._profile.name in _STATE_BACK:
+            return {name: state[name] for name in fields if name in state}
+        # The reasoning of `/v1/responses` goes back to wherever a call of `/v1/responses` is made.
+        own = own_details(state.get(DETAILS)) if DETAILS in fields else []
+        return {DETAILS: own} if own else {}
 
     def _reasoning(self, turns: Sequence[Turn]) -> dict[str, str]:
         if self._profile.name in _NO_REASONING_BACK:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class Model:
         system: a system prompt for conversations that bring none.
         hidden: whether lists leave it out.
         entry: what the back end's own list says of it.
+        fallback: the names of the models to ask in order when this one cannot answer.
         known_context_length: in tokens, as the back end or the models file says it; 0 where neither does, and `context_length`
             is only what clients are shown.
         told: what it is known to be able to do, by its server or by the models file.
@@ -79,6 +81,7 @@ class Model:
     hidden: bool = False
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     known_context_length: int = 0
+    fallback: tuple[str, ...] = ()
     told: frozenset[str] = frozenset()
     think: Level | None = None
     think_levels: tuple[Level, ...] = ()
@@ -86,7 +89,7 @@ class Model:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON can hold them, for `model_from_json`."""
-        return asdict(self) | {"capabilities": list(self.capabilities), "lacks": sorted(self.lacks)}
+        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(self).items()}
 
     @property
     def digest(self) -> str:
@@ -108,7 +111,12 @@ def model_from_json(fields: Mapping[str, Any]) -> Model:
     Raises:
         TypeError: these are no fields of a model.
     """
-    return Model(**{**fields, "capabilities": tuple(fields["capabilities"]), "lacks": frozenset(fields["lacks"])})
+    values = dict(fields)
+    for each in dataclass_fields(Model):
+        make = {"tuple": tuple, "frozenset": frozenset}.get(str(each.type).partition("[")[0])
+        if make is not None and each.name in values:
+            values[each.name] = make(values[each.name])
+    return Model(**values)
 
 
 def without(model: Model, capabilities: frozenset[str]) -> Model:

@@ -130,6 +130,7 @@ class Profile:
         thinks_by_default: whether a model that can think does so without being asked.
         levels_unknown: whether models of many makers are behind it, so that the levels of one are not known by the server.
         stops_answers: whether a running answer ends when another request comes.
+        responses_beside_tools: whether its newest models reason beside tools only in `/v1/responses`.
     """
 
     name: ProfileName
@@ -155,6 +156,7 @@ class Profile:
     thinks_by_default: bool = True
     levels_unknown: bool = False
     stops_answers: bool = False
+    responses_beside_tools: bool = False
 
     @property
     def template_thinking(self) -> bool:
@@ -190,6 +192,8 @@ PROFILES: dict[ProfileName, Profile] = {
                 thinking=_LEVELS | {True: _effort("medium"), False: _effort("none")},
                 json_word=True,
                 most_stops=4,
+                # https://github.com/openai/openai-openapi/issues/541
+                responses_beside_tools=True,
             )
             for name, source in _OPENAI.items()
         ),
@@ -504,6 +508,8 @@ _OWNERS: dict[str, ProfileName] = {
     "organization_owner": "lmstudio",
     "library": "ollama",
     "infinity": "infinity",
+    # It starts whatever server its configuration names.
+    "llama-swap": "generic",
 }
 _HEADERS: dict[str, ProfileName] = {"x-litellm-version": "litellm"}
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..asgi import Application
 from ..net.event_loop import new_event_loop
+from ..net.lazy_packages import make_lazy
 from ..net.listening import open_sockets
-from ..net.server import Server
 from ..observe.log import set_up_logging
 from ..settings import Settings, SettingsError, check_loop, listening_errors, load_settings
 from .link import Link
@@ -91,6 +91,9 @@ def _sockets(settings: Settings, start: WorkerStart | None) -> list[socket.socke
 async def _serve(settings: Settings, sockets: list[socket.socket], start: WorkerStart | None) -> None:
     from ..api.error_shapes import error_response
     from ..backend.lazy_sdk import load as load_sdk
+
+    make_lazy("uvicorn")  # its command line, which nobody needs here
+    from ..net.server import Server
 
     link = None
     if start:

@@ -71,6 +71,7 @@ FULL: dict[str, Any] = {
     "caller": "192.0.2.1",
     "model": "llama3",
     "backend": "lab",
+    "fallback": "other",
     "backend_ids": ["req_1", "req_2"],
     "status": 200,
     "error": "broken_off",
@@ -81,6 +82,7 @@ FULL: dict[str, Any] = {
     "prompt_tokens": 11,
     "completion_tokens": 5,
     "retries": 1,
+    "waits": 3,
     "heartbeats": 2,
     "gone": True,
 }
@@ -104,6 +106,7 @@ def test_a_request_is_one_object_of_json(written: Written) -> None:
         "error": "broken_off",
         "model": "llama3",
         "backend": "lab",
+        "fallback": "other",
         "backend_ids": ["req_1", "req_2"],
         "bytes": 700,
         "frames": 7,
@@ -112,6 +115,7 @@ def test_a_request_is_one_object_of_json(written: Written) -> None:
         "prompt_tokens": 11,
         "completion_tokens": 5,
         "retries": 1,
+        "waits": 3,
         "heartbeats": 2,
         "client_gone": True,
     }
@@ -125,8 +129,9 @@ def test_a_request_is_one_line_of_text(written: Written) -> None:
     assert moment
     assert rest == (
         "POST /api/chat → 200 request_id=id-1 caller=192.0.2.1 arrived_as=GET error=broken_off "
-        r'model="two words \"quoted\"" backend=lab backend_ids=req_1,req_2 bytes=700 frames=7 first_part_ms=250.4 '
-        "duration_ms=1500.0 prompt_tokens=11 completion_tokens=5 retries=1 heartbeats=2 client_gone=True"
+        r'model="two words \"quoted\"" backend=lab fallback=other backend_ids=req_1,req_2 bytes=700 frames=7 '
+        "first_part_ms=250.4 duration_ms=1500.0 prompt_tokens=11 completion_tokens=5 retries=1 waits=3 heartbeats=2 "
+        "client_gone=True"
     )
 
 

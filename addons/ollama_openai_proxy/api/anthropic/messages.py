@@ -14,18 +14,18 @@ from ...schemas.ollama.json_encoding import encode_json
 from ...translate.anthropic.request import chat_parameters, count_tokens, tool_names, wanted_thinking
 from ...translate.writers.anthropic_messages import MessageAnswerWriter, MessageStreamWriter
 from ...translate.writers.carried_state import id_of_call, seal_reasoning
-from ..completion import Completion, complete, require_named
+from ..completion import Completion, require_named
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
     from ...translate.ollama_descriptions import Model
-    from ..heartbeats import Waiting
+    from ..completion import Answering
 
 JSON_TYPE = "application/json"
 
 
 async def create_message(
-    content: bytes, model: Model | None, backend: Backend, keep_alive: float, waiting: Waiting | None
+    content: bytes, model: Model | None, backend: Backend, keep_alive: float, answering: Answering
 ) -> Reply:
     """Answer a call of `/v1/messages`.
 
@@ -34,7 +34,7 @@ async def create_message(
         model: the model; None where the request names none.
         backend: the model's server.
         keep_alive: seconds of silence after which the client gets a ping; 0 is never.
-        waiting: a client that is kept waiting meanwhile.
+        answering: makes the answer.
 
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
@@ -53,7 +53,7 @@ async def create_message(
         # A client that gets no thinking gives no signature back.
         signature=None if drop_thinking else seal_reasoning,
     )
-    return await complete(
+    return await answering.complete(
         Completion(
             backend=backend,
             path=CHAT,
@@ -65,8 +65,7 @@ async def create_message(
             original_tool_name=tool_names(params).original,
             drop_thinking=drop_thinking,
             keep_alive=keep_alive,
-        ),
-        waiting,
+        )
     )
 
 

@@ -31,20 +31,24 @@ from ...translate.writers.carried_state import id_of_call
 from ...translate.writers.ollama_chat import ChatAnswerWriter, ChatForm, ChatStreamWriter
 from ...translate.writers.ollama_frames import OllamaStreamWriter, idle_answer
 from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateForm, GenerateStreamWriter
-from ..completion import Completion, complete
+from ..completion import Answering, Completion
+from ..first_answer import first_answer
 from ..heartbeats import WriterFiller, kept_waiting, silence_limits
 from ..paths import OPENAI_COMPLETIONS
 from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
+    from ...backend.client import Backend
     from ...models.catalogue import Catalogue
     from ...models.lookup import Models
     from ...net.http_messages import Request
     from ...translate.ollama_descriptions import Model
+    from ...translate.server_profiles import Profile
     from ...translate.writers.ollama_frames import FrameForm
     from .loaded_models import Residents
+    from .model_loading import ModelLoading
 
 MOST_TOP_LOGPROBS = 20
 CHARACTERS_PER_TOKEN = 4
@@ -53,10 +57,13 @@ CHARACTERS_PER_TOKEN = 4
 class Generation:
     """The endpoints that make text."""
 
-    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents, heartbeat: float | None) -> None:
+    def __init__(
+        self, models: Models, catalogue: Catalogue, residents: Residents, loading: ModelLoading, heartbeat: float | None
+    ) -> None:
         self._models = models
         self._catalogue = catalogue
         self._residents = residents
+        self._loading = loading
         self._heartbeat = heartbeat
         self._context_sizes = ContextSizes(time.monotonic)
 
@@ -94,17 +101,21 @@ class Generation:
         if chat.messages or chat.keep_alive != 0:
             require_capabilities(model, chat.model, wanted)
         if not chat.messages:
-            return self._idle(model, ChatForm(chat.model), chat.keep_alive)
-        backend = self._catalogue.backend_of(model)
-        return await self._complete(
-            chat,
-            model,
-            path=CHAT,
-            parameters=await off_loop(size, chat_parameters, chat, model, backend.profile),
-            writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
-            prompt_tokens=estimate_tokens(message.content for message in chat.messages),
-            original_tool_name=tool_names(chat).original,
-        )
+            return await self._idle(model, ChatForm(chat.model), chat.keep_alive)
+
+        async def completion(model: Model) -> Completion:
+            backend = self._catalogue.backend_of(model)
+            return self._completion(
+                chat,
+                model,
+                path=CHAT,
+                parameters=await off_loop(size, chat_parameters, chat, model, backend.profile),
+                writer=(ChatStreamWriter if chat.stream else ChatAnswerWriter)(chat.model, call_id=id_of_call),
+                prompt_tokens=estimate_tokens(message.content for message in chat.messages),
+                original_tool_name=tool_names(chat).original,
+            )
+
+        return await self._first_answer(model, completion)
 
     async def _generate(self, generate: GenerateRequest, size: int) -> Reply:
         model = await self._models.require(generate.model, nameless="")
@@ -113,50 +124,52 @@ class Generation:
         if generate.prompt or generate.keep_alive != 0:
             require_capabilities(model, generate.model, wanted, "generate")
         if not generate.prompt:
-            return self._idle(model, GenerateForm(generate.model), generate.keep_alive)
-        backend = self._catalogue.backend_of(model)
-        profile = backend.profile
+            return await self._idle(model, GenerateForm(generate.model), generate.keep_alive)
         raw = bool(generate.raw or generate.suffix)
-        path, parameters = CHAT, generate_parameters
-        if generate.suffix and profile.infill:
-            path, parameters = INFILL, infill_parameters
-        elif raw and not backend.options.uses(OPENAI_COMPLETIONS):
-            raise BackendError(
-                501, f"raw and suffix need {OPENAI_COMPLETIONS}, which is not used of the back end {backend.name}"
-            )
-        elif raw:
-            path, parameters = COMPLETIONS, completion_parameters
         context = None if generate.raw else _context_of(generate, model)
         make_writer = GenerateStreamWriter if generate.stream else GenerateAnswerWriter
-        return await self._complete(
-            generate,
-            model,
-            path=path,
-            parameters=await off_loop(size, parameters, generate, model, profile),
-            writer=make_writer(generate.model, context),
-            prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
-            raw=raw,
-        )
 
-    async def _complete(
+        async def completion(model: Model) -> Completion:
+            backend = self._catalogue.backend_of(model)
+            path, make_parameters = _generate_call(generate, backend)
+            return self._completion(
+                generate,
+                model,
+                path=path,
+                parameters=await off_loop(size, make_parameters, generate, model, backend.profile),
+                writer=make_writer(generate.model, context),
+                prompt_tokens=estimate_tokens((generate.system, generate.prompt)),
+                raw=raw,
+            )
+
+        return await self._first_answer(model, completion)
+
+    async def _first_answer(self, model: Model, make_completion: Callable[[Model], Awaitable[Completion]]) -> Reply:
+        answering = Answering()
+
+        async def ask(model: Model) -> Reply:
+            return await answering.complete(await make_completion(model))
+
+        return await first_answer(await self._models.answering(model), ask, self._catalogue)
+
+    def _completion(
         self, asked: ChatRequest | GenerateRequest, model: Model, *, path: str, parameters: dict[str, Any], **more: Any
-    ) -> Reply:
+    ) -> Completion:
         self._note_differences(asked, model)
         shortened = ShortenedChat(model, self._context_sizes) if asked.truncate and path == CHAT else None
-        return await complete(
-            Completion(
-                backend=self._catalogue.backend_of(model),
-                path=path,
-                parameters=parameters,
-                model=asked.model,
-                stream=asked.stream,
-                drop_thinking=level_for(asked.think, model) is False,
-                content_filter_fails=True,
-                keep_alive=silence_limits("", self._heartbeat).between,
-                attempts=shortened.attempts if shortened else None,
-                began=lambda: self._residents.used(model, asked.keep_alive),
-                **more,
-            )
+        return Completion(
+            backend=self._catalogue.backend_of(model),
+            path=path,
+            parameters=parameters,
+            model=asked.model,
+            stream=asked.stream,
+            drop_thinking=level_for(asked.think, model) is False,
+            content_filter_fails=True,
+            keep_alive=silence_limits("", self._heartbeat).between,
+            attempts=shortened.attempts if shortened else None,
+            began=lambda: self._residents.used(model, asked.keep_alive),
+            ended=lambda: self._loading.keep(model, asked.keep_alive),
+            **more,
         )
 
     def _note_differences(self, asked: ChatRequest | GenerateRequest, model: Model) -> None:
@@ -170,10 +183,27 @@ class Generation:
         if unknown := sorted(set(asked.options) - set(profile.options)):
             watcher.note(f"not sent, since a server of the kind {profile.name} does not know them: {', '.join(unknown)}")
 
-    def _idle(self, model: Model, form: FrameForm, keep_alive: float | None) -> Reply:
+    async def _idle(self, model: Model, form: FrameForm, keep_alive: float | None) -> Reply:
         """The reply to a call without anything to answer, by which clients load and unload models."""
-        self._residents.used(model, keep_alive)
+        await self._loading.set(model, keep_alive)
         return Reply(200, {"Content-Type": JSON_TYPE}, idle_answer(form, "unload" if keep_alive == 0 else "load"))
+
+
+def _generate_call(
+    generate: GenerateRequest, backend: Backend
+) -> tuple[str, Callable[[GenerateRequest, Model, Profile], dict[str, Any]]]:
+    """The path of the call to a server, and what makes its parameters.
+
+    Raises:
+        BackendError: the server has no such call that may be used.
+    """
+    if generate.suffix and backend.profile.infill:
+        return INFILL, infill_parameters
+    if not (generate.raw or generate.suffix):
+        return CHAT, generate_parameters
+    if not backend.options.uses(OPENAI_COMPLETIONS):
+        raise BackendError(501, f"raw and suffix need {OPENAI_COMPLETIONS}, which is not used of the back end {backend.name}")
+    return COMPLETIONS, completion_parameters
 
 
 def estimate_tokens(texts: Iterable[str]) -> int:

@@ -16,6 +16,7 @@ from ...schemas.ollama.json_encoding import JSON_TYPE, encode_json
 from ...schemas.ollama.requests import EmbeddingsRequest, EmbedRequest
 from ...translate.ollama.embeddings import inputs, normalised_json
 from ...translate.ollama.request import embedding_parameters
+from ..first_answer import first_answer
 from .chat_and_generate import estimate_tokens
 from .json_replies import json_reply
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ...net.http_messages import Request
     from ...translate.ollama_descriptions import Model
     from .loaded_models import Residents
+    from .model_loading import ModelLoading
 
 VECTORS_AT_A_TIME = 8
 """Vectors that are written before other tasks have their turn; one of 1,536 numbers takes about 0.3 ms."""
@@ -36,10 +38,11 @@ MOST_CHARACTERS_PER_TOKEN = 8
 class Embedding:
     """The endpoints that make vectors."""
 
-    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents) -> None:
+    def __init__(self, models: Models, catalogue: Catalogue, residents: Residents, loading: ModelLoading) -> None:
         self._models = models
         self._catalogue = catalogue
         self._residents = residents
+        self._loading = loading
 
     async def embed(self, request: Request) -> Reply:
         """Give a normalised vector for each input."""
@@ -51,7 +54,8 @@ class Embedding:
         if not texts:
             return json_reply({"model": asked.model, "embeddings": []})
         opened = time.perf_counter_ns()
-        embedded = await self._embed(model, texts, asked.dimensions, truncate=asked.truncate)
+        embedded = await self._first_answer(model, texts, asked.dimensions, truncate=asked.truncate)
+        self._loading.keep(model, asked.keep_alive)
         head = encode_json({"model": asked.model})
         parts = [head[:-1], b',"embeddings":[']
         for number, vector in enumerate(embedded.vectors):
@@ -74,10 +78,17 @@ class Embedding:
         self._residents.used(model, asked.keep_alive)
         if not asked.prompt:
             return json_reply({"embedding": []})
-        embedded = await self._embed(model, [asked.prompt])
+        embedded = await self._first_answer(model, [asked.prompt])
+        self._loading.keep(model, asked.keep_alive)
         return json_reply({"embedding": embedded.vectors[0]})
 
-    async def _embed(self, model: Model, texts: list[str], dimensions: int = 0, *, truncate: bool = True) -> Embedded:
+    async def _first_answer(self, model: Model, texts: list[str], dimensions: int = 0, *, truncate: bool = True) -> Embedded:
+        async def ask(model: Model) -> Embedded:
+            return await self._embed(model, texts, dimensions, truncate=truncate)
+
+        return await first_answer(await self._models.answering(model), ask, self._catalogue)
+
+    async def _embed(self, model: Model, texts: list[str], dimensions: int, *, truncate: bool) -> Embedded:
         backend = self._catalogue.backend_of(model)
         parameters = embedding_parameters(model, texts, backend.profile, dimensions)
         if truncate:

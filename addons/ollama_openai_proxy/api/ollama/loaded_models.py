@@ -74,6 +74,10 @@ class Residents:
             self._told[model.id] = expires
             self._link.tell(TABLE, model.id, {"model": model.as_json(), "expires": expires})
 
+    def expires_at(self, seconds: float) -> str:
+        """The time so many seconds from now, in RFC 3339."""
+        return timestamp(int((self._clock() + seconds) * 1_000_000_000))
+
     def list(self) -> list[Resident]:
         """Those that are still loaded, the longest-lived first."""
         now = self._clock()

@@ -9,13 +9,13 @@ from ...net.http_messages import Reply, Request
 from ...net.off_loop import off_loop
 from ...schemas.go_json_decoding import decode
 from ...schemas.ollama.requests import ShowRequest
-from ...translate.ollama_descriptions import ps_entry, show, tags_entry
+from ...translate.ollama_descriptions import show, tags_entry
 from ...translate.thinking_levels import shown_thinking
 from .json_replies import json_reply
 
 if TYPE_CHECKING:
     from ...models.lookup import Models
-    from .loaded_models import Residents
+    from .model_loading import ModelLoading
 
 _COPILOT = "GitHubCopilotChat/"
 
@@ -23,9 +23,9 @@ _COPILOT = "GitHubCopilotChat/"
 class Listing:
     """The endpoints that tell of the server and its models."""
 
-    def __init__(self, models: Models, residents: Residents, version: str) -> None:
+    def __init__(self, models: Models, loading: ModelLoading, version: str) -> None:
         self._models = models
-        self._residents = residents
+        self._loading = loading
         self._version = version
 
     async def root(self, _request: Request) -> Reply:
@@ -50,9 +50,8 @@ class Listing:
         return json_reply(show(model, basename=name if copilot else None, thinking=thinking))
 
     async def ps(self, _request: Request) -> Reply:
-        """List the models that count as loaded."""
-        residents = self._residents.list()
-        return json_reply({"models": [ps_entry(resident.model, resident.expires_at) for resident in residents]})
+        """List the models that are loaded or, where a server does not tell, count as loaded."""
+        return json_reply({"models": await self._loading.list()})
 
     async def status(self, _request: Request) -> Reply:
         """Say that Ollama's cloud is not switched off, as a fresh Ollama does."""

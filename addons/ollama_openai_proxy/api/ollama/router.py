@@ -9,6 +9,7 @@ from .chat_and_generate import Generation
 from .embed import Embedding
 from .loaded_models import Residents
 from .model_listing import Listing
+from .model_loading import ModelLoading
 from .model_management import Lifecycle
 from .routes import handler_of
 
@@ -28,9 +29,10 @@ class OllamaServer:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, models: Models, link: Link | None = None) -> None:
         residents = Residents(link)
-        listing = Listing(models, residents, settings.ollama_version)
-        generation = Generation(models, catalogue, residents, settings.heartbeat_seconds)
-        embedding = Embedding(models, catalogue, residents)
+        loading = ModelLoading(catalogue, models, residents)
+        listing = Listing(models, loading, settings.ollama_version)
+        generation = Generation(models, catalogue, residents, loading, settings.heartbeat_seconds)
+        embedding = Embedding(models, catalogue, residents, loading)
         lifecycle = Lifecycle(models)
         self._handlers: dict[Handler, Callable[[Request], Awaitable[Reply]]] = {
             "root": listing.root,

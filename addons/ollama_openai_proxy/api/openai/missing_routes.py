@@ -31,3 +31,14 @@ def names_no_route(reply: Reply) -> bool:
     if reply.status not in MISSING:
         return False
     return reply.status != 404 or not isinstance(reply.body, bytes) or names_missing_route(reply.body)
+
+
+async def whole_refusal(reply: Reply) -> Reply:
+    """The reply with its body in one piece where it is a refusal of the call.
+
+    Raises:
+        BackendError: the back end broke off.
+    """
+    if not 400 <= reply.status < 500 or isinstance(reply.body, bytes):
+        return reply
+    return replace(reply, body=await read_whole(reply.body), length=None)

@@ -20,6 +20,8 @@ from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
 from ...translate.openai_responses.compaction import has_trigger, with_summaries
+from ..completion import Answering
+from ..first_answer import first_answer
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
 from ..paths import (
@@ -37,9 +39,10 @@ from ..paths import (
     find_route,
     has_dot_segments,
 )
-from .missing_routes import names_no_route, whole
+from .missing_routes import names_no_route, whole, whole_refusal
 from .model_field import Body
 from .model_renaming import make_renaming
+from .unanswered import UnansweredReply, require_answer
 
 if TYPE_CHECKING:
     from ...backend.client import Backend
@@ -68,6 +71,7 @@ class Call(NamedTuple):
         model: None where none is named.
         name: the model's, as the client wrote it.
         content: the body.
+        data: the body for the back end as a JSON object; None where it is none.
         changed: the body for the back end; None where it is the one that came.
     """
 
@@ -76,6 +80,7 @@ class Call(NamedTuple):
     model: Model | None
     name: str
     content: bytes
+    data: dict[str, Any] | None
     changed: bytes | None
 
 
@@ -120,24 +125,50 @@ class OpenAIServer:
         )
 
     async def _answer(self, request: Request, body: Body, content: bytes, keep_alive: float, waiting: Waiting | None) -> Reply:
-        path = request.path
-        if path == SYSTEMONE and not body.model:
+        if request.path == SYSTEMONE and not body.model:
             raise InvalidRequest("model is required")
-        call = await self._resolve(request, body, content)
-        if path == SYSTEMONE and request.method == "POST":
+        answering = Answering(waiting)
+        if not body.model:
+            return await self._ask(
+                Call(request, self._catalogue.default, None, "", content, body.data, None), keep_alive, answering
+            )
+        model = await self._models.find(body.model)
+        if model is None:
+            raise ModelNotFound(f"model '{shown(body.model)}' not found")
+        if request.method != "POST":
+            return await self._ask(await self._call(request, body, content, model), keep_alive, answering)
+        models = await self._models.answering(model)
+
+        async def ask(model: Model) -> Reply:
+            reply = await self._ask(await self._call(request, body, content, model), keep_alive, answering)
+            return reply if answering.made(reply) else await require_answer(reply, held=len(models) > 1)
+
+        try:
+            return await first_answer(models, ask, self._catalogue)
+        except UnansweredReply as unanswered:
+            return unanswered.reply
+
+    async def _ask(self, call: Call, keep_alive: float, answering: Answering) -> Reply:
+        """Ask the model of a call: with the call as it came, or translated where the server has no such call."""
+        path = call.request.path
+        if call.request.method != "POST":
+            return await _forward(call, keep_alive)
+        if path == SYSTEMONE:
             return await _decide(call, keep_alive)
-        if request.method == "POST" and not call.backend.options.uses(path):
+        if path == OPENAI_CHAT and call.model is not None and call.data is not None:
+            return await _chat(call, call.data, call.model, keep_alive, answering)
+        if not call.backend.options.uses(path):
             if path not in TRANSLATED:
                 raise BackendError(501, f"{path} is not among the APIs that are used of the back end {call.backend.name}")
-            return await _translate(call, keep_alive, waiting)
-        if request.method != "POST" or path not in TRANSLATED:
+            return await _translate(call, keep_alive, answering)
+        if path not in TRANSLATED:
             return await _forward(call, keep_alive)
-        if path not in call.backend.missing and not _compacts_here(call, body):
+        if path not in call.backend.missing and not answering.begun and not _compacts_here(call):
             reply = await whole(await _forward(call, keep_alive))
             if not names_no_route(reply):
                 return reply
             call.backend.missing.add(path)
-        return await _translate(call, keep_alive, waiting)
+        return await _translate(call, keep_alive, answering)
 
     async def _list(self, *, as_anthropic: bool) -> Reply:
         models = await self._models.list()
@@ -154,18 +185,8 @@ class OpenAIServer:
         model = await self._models.require(name, tagged=True)
         return _json((anthropic_entry(model) if as_anthropic else openai_entry(model)) | {"id": name})
 
-    async def _resolve(self, request: Request, body: Body, content: bytes) -> Call:
-        """Find the back end of the model that a request names.
-
-        Raises:
-            ModelNotFound: there is no such model.
-            BackendError: no back end could be asked for its models.
-        """
-        if not body.model:
-            return Call(request, self._catalogue.default, None, "", content, None)
-        model = await self._models.find(body.model)
-        if model is None:
-            raise ModelNotFound(f"model '{shown(body.model)}' not found")
+    async def _call(self, request: Request, body: Body, content: bytes, model: Model) -> Call:
+        """The call to a model's back end."""
         backend = self._catalogue.backend_of(model)
         changed: dict[str, Any] = {}
         if body.data and request.path == OPENAI_CHAT:
@@ -176,7 +197,8 @@ class OpenAIServer:
             # Of the summaries that were made here, no back end can read the content.
             changed = {"input": items}
         sent = await off_loop(len(content), body.naming, model.target, **changed)
-        return Call(request, backend, model, body.model, content, None if sent is content else sent)
+        data = None if body.data is None else {**body.data, "model": model.target, **changed}
+        return Call(request, backend, model, body.model or "", content, data, None if sent is content else sent)
 
 
 async def _forward(call: Call, keep_alive: float) -> Reply:
@@ -210,7 +232,22 @@ async def _decide(call: Call, keep_alive: float) -> Reply:
     raise does_not_support(call.name, _DECISION)
 
 
-async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> Reply:
+async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: float, answering: Answering) -> Reply:
+    """Ask for a chat completion: as it came or, of a model that only `/v1/responses` has, by translation."""
+    backend = call.backend
+    if not (backend.options.uses(OPENAI_CHAT) or backend.uses_responses(data)):
+        raise BackendError(501, f"{OPENAI_CHAT} is not among the APIs that are used of the back end {backend.name}")
+    if not answering.begun and not backend.uses_responses(data):
+        reply = await whole_refusal(await _forward(call, keep_alive))
+        if not (isinstance(reply.body, bytes) and backend.learns_responses(data, reply.status, reply.body)):
+            return reply
+    # Few installations need this, and it takes a while to load.
+    from .chat_completions import create_chat_completion
+
+    return await create_chat_completion(data, call.name, model, backend, keep_alive, answering)
+
+
+async def _translate(call: Call, keep_alive: float, answering: Answering) -> Reply:
     # Few installations need these, and they take a while to load.
     from ..anthropic.messages import count_message_tokens, create_message
     from .responses import create_compaction, create_response
@@ -218,10 +255,10 @@ async def _translate(call: Call, keep_alive: float, waiting: Waiting | None) -> 
     if call.request.path == COUNT_TOKENS:
         return await count_message_tokens(call.content, call.model, call.backend)
     if call.request.path == COMPACT:
-        return await create_compaction(call.content, call.model, call.backend)
+        return await create_compaction(call.content, call.model, call.backend, answering)
     if call.request.path == MESSAGES:
-        return await create_message(call.content, call.model, call.backend, keep_alive, waiting)
-    return await create_response(call.content, call.model, call.backend, keep_alive, waiting)
+        return await create_message(call.content, call.model, call.backend, keep_alive, answering)
+    return await create_response(call.content, call.model, call.backend, keep_alive, answering)
 
 
 def _wants_json(request: Request) -> bool:
@@ -231,9 +268,9 @@ def _wants_json(request: Request) -> bool:
     return (route is not None and route.body == "json") or (bool(request.body) and kind.startswith("application/json"))
 
 
-def _compacts_here(call: Call, body: Body) -> bool:
+def _compacts_here(call: Call) -> bool:
     """Whether a request asks for a compaction of a back end that would answer the conversation instead."""
-    triggered = call.request.path == OPENAI_RESPONSES and body.data is not None and has_trigger(body.data.get("input"))
+    triggered = call.request.path == OPENAI_RESPONSES and call.data is not None and has_trigger(call.data.get("input"))
     return triggered and call.backend.profile.name not in _COMPACTING
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
 type Parameters = dict[str, Any]
-type Kind = Literal["leave_out", "add", "lower", "rebuild", "no_stream", "messages", "split"]
+type Kind = Literal["leave_out", "add", "lower", "rebuild", "no_stream", "messages", "split", "other_api"]
 """What a change does, as metrics and log lines call it."""
 
-KINDS: tuple[Kind, ...] = ("leave_out", "add", "lower", "rebuild", "no_stream", "messages", "split")
+KINDS: tuple[Kind, ...] = ("leave_out", "add", "lower", "rebuild", "no_stream", "messages", "split", "other_api")
 
 
 _GO_WITH = {"logprobs": ("top_logprobs",)}
@@ -32,10 +32,12 @@ class Call:
     Attributes:
         parameters: the body of the request to the server.
         unwrap: whether the answer is a JSON object around the value that the client asked for.
+        api: the API of the server that is called with these parameters, which are those of a chat completion all the same.
     """
 
     parameters: Parameters
     unwrap: bool = False
+    api: Literal["chat", "responses"] = "chat"
 
     def with_parameters(self, **parameters: Any) -> Call:
         """The call with other values for some parameters."""

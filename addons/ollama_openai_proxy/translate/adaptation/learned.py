@@ -82,11 +82,14 @@ class LearnedByModel:
     Args:
         clock: the time in seconds.
         enabled: whether anything is learned at all.
+
+    Attributes:
+        enabled: whether anything is learned at all.
     """
 
     def __init__(self, clock: Clock, *, enabled: bool = True) -> None:
         self._clock = clock
-        self._enabled = enabled
+        self.enabled = enabled
         self._models: OrderedDict[tuple[str, str], Learned] = OrderedDict()
 
     def of(self, model: str, kind: str) -> Learned:
@@ -102,10 +105,15 @@ class LearnedByModel:
         learned = self._models.get((model, "chat"))
         return learned.lacks if learned else frozenset()
 
-    def attempts(self, parameters: Mapping[str, Any], excluding: tuple[type[Change], ...] = ()) -> Attempts:
-        """The attempts to make one call, without the changes of some classes."""
+    def attempts(
+        self,
+        parameters: Mapping[str, Any],
+        excluding: tuple[type[Change], ...] = (),
+        beginning: Iterable[Change] = (),
+    ) -> Attempts:
+        """The attempts to make one call, without the changes of some classes, and with others from the beginning."""
         learned = self.of(str(parameters.get("model")), kind_of(parameters))
-        return Attempts(learned, parameters, enabled=self._enabled, excluding=excluding)
+        return Attempts(learned, parameters, enabled=self.enabled, excluding=excluding, beginning=beginning)
 
 
 class Lesson(NamedTuple):
@@ -132,6 +140,7 @@ class Attempts:
         parameters: the call as it is made where nothing is known.
         enabled: whether to learn.
         excluding: the classes of changes that may not be made.
+        beginning: changes that are made from the beginning, for this call alone.
 
     Attributes:
         call: what is to be sent.
@@ -144,16 +153,18 @@ class Attempts:
         *,
         enabled: bool = True,
         excluding: tuple[type[Change], ...] = (),
+        beginning: Iterable[Change] = (),
     ) -> None:
         self._learned = learned
         self._parameters = dict(parameters)
         self._enabled = enabled
         self._excluding = excluding
-        self._here: dict[Hashable, Change] = {}
+        self._beginning = tuple(beginning)
+        self._here: dict[Hashable, Change] = {change.key: change for change in self._beginning}
         self._unconfirmed: list[Change] = []
         self._count = 1
         self._text = ""
-        self.call = self._changed() if enabled else Call(self._parameters)
+        self.call = self._changed() if enabled else self._unlearned()
 
     def confirm(self) -> None:
         """Remember for further calls what this call has learned: the server has taken it, or has refused something else."""
@@ -198,6 +209,13 @@ class Attempts:
         self._count += 1
         self.call = changed
         return Lesson(again=True, changes=tuple(new), too_long=exceeded)
+
+    def _unlearned(self) -> Call:
+        """The call with nothing but the changes that it began with."""
+        call = Call(self._parameters)
+        for change in self._beginning:
+            call = change.apply(call)
+        return call
 
     def _changed(self) -> Call:
         """The call with all changes that are known of its model or that it has learned itself."""

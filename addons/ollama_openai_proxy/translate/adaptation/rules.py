@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING
 
+from .api_changes import leave_out_summary, use_responses
 from .changes import LeaveOut, RenameLimit
 from .embedding_rules import change_inputs
 from .finding import KEPT, NO_TOOLS, STATUSES, Finding
@@ -99,6 +100,8 @@ _WITH_OTHERS = re.compile(
 
 def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
     """All changes that a refusal asks for. None for a status, or a text, that is not about how the call was made."""
+    if refusal.status in STATUSES and (moved := list(use_responses(refusal, sent))):
+        return moved
     if refusal.status not in STATUSES or (refusal.status in (404, 429) and not _is_about_parameters(refusal, sent)):
         return []
     found: dict[Hashable, Finding] = {}
@@ -178,5 +181,6 @@ _RULES: tuple[Rule, ...] = (
     leave_out_tool_choice,
     add_demanded,
     shape_messages,
+    leave_out_summary,
 )
 _EMBEDDING_RULES: tuple[Rule, ...] = (change_inputs, add_demanded)

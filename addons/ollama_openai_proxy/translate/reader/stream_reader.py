@@ -324,7 +324,7 @@ class StreamReader:
 
     def _end_stream(self, events: list[Event], *, framed: bool) -> None:
         """End a stream that stopped without `[DONE]`."""
-        if self._reason or (framed and self._choices):
+        if self._reason or (framed and self._choices and self._pieces):
             self._complete(events, said_complete=bool(self._reason))
         elif self._choices:
             said = self._sse.text.strip()

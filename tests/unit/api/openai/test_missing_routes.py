@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from ollama_openai_proxy.api.openai.missing_routes import names_no_route, whole
+from ollama_openai_proxy.api.openai.missing_routes import names_no_route, whole, whole_refusal
 from ollama_openai_proxy.errors import BackendError
 from ollama_openai_proxy.net.body import KnownParts, Sink
 from ollama_openai_proxy.net.http_messages import Reply
@@ -96,3 +96,13 @@ async def test_a_refusal_that_breaks_off_is_an_error() -> None:
 
     with pytest.raises(BackendError):
         await whole(Reply(404, {}, Broken([])))
+
+
+async def test_a_refusal_is_read_whole_and_nothing_else() -> None:
+    refused = await whole_refusal(Reply(404, {}, KnownParts([b"no", b"pe"]), 4))
+    assert (refused.status, refused.body, refused.length) == (404, b"nope", None)
+    known = Reply(400, {}, b"nope")
+    assert await whole_refusal(known) is known
+    for status in (200, 500):
+        reply = Reply(status, {}, KnownParts([b"x"]))
+        assert await whole_refusal(reply) is reply

@@ -9,7 +9,7 @@ from ollama_openai_proxy.schemas.openai_responses import ResponsesRequest
 from ollama_openai_proxy.schemas.usage import Usage
 from ollama_openai_proxy.translate.events import Finish, Text, Thinking
 from ollama_openai_proxy.translate.openai_responses.compaction import no_summary, open_summary
-from ollama_openai_proxy.translate.writers.compaction import CompactionAnswerWriter, CompactionStreamWriter
+from ollama_openai_proxy.translate.writers.compaction_answers import CompactionAnswerWriter, CompactionStreamWriter
 from openai.types.responses import ResponseCompactionItem
 
 from .answers import written

@@ -1,0 +1,127 @@
+"""Puts the tool calls of a stream of Responses in order: of calls whose events are mixed, one is told after the other."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..events import ToolCallArguments, ToolCallBegin, ToolCallEnd
+from ..reader.sse import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from ..events import Event
+
+
+class _Call:
+    """One call: what has come of its arguments, and how much of them was told."""
+
+    __slots__ = ("arguments", "begun", "call_id", "custom", "done", "name", "told")
+
+    def __init__(self, call_id: str, name: str, *, custom: bool) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.custom = custom
+        self.arguments = ""
+        self.told = 0
+        self.begun = self.done = False
+
+
+class CallQueue:
+    """The calls of one answer.
+
+    Args:
+        original_tool_name: maps a name that was changed for the server back to that of the client.
+
+    Attributes:
+        any: whether there was a call.
+    """
+
+    __slots__ = ("_calls", "_ids", "_original", "_queue", "any")
+
+    def __init__(self, original_tool_name: Callable[[str], str]) -> None:
+        self.any = False
+        self._original = original_tool_name
+        self._calls: dict[Hashable, _Call] = {}
+        self._queue: list[_Call] = []
+        self._ids: set[str] = set()
+
+    @property
+    def open(self) -> bool:
+        """Whether a call has begun that has not ended."""
+        return bool(self._queue)
+
+    def add(self, key: Hashable, item: Mapping[str, Any], events: list[Event]) -> None:
+        """Take a call that begins, or one that is already known.
+
+        Args:
+            key: of the item in the stream.
+            item: of type `function_call` or `custom_tool_call`.
+            events: to add to.
+        """
+        if key in self._calls:
+            return
+        call = _Call(self._unique(item), self._original(str(item.get("name") or "")), custom=item["type"] == "custom_tool_call")
+        self._calls[key] = call
+        self._queue.append(call)
+        self.any = True
+        self._tell(events)
+
+    def extend(self, key: Hashable, piece: object, events: list[Event]) -> None:
+        """Take a piece of a call's arguments."""
+        call = self._calls.get(key)
+        if call is not None and not call.done and isinstance(piece, str):
+            call.arguments += piece
+            self._tell(events)
+
+    def end(self, key: Hashable, arguments: object, events: list[Event]) -> None:
+        """Take the end of a call, with all of its arguments where the server repeats them."""
+        call = self._calls.get(key)
+        if call is None or call.done:
+            return
+        if isinstance(arguments, str) and arguments.startswith(call.arguments):
+            call.arguments = arguments
+        call.done = True
+        self._tell(events)
+
+    def finish(self, events: list[Event]) -> None:
+        """End the calls that have not ended: they are incomplete."""
+        while self._queue:
+            self._begin(self._queue[0], events)
+            events.append(ToolCallEnd(None))
+            del self._queue[0]
+
+    def _tell(self, events: list[Event]) -> None:
+        """Add what can be told: the first call of the queue, and those behind it that are complete."""
+        while self._queue:
+            call = self._queue[0]
+            self._begin(call, events)
+            if not call.custom and call.told < len(call.arguments):
+                events.append(ToolCallArguments(call.arguments[call.told :]))
+                call.told = len(call.arguments)
+            if not call.done:
+                return
+            if call.custom:
+                # A custom tool takes text.
+                events.append(ToolCallArguments(json.dumps({"input": call.arguments})))
+                events.append(ToolCallEnd({"input": call.arguments}))
+            else:
+                if not call.arguments.strip():
+                    call.arguments = "{}"
+                    events.append(ToolCallArguments(call.arguments))
+                value = parse_json(call.arguments.encode("utf-8", "surrogatepass"))
+                events.append(ToolCallEnd(value if isinstance(value, dict) else None))
+            del self._queue[0]
+
+    def _begin(self, call: _Call, events: list[Event]) -> None:
+        if not call.begun:
+            call.begun = True
+            events.append(ToolCallBegin(len(self._ids) - len(self._queue), call.call_id, call.name))
+
+    def _unique(self, item: Mapping[str, Any]) -> str:
+        call_id = str(item.get("call_id") or item.get("id") or f"call_{len(self._ids)}")
+        while call_id in self._ids:
+            call_id += "_"
+        self._ids.add(call_id)
+        return call_id
