@@ -808,15 +808,15 @@ class Settings(BaseSettings):
         return Timeouts(self.request_timeout or None, self.stream_idle_timeout or None)
 
     @property
+    def answer_limit(self) -> int | None:
+        """Bytes of an answer that may be held in memory; None for any."""
+        return int(self.max_answer_size) or None
+
+    @property
     def wait_limits(self) -> WaitLimits:
         """How long calls wait for a server that starts or loads."""
         given = self.upstream_wait_seconds if self.backend_wait_seconds is None else self.backend_wait_seconds
         return WaitLimits(DEFAULT_WAIT, refused=False) if given is None else WaitLimits(given, refused=True)
-
-    @property
-    def answer_limit(self) -> int | None:
-        """Bytes of an answer that may be held in memory; None for any."""
-        return int(self.max_answer_size) or None
 
     @property
     def bounds(self) -> Bounds:

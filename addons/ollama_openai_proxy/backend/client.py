@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import to_json
-from yarl import URL
 
 from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base
-from ..errors import BackendError, Unreachable
+from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.body import read_whole
 from ..net.connection_pool import Connections, why_unreachable
@@ -26,8 +25,7 @@ from ..net.http_messages import REQUEST_ID
 from ..net.masking import Masker
 from ..net.redirects import RedirectsElsewhere
 from ..net.request_context import current_record
-from ..net.response_body import BODY
-from ..net.upstream_body import ServerBody
+from ..net.response_body import BODY, response_body
 from ..translate.adaptation.api_changes import UseResponses, in_chat_terms, use_responses
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.finding import STATUSES
@@ -48,7 +46,7 @@ from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
 from .model_lists import ModelDetails, listed_entries
 from .model_loader import ModelLoader
-from .sdk_errors import ContextTooLong, Refusal, backend_error, late, moved
+from .sdk_errors import ContextTooLong, Refusal, backend_error, broken, late, moved, unreachable
 from .server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -88,6 +86,8 @@ RESPONSES = below_base(OPENAI_RESPONSES)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 _SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
 """Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
+MOST_LIST = 1 << 24
+"""Bytes of the answer to a call above `/v1`."""
 NO_LISTING = frozenset({404, 405, 501})
 """Statuses by which a server says that it does not list its models."""
 
@@ -112,9 +112,9 @@ class Backend:
         missing: paths that it turned out not to have; each is tried again after an hour.
         learned: what its refusals have taught of each model.
         timeouts: how long it may take.
+        limit: bytes of an answer that may be held in memory; None for any.
         loader_kind: how the server loads and unloads models; None where it cannot be told to.
         loader: loads and unloads them.
-        limit: bytes of an answer that may be held in memory; None for any.
         opens_thinking: models whose answers were seen to begin with thinking that no tag opens.
         options: the way to it.
     """
@@ -380,18 +380,21 @@ class Backend:
         body = None if call.body is None else to_json(call.body)
         headers = kept if body is None else {**kept, "Content-Type": "application/json"}
         try:
-            async with self._connections.session().request(
+            response = await self._connections.request(
                 call.method,
-                URL(self.options.with_query(root_url(self._base_url) + call.path), encoded=True),
-                headers=headers,
+                self.options.with_query(root_url(self._base_url) + call.path),
+                headers=CIMultiDict(headers),
                 data=body,
-                allow_redirects=False,
-            ) as response:
-                content = await read_whole(ServerBody(response), self.limit)
+                base_url=self._base_url,
+            )
+            coding = response.headers.get("Content-Encoding", "")
+            content = await read_whole(response_body(response, coding, self._connections.masker), MOST_LIST)
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(502, f"cannot connect to the back end at {self._base_url}: {why_unreachable(error)}") from error
+            raise unreachable(why_unreachable(error), self._base_url) from error
+        except RedirectsElsewhere as error:
+            raise moved(error, self._base_url) from error
         except aiohttp.ClientError as error:
-            raise BackendError(502, f"the connection to the back end at {self._base_url} broke") from error
+            raise broken("it closed the connection before the end", self._base_url) from error
         try:
             return response.status, read_json(content)
         except ValueError:

@@ -58,17 +58,27 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
             cause = error.__cause__
             reason = _reason(cause or error)
             if isinstance(cause, httpx2.ConnectError):
-                whole = f"cannot connect to the back end at {base_url}: {reason}"
-                return Unreachable(502, about_server(base_url, whole, f"cannot connect to the back end: {reason}"))
+                return unreachable(reason, base_url)
             if isinstance(cause, RedirectsElsewhere):
                 return moved(cause, base_url)
             if cause is not None and isinstance(cause.__cause__, TooLargeError):
                 return BackendError(502, reason)
-            whole = f"the connection to the back end at {base_url} broke: {reason}"
-            return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
+            return broken(reason, base_url)
         case httpx2.HTTPError():
             return BackendError(502, f"the connection to the back end broke off: {_reason(error)}")
     return BackendError(502, f"the back end sent an answer that cannot be understood ({type(error).__name__})")
+
+
+def unreachable(reason: str, base_url: str) -> Unreachable:
+    """The error for the client of a back end to which there is no connection."""
+    whole = f"cannot connect to the back end at {base_url}: {reason}"
+    return Unreachable(502, about_server(base_url, whole, f"cannot connect to the back end: {reason}"))
+
+
+def broken(reason: str, base_url: str) -> BackendError:
+    """The error for the client of a back end whose connection broke."""
+    whole = f"the connection to the back end at {base_url} broke: {reason}"
+    return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
 
 
 def moved(error: RedirectsElsewhere, base_url: str) -> BackendError:

@@ -68,7 +68,7 @@ def _base_elsewhere(base_url: str, url: str, location: str) -> str:
     try:
         return redirected_base(base_url, url, urljoin(url, location))
     except ValueError:
-        return "what is no URL"
+        return "".join(character if character.isprintable() else "?" for character in location[:_LONGEST_SHOWN])
 
 
 def redirected_base(base_url: str, url: str, target: str) -> str:

@@ -361,23 +361,6 @@ def test_a_model_without_something_is_shown_without_it() -> None:
     assert without(lacking, frozenset()) == lacking
 
 
-def test_a_model_survives_json_whatever_its_fields() -> None:
-    model = replace(
-        read_model({"id": "m", "created": 1, "extra": [1, {"a": None}]}, 2.0, "lab"),
-        capabilities=("completion", "tools"),
-        lacks=frozenset({"vision", "audio"}),
-        options={"stop": ["a"], "seed": 1},
-        told=frozenset({"tools"}),
-        think="high",
-        think_levels=("low", "high"),
-    )
-    assert model_from_json(json.loads(json.dumps(model.as_json()))) == model
-    with pytest.raises(TypeError):
-        model_from_json({"id": "m"})
-    defaults = {each.name for each in fields(Model) if getattr(model, each.name) == each.default}
-    assert defaults <= {"system", "hidden", "known_context_length", "think_default"}
-
-
 @pytest.mark.parametrize(
     "odd",
     [
@@ -394,10 +377,27 @@ def test_an_odd_entry_costs_only_itself(odd: dict[str, Any]) -> None:
 
 
 def test_an_entry_that_cannot_be_described_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def described(entry: Mapping[str, Any], now: float, backend: str) -> Model:
+    def described(entry: Mapping[str, Any], now: float, backend: str, **shown: Any) -> Model:
         if entry["id"] == "odd":
             raise OverflowError
-        return read_model(entry, now, backend)
+        return read_model(entry, now, backend, **shown)
 
     monkeypatch.setattr(ollama_descriptions, "read_model", described)
     assert [each.id for each in read_models([{"id": "odd"}, {"id": "b"}], NOW)] == ["b"]
+
+
+def test_a_model_survives_json_whatever_its_fields() -> None:
+    model = replace(
+        read_model({"id": "m", "created": 1, "extra": [1, {"a": None}]}, 2.0, "lab"),
+        capabilities=("completion", "tools"),
+        lacks=frozenset({"vision", "audio"}),
+        options={"stop": ["a"], "seed": 1},
+        told=frozenset({"tools"}),
+        think="high",
+        think_levels=("low", "high"),
+    )
+    assert model_from_json(json.loads(json.dumps(model.as_json()))) == model
+    with pytest.raises(TypeError):
+        model_from_json({"id": "m"})
+    defaults = {each.name for each in fields(Model) if getattr(model, each.name) == each.default}
+    assert defaults <= {"system", "hidden", "known_context_length", "think_default"}

@@ -133,7 +133,7 @@ class OpenAIServer:
             )
         model = await self._models.find(body.model)
         if model is None:
-            raise ModelNotFound(f"model '{body.model}' not found")
+            raise ModelNotFound(f"model '{shown(body.model)}' not found")
         if request.method != "POST":
             return await self._ask(await self._call(request, body, content, model), keep_alive, answering)
         models = await self._models.answering(model)
