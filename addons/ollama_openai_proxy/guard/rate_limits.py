@@ -13,13 +13,15 @@ import re
 import time
 from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
-    from limits.aio.storage import RedisStorage
+    from limits.aio.storage import MemoryStorage, RedisStorage
     from redis.asyncio import ConnectionPool
+
+    from ..workers.link import SharedRates
 
 LONGEST_WINDOW = 10 * 365 * 86400
 """Seconds; Redis cannot count down from just any number."""
@@ -38,16 +40,6 @@ _HOME_BITS = 64
 logger = logging.getLogger(__name__)
 
 
-class SharedCounts(Protocol):
-    """Where calls are counted: the storage of a sliding window counter."""
-
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count calls, if the limit allows the calls; returns whether it does."""
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Return the calls of the previous and of the current window, each with the seconds for which they count."""
-
-
 class Rates:
     """How often each caller may call.
 
@@ -63,15 +55,21 @@ class Rates:
         ValueError: one of them is wrong, or the packages for Redis are missing.
     """
 
-    def __init__(self, limits: str, storage: str, shared: SharedCounts | None = None) -> None:
+    def __init__(self, limits: str, storage: str, shared: SharedRates | None = None) -> None:
         # Here, because it takes a tenth of a second, and most proxies have no limit.
         from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        from .shared_rate_storage import SharedRateStorage
 
         self._limits = _read_limits(limits)
         self._pool = None if storage == "memory://" else _redis_pool(storage)
-        self._storage: SharedCounts = (
-            _redis_storage(self._pool, storage) if self._pool is not None else shared or MemoryStorage()
-        )
+        self._storage: MemoryStorage | RedisStorage
+        if self._pool is not None:
+            self._storage = _redis_storage(self._pool, storage)
+        else:
+            self._storage = SharedRateStorage(shared) if shared else MemoryStorage()
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._rests_until = self._silent_until = float("-inf")
 
     async def refused_for(self, caller: str) -> float | None:
@@ -101,20 +99,13 @@ class Rates:
             await self._pool.disconnect()
 
     async def _refused_for(self, caller: str) -> float | None:
-        full = [limit for limit in self._limits if await self._is_full(limit, caller)]
+        full = [limit for limit in self._limits if not await self._limiter.test(limit, caller)]
         if not full:
             for limit in self._limits:
-                if not await self._storage.acquire_sliding_window_entry(
-                    limit.key_for(caller), limit.amount, limit.get_expiry()
-                ):
+                if not await self._limiter.hit(limit, caller):
                     full = [limit]
                     break
         return max([await self._wait(limit, caller) for limit in full], default=None)
-
-    async def _is_full(self, limit: RateLimitItem, caller: str) -> bool:
-        window = limit.get_expiry()
-        previous, left, current, _ = await self._storage.get_sliding_window(limit.key_for(caller), window)
-        return previous * left / window + current >= limit.amount
 
     async def _wait(self, limit: RateLimitItem, caller: str) -> float:
         window = limit.get_expiry()

@@ -41,10 +41,10 @@ class Models:
         self._most_bytes = most_bytes
         self._by_caller = by_caller
         self._link = link
-        if link is not None:
-            link.learn(TABLE, self._learn)
         self._catalogue = catalogue
         self._derived: dict[str, Derived] = {}
+        if link is not None:
+            link.learn(TABLE, self._learn)
 
     @property
     def derived(self) -> Derived:

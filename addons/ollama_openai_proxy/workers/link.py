@@ -91,7 +91,8 @@ class Link(asyncio.Protocol):
     def learn(self, table: str, learner: Callable[[str, Any], None]) -> None:
         """Have a function called with each key and value that any worker tells, this one included.
 
-        All workers hear everything in one order. The value None stands for a key that is removed.
+        All workers hear everything in one order. The value None stands for a key that is removed. What was told before is
+        heard at once.
         """
         self._learners[table] = learner
         early, self._early = self._early, []
@@ -203,15 +204,15 @@ class SharedPlaces:
 
 
 class SharedRates:
-    """How often each caller has called, over all workers; takes the place of a storage of `limits`."""
+    """How often each caller has called, over all workers."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+    async def acquire(self, key: str, limit: int, seconds: int, amount: int) -> bool:
         """Count calls, if the limit allows the calls; returns whether it does."""
-        return bool(await self._link.ask("acquire", key=key, limit=limit, seconds=expiry, amount=amount))
+        return bool(await self._link.ask("acquire", key=key, limit=limit, seconds=seconds, amount=amount))
 
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+    async def counts(self, key: str, seconds: int) -> Counts:
         """Return the calls of a key; see `Counts`."""
-        return Counts(*await self._link.ask("counts", key=key, seconds=expiry))
+        return Counts(*await self._link.ask("counts", key=key, seconds=seconds))

@@ -14,8 +14,8 @@ type Message = dict[str, Any]
 
 
 def encode(message: Message) -> bytes:
-    """Write a message."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    """Write a message; what JSON does not know, such as a date in the options of a model, is written as text."""
+    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
 
 
 class MessageReader:

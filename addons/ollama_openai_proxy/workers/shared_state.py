@@ -22,6 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..guard.turns import Turns
+from .link_messages import encode
 from .metric_sums import add_up, lasting
 from .rate_windows import RateWindows
 
@@ -35,6 +36,8 @@ REPORT_SECONDS = 2.0
 """How long a worker may take to report; after that its latest report counts."""
 MOST_KNOWN = 1000
 """Keys of a table; the oldest makes way."""
+MOST_KNOWN_BYTES = 16 << 20
+"""Bytes of a table's values as JSON; the oldest makes way."""
 
 
 class Peer(Protocol):
@@ -82,6 +85,7 @@ class SharedState:
         self._turns: Turns[_Call] = Turns(self._has_turn, monotonic)
         self._windows = RateWindows()
         self._known: dict[str, dict[str, Any]] = {}
+        self._sizes: dict[str, dict[str, int]] = {}
         self._ended: Report = []
         self._gatherings: dict[int, _Gathering] = {}
         self._next_gathering = 0
@@ -167,11 +171,14 @@ class SharedState:
 
     def _learn(self, table: str, key: str, value: Any) -> None:
         values = self._known.setdefault(table, {})
+        sizes = self._sizes.setdefault(table, {})
         values.pop(key, None)
+        sizes.pop(key, None)
         if value is not None:
-            values[key] = value
-            if len(values) > MOST_KNOWN:
-                del values[next(iter(values))]
+            values[key], sizes[key] = value, len(encode(value))
+            while len(values) > MOST_KNOWN or sum(sizes.values()) > MOST_KNOWN_BYTES:
+                oldest = next(iter(values))
+                del values[oldest], sizes[oldest]
         for worker in self._members:
             worker.send({"op": "known", "table": table, "key": key, "value": value})
 

@@ -131,6 +131,14 @@ def test_the_oldest_key_makes_way(state: SharedState, one: Worker, monkeypatch: 
     assert [each["key"] for each in Worker(state).sent] == ["b", "c"]
 
 
+def test_large_values_make_way_sooner(state: SharedState, one: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_state, "MOST_KNOWN_BYTES", 100)
+    for key, size in (("a", 10), ("b", 60), ("c", 30), ("d", 500)):
+        one.says("know", table="t", key=key, value="x" * size)
+        kept = [each["key"] for each in Worker(state).sent]
+        assert kept == {"a": ["a"], "b": ["a", "b"], "c": ["b", "c"], "d": []}[key]
+
+
 def test_reports_of_the_others_are_gathered(one: Worker, other: Worker) -> None:
     assert one.says("gather", id=1) == []
     (asked,) = other.sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import date
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ def test_messages_arrive_however_they_are_cut(size: int) -> None:
     reader = MessageReader()
     parts = [data[start : start + size] for start in range(0, len(data), size)]
     assert [message for part in parts for message in reader.feed(part)] == MESSAGES
+
+
+def test_what_json_does_not_know_is_text() -> None:
+    assert MessageReader().feed(encode({"when": date(2026, 1, 2)})) == [{"when": "2026-01-02"}]
 
 
 def family(kind: str, *samples: tuple[str, dict[str, str], float], name: str = "x") -> dict[str, Any]:
