@@ -400,4 +400,4 @@ def test_a_model_survives_json_whatever_its_fields() -> None:
     with pytest.raises(TypeError):
         model_from_json({"id": "m"})
     defaults = {each.name for each in fields(Model) if getattr(model, each.name) == each.default}
-    assert defaults <= {"system", "hidden", "known_context_length", "think_default"}
+    assert defaults <= {"system", "hidden", "known_context_length", "think_default", "fallback"}

@@ -15,6 +15,7 @@ from ...net.http_messages import Reply
 from ...net.off_loop import off_loop
 from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
+from ...schemas.ollama.model_names import shown
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
