@@ -175,15 +175,15 @@ class Connections:
                 raise aiohttp.ClientResponseError(response.request_info, (), status=response.status)
             try:
                 target = redirected_url(url, response.status, response.headers.get("location", ""), base_url=base_url)
-            except RedirectsElsewhere:
+            except RedirectsElsewhere as error:
                 response.close()
-                raise
+                raise RedirectsElsewhere(base_url, self.masker.masked_text(error.url)) from None
             if target is None or not follow or not isinstance(data, bytes | None):
                 return response
             response.close()
             method = method_after(response.status, method)
             url, data = target, None if method == "GET" else data
-        raise RedirectsElsewhere(base_url, url)
+        raise RedirectsElsewhere(base_url, self.masker.masked_text(url))
 
     async def _request_once_more(self, method: str, url: str, headers: CIMultiDict[str], data: Any) -> aiohttp.ClientResponse:
         attempt = _Attempt(fresh=not isinstance(data, bytes | None))
