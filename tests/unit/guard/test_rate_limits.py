@@ -121,9 +121,8 @@ async def test_a_call_that_one_limit_refuses_costs_nothing_of_the_others(clock: 
     clock.now += 300
     assert await passing(rates, 50) == 2
     limits = sys.modules["limits"]
-    day = limits.parse("100/day")
-    _, _, counted, _ = await rates._storage.get_sliding_window(day.key_for("caller"), day.get_expiry())
-    assert counted == 4
+    stats = await rates._limiter.get_window_stats(limits.parse("100/day"), "caller")
+    assert stats.remaining == 96
 
 
 async def test_who_is_refused_by_several_is_told_the_longest_wait(clock: Clock) -> None:
@@ -146,10 +145,10 @@ async def test_calls_at_the_same_moment_do_not_pass_together(clock: Clock) -> No
 async def test_a_call_that_another_one_overtook_is_refused(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = Rates("2/minute;5/hour", MEMORY)
 
-    async def not_full(*_: object) -> bool:
-        return False
+    async def still_free(*_: object) -> bool:
+        return True
 
-    monkeypatch.setattr(rates, "_is_full", not_full)
+    monkeypatch.setattr(rates._limiter, "test", still_free)
     assert await passing(rates, 3) == 2
     assert await rates.refused_for("caller") == pytest.approx(60, abs=0.1)
 
@@ -312,14 +311,14 @@ async def test_the_log_says_so_once_a_minute_and_the_storage_is_tried_again(
 ) -> None:
     allowed = Rates("1/minute", f"redis://127.0.0.1:{free_port()}")
     attempts = 0
-    attempt = allowed._storage.get_sliding_window
+    attempt = allowed._limiter.test
 
-    async def counting(key: str, expiry: int) -> tuple[int, float, int, float]:
+    async def counting(*arguments: object) -> bool:
         nonlocal attempts
         attempts += 1
-        return await attempt(key, expiry)
+        return await attempt(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(allowed._storage, "get_sliding_window", counting)
+    monkeypatch.setattr(allowed._limiter, "test", counting)
     for seconds, tries, lines in [(0, 1, 1), (0.9, 1, 1), (0.2, 2, 1), (58, 3, 1), (2, 4, 2), (1.1, 5, 2), (60, 6, 3)]:
         clock.now += seconds
         assert await passing(allowed, 3) == 3
@@ -328,7 +327,7 @@ async def test_the_log_says_so_once_a_minute_and_the_storage_is_tried_again(
 
 async def test_what_is_no_failure_of_the_storage_is_no_reason_to_let_a_call_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = Rates("1/minute", MEMORY)
-    monkeypatch.delattr(allowed, "_storage")
+    monkeypatch.delattr(allowed._limiter, "storage")
     with pytest.raises(AttributeError):
         await allowed.refused_for("caller")
 

@@ -41,4 +41,4 @@ async def whole_refusal(reply: Reply) -> Reply:
     """
     if not 400 <= reply.status < 500 or isinstance(reply.body, bytes):
         return reply
-    return replace(reply, body=await read_whole(reply.body), length=None)
+    return replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)

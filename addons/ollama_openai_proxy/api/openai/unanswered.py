@@ -16,6 +16,7 @@ from ...translate.server_loading import TOO_EARLY
 from ..first_answer import is_servers_fault
 from ..heartbeats import error_of
 from ..passed_answers import SSE_TYPE, has_plain_content
+from .missing_routes import MOST_ERROR
 
 if TYPE_CHECKING:
     from ...errors import ApiError
@@ -48,7 +49,7 @@ async def require_answer(reply: Reply, *, held: bool) -> Reply:
         BackendError: the reply breaks off, or tells an error, before its first content.
     """
     if is_servers_fault(reply.status) or reply.status == TOO_EARLY:
-        body = await read_whole(reply.body)
+        body = await read_whole(reply.body, MOST_ERROR)
         raise UnansweredReply(replace(reply, body=body, length=None), error_of(reply.status, body))
     content_type = reply.headers.get("Content-Type", "").lower()
     if not held or reply.status != 200 or not has_plain_content(reply.headers):
