@@ -395,6 +395,7 @@ def test_a_model_survives_json_whatever_its_fields() -> None:
         told=frozenset({"tools"}),
         think="high",
         think_levels=("low", "high"),
+        fallback=("other",),
     )
     assert model_from_json(json.loads(json.dumps(model.as_json()))) == model
     with pytest.raises(TypeError):
