@@ -97,7 +97,8 @@ async def _serve(settings: Settings, sockets: list[socket.socket], start: Worker
 
     link = None
     if start:
-        link = Link(start.channel)
+        # A copy: the event loop closes its end, and what is found wrong afterwards has to be told all the same.
+        link = Link(start.channel.dup())
         await link.open()
     application = Application(settings, link)
     server = Server(application, settings.bounds, error_response)
