@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -99,8 +100,11 @@ def judge(case: Case, seen: Seen, *, may_break: bool = False, only_right: bool =
         if seen.status == REQUEST_TIMEOUT and b'"error"' in seen.body:
             return Judgement(Verdict.ERROR)
         return Judgement(Verdict.WRONG, f"half a request was answered with status {seen.status}")
-    # The SDK follows a redirect; a relay leaves that to its client.
-    delivery = delivery_of(case, "/" if case.relayed else "/?again")
+    # Translate mode follows a redirect within the site; fix mode leaves that to the client.
+    delivery = delivery_of(case, "/" if case.mode == "fix" else "/?again")
+    if delivery.coding:
+        # It is unpacked, so that keys are found in it.
+        delivery = replace(delivery, content=gzip.decompress(delivery.content), coding="")
     judgement = (_relayed if case.relayed else _translated)(case, delivery, seen, may_break or only_error)
     if only_right and judgement.verdict is Verdict.ERROR:
         return Judgement(Verdict.WRONG, f"an error where nothing was wrong: {judgement.why}")

@@ -405,7 +405,7 @@ BAD: list[tuple[Any, str]] = [
     ({"messages": HELLO, "max_tokens": 5, "model": None}, "model"),
     ({"messages": HELLO, "max_tokens": 5, "model": ["x"]}, "model"),
     ([], "object"),
-    ("{", "JSON"),
+    ("{", "unexpected EOF"),
 ]
 
 

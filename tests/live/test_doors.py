@@ -175,7 +175,7 @@ def test_no_connection_to_the_upstream_is_opened_before_there_is_a_request() -> 
         url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
         silent = ProxyProcess(door="mitmdump", wait=False, PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=url)
         with silent as proxy, connected(proxy), connected(proxy) as asking:
-            asking.sendall(b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n")
+            asking.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
             accepted, _ = upstream.accept()
             with accepted:
                 accepted.settimeout(10)

@@ -187,7 +187,8 @@ BEFORE = {"at once": b"", "behind line breaks": b"\r\n\r\n"}
 def test_a_huge_head_is_refused(connection: Raw, huge: bytes, before: bytes) -> None:
     connection.send(before + b"GET /api/version HTTP/1.1\r\n" + HOST + huge + (b"\r\n\r\n" if len(huge) > 100_000 else b""))
     answer = connection.answer()
-    assert (answer.status, answer.json) == (431, {"error": "the head of the request is too large"})
+    assert answer.status == 431
+    assert answer.json["error"] in ("the head of the request is too large", "the request has too many headers")
 
 
 def test_a_huge_path_is_refused(connection: Raw) -> None:

@@ -161,6 +161,11 @@ def _piece(path: str, event: dict[str, Any]) -> str:
     return ""
 
 
+def fail_next_call(backend: ScriptedBackend, failure: Any) -> None:
+    """Let a call fail; one whose connection is cut before any answer is made once more."""
+    backend.reply_with(*[failure] * (2 if isinstance(failure, Cut) else 1))
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("failure", SERVER_ERRORS, ids=lambda failure: str(getattr(failure, "status", "cut")))
 @pytest.mark.parametrize("path", PATHS)
@@ -168,11 +173,11 @@ def test_the_next_model_answers_for_a_server_that_fails(
     proxy: ProxyProcess, servers: tuple[ScriptedBackend, ScriptedBackend], path: str, failure: Any, stream: bool
 ) -> None:
     first, second = servers
-    first.reply_with(failure)
+    fail_next_call(first, failure)
     reply = post(proxy, path, "main", stream=stream)
     assert reply.status_code == 200, reply.text
     assert said(path, reply) == TEXT
-    assert (posts(first), posts(second)) == (["gpt-first"], ["gpt-second"])
+    assert (set(posts(first)), posts(second)) == ({"gpt-first"}, ["gpt-second"])
     line = proxy.access(reply)
     assert (line["model"], line["fallback"], line["backend"]) == ("main", "other", "second")
 
@@ -193,9 +198,9 @@ def test_embeddings_fall_back(
     proxy: ProxyProcess, servers: tuple[ScriptedBackend, ScriptedBackend], path: str, failure: Any
 ) -> None:
     first, second = servers
-    first.reply_with(failure)
+    fail_next_call(first, failure)
     assert post(proxy, path, "main").status_code == 200
-    assert (posts(first), posts(second)) == (["gpt-first"], ["gpt-second"])
+    assert (set(posts(first)), posts(second)) == ({"gpt-first"}, ["gpt-second"])
 
 
 def test_models_are_asked_in_order(proxy: ProxyProcess, servers: tuple[ScriptedBackend, ScriptedBackend]) -> None:
@@ -203,7 +208,7 @@ def test_models_are_asked_in_order(proxy: ProxyProcess, servers: tuple[ScriptedB
     first.reply_with(Error(500))
     reply = post(proxy, "/api/chat", "twice", stream=False)
     assert reply.json()["model"] == "twice"
-    assert (posts(first), posts(second)) == (["gpt-first"], ["gpt-second"])
+    assert (set(posts(first)), posts(second)) == ({"gpt-first"}, ["gpt-second"])
 
 
 @pytest.mark.parametrize("path", PATHS)

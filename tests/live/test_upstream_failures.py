@@ -161,7 +161,7 @@ def test_where_ollama_is_down_the_client_is_told_so_at_once_and_in_its_own_words
 def test_a_large_upload_to_an_ollama_that_is_down_is_refused_before_it_has_arrived(in_front_of_nothing: str) -> None:
     port = int(in_front_of_nothing.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
-        raw.sendall(b"POST /api/blobs/sha256:%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" % (b"0" * 64))
+        raw.sendall(b"POST /api/blobs/sha256:%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" % (b"0" * 64))
         assert raw.recv(4096).split()[1] == b"502"
 
 
@@ -260,6 +260,7 @@ def test_a_whole_answer_that_breaks_off_becomes_an_error_with_a_status(
     assert response.status_code == 502
     assert upstream.url in error_of(path, response.json())
     assert "broke off" in response.text
+    upstream.next = None
     assert client.post(path, json={"model": "tiny"}).json() == {}
 
 
@@ -325,7 +326,7 @@ def test_a_client_that_leaves_a_stalled_ollama_frees_it(
 ) -> None:
     upstream.next = answer
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
-        raw.sendall(b"POST /v1/anything HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        raw.sendall(b"POST /v1/anything HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
         if answer.head and answer.length is None:
             receive_until(raw, answer.parts[-1])
         else:
@@ -341,7 +342,7 @@ def test_a_slow_reader_slows_ollama_and_not_the_proxys_memory(upstream: Breaking
     upstream.next = Breaking(kind, [line] * (size // len(line)), then="end")
     before = peak_memory(proxy.worker)
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
-        raw.sendall(b"POST /api/pull HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        raw.sendall(b"POST /api/pull HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         held = sent_when_it_stops(upstream)
         assert 0 < held < 40 * MIB
         received = sum(len(part) for part in iter(lambda: raw.recv(MIB), b""))
@@ -395,7 +396,7 @@ def test_a_request_waits_for_an_ollama_that_starts(starting: tuple[ProxyProcess,
 def test_a_client_that_leaves_stops_the_waiting(starting: tuple[ProxyProcess, int]) -> None:
     proxy, port = starting
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as raw:
-        raw.sendall(b"POST /api/show HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n" + b'{"model":"tiny"}')
+        raw.sendall(b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\n" + b'{"model":"tiny"}')
         raw.settimeout(0.3)
         with pytest.raises(TimeoutError):
             raw.recv(1)

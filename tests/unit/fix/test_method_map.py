@@ -123,6 +123,13 @@ def test_a_lost_body_is_explained_with_its_cause_and_its_cure() -> None:
     assert "https://" in text
 
 
+def test_a_query_that_may_not_take_the_place_of_a_body_is_explained_with_what_allows_it() -> None:
+    text = explain_lost_body(ENDPOINTS["/api/delete"], query=True)
+    assert text.startswith("405 method not allowed: this endpoint takes DELETE,")
+    assert "send a key" in text
+    assert "QUERY_BODIES=true" in text
+
+
 # ── paths that are not in the map
 
 

@@ -271,6 +271,12 @@ def test_a_body_that_names_no_model_is_left_for_ollama_to_refuse(body: bytes) ->
     assert (after.target, after.body) == ("/api/generate", body)
 
 
+def test_a_body_too_large_to_do_no_more_than_name_a_model_stays_as_it_is() -> None:
+    body = json.dumps({"model": "m", "padding": "x" * (1 << 20)}).encode()
+    after = mended("POST", "/api/stop", body)
+    assert (after.target, after.body) == ("/api/generate", body)
+
+
 def test_where_ollama_is_not_real_such_names_stay() -> None:
     after = mended("GET", "/api/stop", b'{"name":"m"}', by=TRANSLATE)
     assert (after.method, after.target, after.body) == ("POST", "/api/stop", b'{"name":"m"}')

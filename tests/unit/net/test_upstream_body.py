@@ -128,6 +128,28 @@ async def test_a_connection_is_used_again_after_the_end_and_pushes_the_next_body
         assert wire.server.connections == 1
 
 
+@pytest.mark.parametrize("when", ["with the end", "after the end"])
+async def test_bytes_that_no_request_asked_for_close_the_connection_and_are_no_answer_to_the_next_one(when: str) -> None:
+    unasked = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    async with line() as wire:
+        body, _ = await wire.ask(CHUNKED + chunk(b"a"))
+        sink = Kept()
+        body.start(sink)
+        await until(lambda: sink.data)
+        wire.server.send(END + (unasked if when == "with the end" else b""))
+        await sink.ended()
+        if when == "after the end":
+            wire.server.send(unasked)
+        await until(lambda: wire.server.gone)
+        assert (sink.data, sink.ends) == (b"a", [None])
+        body, _ = await wire.ask(CHUNKED + chunk(b"b") + END)
+        sink = Kept()
+        body.start(sink)
+        await sink.ended()
+        assert (sink.data, sink.ends) == (b"b", [None])
+        assert wire.server.connections == 2
+
+
 async def test_a_body_that_was_not_read_is_whole_even_if_the_connection_serves_another_call() -> None:
     async with line() as wire:
         first, _ = await wire.ask(CHUNKED + chunk(b"first") + END)

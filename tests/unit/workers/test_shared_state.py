@@ -177,6 +177,19 @@ def test_what_a_worker_counted_stays_when_it_has_ended(state: SharedState, one: 
     assert one.says("gather", id=2) == [{"id": 2, "value": [counter(5)]}]
 
 
+def test_what_was_reported_counts_once_when_its_worker_ends_while_another_is_waited_for(
+    state: SharedState, one: Worker, other: Worker
+) -> None:
+    third = Worker(state)
+    one.says("gather", id=1)
+    (asked,) = other.sent
+    other.says("report", report=gauge(7), to=asked["to"])
+    state.leave(other)
+    assert one.sent == []
+    third.says("report", report=gauge(2), to=asked["to"])
+    assert one.sent == [{"id": 1, "value": [gauge(7), gauge(2), []]}]
+
+
 def test_nobody_is_answered_who_has_ended(state: SharedState, one: Worker, other: Worker) -> None:
     third = Worker(state)
     one.says("gather", id=1)

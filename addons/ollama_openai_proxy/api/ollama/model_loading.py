@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendError
+from ...translate.not_found import MISSING
 from ...translate.ollama_descriptions import plain_name, ps_entry
 from .loaded_models import FOREVER
 
@@ -40,10 +41,16 @@ class ModelLoading:
         """
         backend = self._catalogue.backend_of(model)
         if (kind := backend.loader_kind) is not None:
-            if keep_alive == 0:
-                await backend.loader.unload(kind, model.target)
-            else:
-                await backend.loader.load(kind, model.target, keep_alive)
+            try:
+                if keep_alive == 0:
+                    await backend.loader.unload(kind, model.target)
+                else:
+                    await backend.loader.load(kind, model.target, keep_alive)
+            except BackendError as error:
+                if error.status not in MISSING:
+                    raise
+                # It only looks like a server that loads models: its list may say no more than that of one.
+                backend.loader_kind = None
         self._residents.used(model, keep_alive)
 
     def keep(self, model: Model, keep_alive: float | None) -> None:
@@ -91,6 +98,9 @@ class ModelLoading:
         try:
             return await backend.loader.loaded(kind)
         except BackendError as error:
+            if error.status in MISSING:
+                backend.loader_kind = None
+                return None
             logger.warning("back end %s does not tell which models are loaded: status %d", backend.name, error.status)
             return None
 

@@ -581,9 +581,10 @@ def test_a_search_for_tools_is_an_item_of_its_own_without_pieces() -> None:
     assert whole(*call("tool_search", query="mail"), STOP, fields=SEARCH)["output"] == [done["item"]]
 
 
-def test_arguments_of_a_search_that_are_no_object_are_empty() -> None:
+@pytest.mark.parametrize("text", ["[1]", '{"query":"ma', ""], ids=["a list", "cut", "nothing"])
+def test_arguments_of_a_search_that_are_no_object_are_empty(text: str) -> None:
     from ollama_openai_proxy.translate.writers.responses_items import ToolSearchCallItem
 
     item = ToolSearchCallItem("tsc_1", 0, "1")
-    item.add("[1]")
+    item.add(text)
     assert item.snapshot("completed")["arguments"] == {}
