@@ -48,7 +48,7 @@ PROGRAMS = [block for page in PAGES for block in blocks(page) if block.language 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[ScriptedBackend]:
     with ScriptedBackend() as server:
-        server.models = [server.models[0] | {"id": name} for name in ("demo", "gpt-4o-mini", "Qwen/Qwen3-8B")]
+        server.models = [server.models[0] | {"id": name} for name in ("demo", "gpt-4o-mini", "Qwen/Qwen3-8B", "qwen3:8b")]
         yield server
 
 

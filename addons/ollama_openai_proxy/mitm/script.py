@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions
@@ -54,6 +57,7 @@ class OllamaScript:
         """Declare each setting as an option, so that `--set` and mitmweb's options page know it."""
         # What mitmproxy writes may have keys and bodies in it: flows that are saved, above all.
         os.umask(os.umask(0o077) | 0o077)
+        _close_saved_flows_to_others()
         _write_without_waiting()
         for name in Settings.model_fields:
             text = f"{help_text(name)} Without this option, ${name.upper()} or the default counts."
@@ -135,6 +139,21 @@ class OllamaScript:
         ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
         if "mode" in wanted and ctx.options.server:
             self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _close_saved_flows_to_others() -> None:
+    """Let only its owner read the file of `-w`, which mitmproxy has opened before it loads scripts.
+
+    A file that is appended to keeps its mode, as does what is no file, such as a pipe.
+    """
+    save = ctx.master.addons.get("save")
+    if sys.platform == "win32" or save is None or save.stream is None:
+        return
+    descriptor = save.stream.fo.fileno()
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
+        with suppress(OSError):  # the file of another user
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o700)
 
 
 def _write_without_waiting() -> None:

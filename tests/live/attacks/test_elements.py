@@ -39,12 +39,12 @@ TOO_MANY: dict[str, bytes] = {
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/v1/messages"])
 @pytest.mark.parametrize("body", TOO_MANY.values(), ids=TOO_MANY)
 def test_too_many_values_are_refused_before_they_are_parsed(attacked: Target, path: str, body: bytes) -> None:
-    used, held = cpu_seconds(attacked.proxy.pid), resident(attacked.proxy.pid)
+    used, held = cpu_seconds(attacked.proxy.worker), resident(attacked.proxy.worker)
     answer = exchange(attacked.port, post(path, body, BEARER))
     assert (answer.status, "MAX_JSON_ELEMENTS" in answer.body.decode()) == (413, True)
     # Parsed, they take more than 200 MB.
-    assert resident(attacked.proxy.pid, peak=True) - held < 100 * MIB
-    assert cpu_seconds(attacked.proxy.pid) - used < 1
+    assert resident(attacked.proxy.worker, peak=True) - held < 100 * MIB
+    assert cpu_seconds(attacked.proxy.worker) - used < 1
 
 
 @pytest.fixture(scope="module", params=TARGETS, ids=NAMES)
@@ -83,11 +83,11 @@ def test_a_context_that_unpacks_to_a_great_many_messages_is_taken_for_none(attac
     packed = zlib.compress(b"[" + b'{"role":"","content":""},' * 600_000 + b"0]")
     padded = packed + bytes(-len(packed) % 3)
     context = [0x6F6C6C, len(packed), *(int.from_bytes(padded[i : i + 3]) for i in range(0, len(padded), 3))]
-    used, held = cpu_seconds(attacked.proxy.pid), resident(attacked.proxy.pid)
+    used, held = cpu_seconds(attacked.proxy.worker), resident(attacked.proxy.worker)
     call = {"model": "gpt-test", "prompt": "hello", "context": context, "stream": False}
     assert exchange(attacked.port, post("/api/generate", call, BEARER)).status == 200
-    assert resident(attacked.proxy.pid, peak=True) - held < 100 * MIB
-    assert cpu_seconds(attacked.proxy.pid) - used < 1
+    assert resident(attacked.proxy.worker, peak=True) - held < 100 * MIB
+    assert cpu_seconds(attacked.proxy.worker) - used < 1
 
 
 LARGE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -107,16 +107,22 @@ def test_the_cost_of_what_is_allowed_grows_no_faster_than_its_size(attacked: Tar
     path, call = LARGE[kind]
     name = "input" if "input" in call else "messages"
     costs = []
-    for times in (200, 800):
+    # Both have so many values that the body is parsed: fix mode does not parse one that is within all limits at a glance.
+    for times in (400, 1600):
         body = json.dumps(call | {name: call[name] * (times // len(call[name])), "model": MODELS[attacked.mode]})
         request = post(path, body.replace("\\\\ud800", "\\ud800").encode(), BEARER)
         exchange(attacked.port, request)
-        used = cpu_seconds(attacked.proxy.pid)
-        for _ in range(2):
-            exchange(attacked.port, request)
-        costs.append(cpu_seconds(attacked.proxy.pid) - used)
-    # Four times as much, and sixteen times for what is quadratic; a busy machine adds to large ones.
+        # The least of several, since a busy machine adds to each.
+        costs.append(min(_cost(attacked, request) for _ in range(3)))
+    # Four times as much, and sixteen times for what is quadratic.
     assert costs[1] < 10 * max(costs[0], 0.05), costs
+
+
+def _cost(attacked: Target, request: bytes) -> float:
+    """The CPU time that a request takes."""
+    used = cpu_seconds(attacked.proxy.worker)
+    exchange(attacked.port, request)
+    return cpu_seconds(attacked.proxy.worker) - used
 
 
 WAIT = 0.2
@@ -148,8 +154,8 @@ def test_others_wait_little_while_a_large_body_is_read(attacked: Target, path: s
     attacker.start()
     longest = 0.0
     while not ended.is_set():
-        before = cpu_seconds(attacked.proxy.pid)
+        before = cpu_seconds(attacked.proxy.worker)
         assert exchange(attacked.port, get("/api/version", BEARER)).status == 200
-        longest = max(longest, cpu_seconds(attacked.proxy.pid) - before)
+        longest = max(longest, cpu_seconds(attacked.proxy.worker) - before)
     attacker.join()
     assert longest <= WAIT + 0.02, longest

@@ -175,17 +175,22 @@ def _has_begun(pid: int) -> bool:
 # -- What is written to disk
 
 
-def test_saved_flows_are_for_their_owner_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "mark", "mode"), [(None, "", 0o600), (b"old", "", 0o600), (b"old", "+", 0o644)])
+def test_saved_flows_are_for_their_owner_only(tmp_path: Path, before: bytes | None, mark: str, mode: int) -> None:
     saved = tmp_path / "flows" / "session.mitm"
+    if before is not None:
+        saved.parent.mkdir()
+        saved.write_bytes(before)
+        saved.chmod(0o644)
     previous = os.umask(0o022)
     try:
         with (
             ScriptedBackend() as backend,
-            ProxyProcess(door="mitmdump", arguments=["-w", str(saved)], OPENAI_API_BASE_URL=backend.base_url) as proxy,
+            ProxyProcess(door="mitmdump", arguments=["-w", f"{mark}{saved}"], OPENAI_API_BASE_URL=backend.base_url) as proxy,
         ):
             call: dict[str, Any] = {"model": "gpt-test", "messages": HELLO, "stream": False}
             assert exchange(proxy.port, post("/api/chat", call)).status == 200
     finally:
         os.umask(previous)
-    assert saved.stat().st_size
-    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert saved.stat().st_size > 3
+    assert stat.S_IMODE(saved.stat().st_mode) == mode

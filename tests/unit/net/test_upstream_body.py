@@ -140,7 +140,9 @@ async def test_bytes_that_no_request_asked_for_close_the_connection_and_are_no_a
         await sink.ended()
         if when == "after the end":
             wire.server.send(unasked)
-        await until(lambda: wire.server.gone)
+        # aiohttp closes any connection that nobody uses, after 15 seconds.
+        async with asyncio.timeout(5):
+            await until(lambda: wire.server.gone)
         assert (sink.data, sink.ends) == (b"a", [None])
         body, _ = await wire.ask(CHUNKED + chunk(b"b") + END)
         sink = Kept()
