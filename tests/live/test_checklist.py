@@ -719,7 +719,7 @@ def test_further_calls_of_the_openai_surface_reach_the_back_end(
     reply = httpx.post(echo.url + path, content=body, headers=headers, timeout=PATIENCE)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream")
     arrived_at, arrived, echoed = reply.json()
-    assert (arrived_at, base64.b64decode(echoed)) == (path, body if encoding == "identity" else b'{"model":"m"}')
+    assert (arrived_at, base64.b64decode(echoed)) == (path, body if encoding == "identity" else b'{"model":"m"}\n\n')
     if encoding != "identity":
         del headers["Content-Encoding"]  # what is compressed is unpacked, so that its size is known
     assert headers.items() <= {name.title(): value for name, value in arrived.items()}.items()

@@ -104,11 +104,11 @@ def resident(pid: int) -> int:
 @pytest.mark.parametrize("what", TOO_MUCH)
 def test_an_answer_that_does_not_end_is_not_held(small: Setup, what: str) -> None:
     small.server.answer = lambda _: Says(TOO_MUCH[what](), "close")
-    resting = resident(small.proxy.pid)
-    reset_peak(small.proxy.pid)
+    resting = resident(small.proxy.worker)
+    reset_peak(small.proxy.worker)
     for name, (path, body) in CALLS.items():
         drained = drain(small, path, body)
-        used = peak_memory(small.proxy.pid) - resting
+        used = peak_memory(small.proxy.worker) - resting
         assert used < ROOM, f"{used >> 20} MiB at {name}, which got {drained >> 20} MiB"
     assert small.works()
 
@@ -119,15 +119,15 @@ def test_a_few_bytes_do_not_become_many(small: Setup, coding: str, status: int) 
     packed = PACKED[coding]()
     assert len(packed) < MIB
     small.server.answer = lambda _: Says([reply(packed, status, f"Content-Encoding: {coding}")])
-    resting = resident(small.proxy.pid)
-    reset_peak(small.proxy.pid)
+    resting = resident(small.proxy.worker)
+    reset_peak(small.proxy.worker)
     for name, (path, body) in CALLS.items():
         drain(small, path, body)
-        used = peak_memory(small.proxy.pid) - resting
+        used = peak_memory(small.proxy.worker) - resting
         assert used < ROOM, f"{used >> 20} MiB at {name}"
     small.server.lists = lambda _: Says([reply(packed, 200, f"Content-Encoding: {coding}")])
     drain(small, "/readyz", None)
-    assert peak_memory(small.proxy.pid) - resting < ROOM
+    assert peak_memory(small.proxy.worker) - resting < ROOM
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
@@ -145,10 +145,10 @@ def test_an_answer_that_is_packed_unasked_is_read(small: Setup, coding: str) -> 
 def test_a_list_of_models_that_does_not_end_is_given_up(small: Setup) -> None:
     piece = b'{"id":"a","name":"a"},' * 40_000
     small.server.lists = lambda _: Says(endless(head(200, "Connection: close"), b'{"data":[', piece=piece)(), "close")
-    resting = resident(small.proxy.pid)
-    reset_peak(small.proxy.pid)
+    resting = resident(small.proxy.worker)
+    reset_peak(small.proxy.worker)
     assert small.call(("/readyz", None)).status in (200, 503)
-    assert peak_memory(small.proxy.pid) - resting < ROOM
+    assert peak_memory(small.proxy.worker) - resting < ROOM
     assert small.works()
 
 
@@ -161,9 +161,9 @@ def cpu(pid: int) -> float:
 def cost(small: Setup, pieces: list[bytes], name: str, kind: str = EVENTS) -> float:
     small.server.answer = lambda _: Says([head(200, "Connection: close", kind=kind), *pieces], "close")
     path, body = CALLS[name]
-    before = cpu(small.proxy.pid)
+    before = cpu(small.proxy.worker)
     drain(small, path, body)
-    return cpu(small.proxy.pid) - before
+    return cpu(small.proxy.worker) - before
 
 
 LONG: dict[str, Callable[[int], tuple[list[bytes], str]]] = {

@@ -29,7 +29,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[Target]:
 
 @pytest.mark.parametrize("framing", ["with a length", "in chunks"])
 def test_what_would_be_too_much_is_told_to_try_again_until_there_is_room(small: Target, framing: str) -> None:
-    before = resident(small.proxy.pid)
+    before = resident(small.proxy.worker)
     if framing == "in chunks":
         begun = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%s\r\n" % bytes(1 << 16) * (LENGTH >> 16)
     else:
@@ -49,7 +49,7 @@ def test_what_would_be_too_much_is_told_to_try_again_until_there_is_room(small: 
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert "MAX_BUFFERED" in answer.json["error"]
         # What waits in sockets and was dropped costs little beside.
-        assert resident(small.proxy.pid, peak=True) - before < 64 * MIB
+        assert resident(small.proxy.worker, peak=True) - before < 64 * MIB
         assert small.works()
     large = post("/api/chat", small.chat(options={"stop": ["x" * LENGTH]}), BEARER)
     wait_until(lambda: exchange(small.port, large).status != 503)

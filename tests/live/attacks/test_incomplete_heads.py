@@ -20,9 +20,9 @@ BEGUN = {
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
 def test_heads_that_are_not_completed_are_bounded_together(begun: bytes) -> None:
     with target("console", "translate") as attacked, ExitStack() as opened:
-        before = resident(attacked.proxy.pid)
+        before = resident(attacked.proxy.worker)
         for _ in range(800):
             opened.enter_context(Raw(attacked.port)).send(begun)
         # 48 MB were sent.
         assert exchange(attacked.port, get("/api/version", BEARER)).status == 200
-        assert resident(attacked.proxy.pid, peak=True) - before < 25 * MIB
+        assert resident(attacked.proxy.worker, peak=True) - before < 25 * MIB

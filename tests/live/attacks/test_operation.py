@@ -91,12 +91,12 @@ def _response(connection: socket.socket) -> bytes:
 def test_idle_connections_to_the_port_for_metrics_take_no_threads(door: object, mode: object) -> None:
     port = free_port()
     with target(door, mode, METRICS_PORT=str(port)) as running, ExitStack() as opened:  # type: ignore[arg-type]  # of the table
-        before = threads(running.proxy.pid)
+        before = threads(running.proxy.worker)
         for _ in range(100):
             opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
-        assert threads(running.proxy.pid) <= before + 1
+        assert threads(running.proxy.worker) <= before + 1
         wait_until(lambda: _metrics(port))
-        assert threads(running.proxy.pid) <= before + 1
+        assert threads(running.proxy.worker) <= before + 1
 
 
 def _metrics(port: int) -> bool:

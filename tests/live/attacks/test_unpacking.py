@@ -43,12 +43,12 @@ def bomb(request: pytest.FixtureRequest) -> tuple[str, bytes]:
 def test_a_bomb_is_refused_before_it_has_unpacked(small: Target, bomb: tuple[str, bytes], path: str) -> None:
     coding, packed = bomb
     assert len(packed) < MIB
-    used, held = cpu_seconds(small.proxy.pid), resident(small.proxy.pid)
+    used, held = cpu_seconds(small.proxy.worker), resident(small.proxy.worker)
     for _ in range(3):
         answer = exchange(small.port, post(path, packed, BEARER, f"Content-Encoding: {coding}"))
         assert (answer.status, "MAX_BODY_SIZE" in answer.body.decode()) == (413, True)
-    assert resident(small.proxy.pid, peak=True) - held < 40 * MIB
-    assert cpu_seconds(small.proxy.pid) - used < 1
+    assert resident(small.proxy.worker, peak=True) - held < 40 * MIB
+    assert cpu_seconds(small.proxy.worker) - used < 1
     assert small.works()
 
 
