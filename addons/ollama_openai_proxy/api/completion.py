@@ -17,6 +17,7 @@ from ..translate.reader.server_errors import ModelNames, server_error
 from ..translate.reader.stream_reader import StreamReader
 from ..translate.responses_backend.reader import ResponsesReader
 from ..translate.unwrapping_reader import UnwrappingReader
+from .passed_answers import SSE_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 type Parameters = dict[str, Any]
 type Ask = Callable[[Parameters], Awaitable[None]]
-SSE_TYPE = "text/event-stream"
 
 logger = logging.getLogger(__name__)
 

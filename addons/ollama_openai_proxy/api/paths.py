@@ -259,6 +259,11 @@ def has_dot_segments(target: str) -> bool:
     return any(segment.partition(";")[0].strip(_TRIMMED) in (".", "..") for segment in segments)
 
 
+def root_url(base_url: str) -> str:
+    """The root of the server that has a base URL, without a slash at the end."""
+    return base_url.rstrip("/").removesuffix(OPENAI_BASE)
+
+
 def below_base(path: str) -> str:
     """An OpenAI path, or a request target with one, as it follows a back end's base URL: without the leading `/v1`."""
     return path.removeprefix(OPENAI_BASE)

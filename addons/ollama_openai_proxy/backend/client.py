@@ -15,10 +15,10 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import to_json
 
-from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base
+from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base, root_url
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
-from ..net.body import read_whole
+from ..net.body import MOST_LIST, read_whole
 from ..net.connection_pool import Connections, why_unreachable
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
@@ -33,10 +33,10 @@ from ..translate.adaptation.learned import LearnedByModel, Missing
 from ..translate.adaptation.refusal_text import RefusalText
 from ..translate.bounded_json import read_json, read_odd_json
 from ..translate.error_text import error_text
-from ..translate.loading_calls import detect_loader, root_url
+from ..translate.loading_calls import detect_loader
 from ..translate.not_found import MISSING, names_missing_route
 from ..translate.ollama.embeddings import is_without_vectors
-from ..translate.ollama_descriptions import read_models
+from ..translate.ollama_descriptions import DEFAULT_BACKEND, read_models
 from ..translate.refused_key import refused_key, told_in_body
 from ..translate.responses_backend.reasoning_items import without_items
 from ..translate.responses_backend.request import responses_parameters
@@ -72,8 +72,6 @@ logger = logging.getLogger(__name__)
 
 KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Headers in which servers expect a key."""
-OWN_SERVER = "default"
-"""The name of the server of OPENAI_API_BASE_URL."""
 MOST_NOTED = 100
 """Unknown words for the end of an answer that are logged."""
 REFUSED = frozenset({"backend_refused", "context_overflow"})
@@ -86,10 +84,6 @@ RESPONSES = below_base(OPENAI_RESPONSES)
 SDK_LOGGERS = ("openai", "httpx2", "httpcore2")
 _SDK_HEADERS = {"authorization": "Authorization", "user-agent": "User-Agent", "accept": "Accept"}
 """Headers that the SDK sends by itself, in its spelling: it would send another spelling besides."""
-MOST_LIST = 1 << 24
-"""Bytes of the answer to a call above `/v1`."""
-NO_LISTING = frozenset({404, 405, 501})
-"""Statuses by which a server says that it does not list its models."""
 
 
 class Backend:
@@ -220,8 +214,7 @@ class Backend:
         )
         _note_id(reply.headers)
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            content = reply.body if isinstance(reply.body, bytes) else await read_whole(reply.body)
-            reply = replace(reply, body=told_in_body(content, *self._key_sent()), length=None)
+            reply = replace(reply, body=told_in_body(await read_whole(reply.body), *self._key_sent()), length=None)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]
         return replace(reply, headers=CIMultiDict(kept))
 
@@ -237,7 +230,7 @@ class Backend:
                     reply = await self._client.models.with_raw_response.list(extra_headers=self._headers())
                 listing = listed_entries(read_odd_json(reply.http_response.content))
         except BackendError as error:
-            if error.status in NO_LISTING:
+            if error.status in MISSING:
                 self.lists_models = False
                 return []
             raise
@@ -264,13 +257,8 @@ class Backend:
 
     async def _told_json(self, url: str, body: Parameters | None) -> Any:
         """The JSON that the server has at a URL; None where there is none."""
-        options: Any = {"headers": self._headers()}
         try:
-            if body is None:
-                response = await self._client.get(url, cast_to=httpx2.Response, options=options)
-            else:
-                response = await self._client.post(url, cast_to=httpx2.Response, body=body, options=options)
-            return read_json(response.content)
+            return await self._json_at(url, body)
         except (openai.OpenAIError, httpx2.HTTPError, ValueError):
             return None
 
@@ -446,10 +434,16 @@ class Backend:
         """
         with self.errors():
             async with asyncio.timeout(patience):
-                response = await self._client.post(
-                    url, cast_to=httpx2.Response, body=dict(body), options={"headers": self._headers()}
-                )
-            return read_json(response.content)
+                return await self._json_at(url, dict(body))
+
+    async def _json_at(self, url: str, body: Parameters | None) -> Any:
+        """The JSON of the reply to a GET or, with a body, to a POST."""
+        options: Any = {"headers": self._headers()}
+        if body is None:
+            response = await self._client.get(url, cast_to=httpx2.Response, options=options)
+        else:
+            response = await self._client.post(url, cast_to=httpx2.Response, body=body, options=options)
+        return read_json(response.content)
 
     async def adapted[T](
         self,
@@ -536,7 +530,7 @@ class Backend:
 
     def _key_sent(self) -> tuple[KeyOwner, str]:
         """Whose key a call carries, and how the settings call the proxy's."""
-        named = "OPENAI_API_KEY" if self.name == OWN_SERVER else f"of the back end {self.name}"
+        named = "OPENAI_API_KEY" if self.name == DEFAULT_BACKEND else f"of the back end {self.name}"
         if self._passthrough and current_record().client_key:
             return "client", named
         # A server may also be configured with a header of its own for the key.
@@ -555,7 +549,7 @@ class Backend:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
         # which costs more than all of the translation, and here everything was checked.
         answer = await self._client.post(
-            self._base_url.rstrip("/").removesuffix(OPENAI_BASE) + path if path == INFILL else path,
+            root_url(self._base_url) + path if path == INFILL else path,
             cast_to=httpx2.Response,
             body=parameters,
             options={"headers": self._headers()},

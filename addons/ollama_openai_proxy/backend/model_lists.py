@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import OPENAI_BASE, SHOW
+from ..api.paths import OPENAI_BASE, SHOW, root_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class ModelDetails:
         asked = [entry for entry in listing if self._shown.get(_key(entry), (-LIFETIME, None))[0] <= now - LIFETIME]
         if len(self._shown) > MOST_KEPT:
             self._shown.clear()
-        url = self._base_url.removesuffix(OPENAI_BASE) + SHOW
+        url = root_url(self._base_url) + SHOW
         turns = asyncio.Semaphore(AT_A_TIME)
 
         async def show(entry: Mapping[str, Any]) -> None:

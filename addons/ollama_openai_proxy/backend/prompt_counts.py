@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import OPENAI_BASE
+from ..api.paths import root_url
 from ..errors import BackendError
 from ..translate.not_found import MISSING
 from ..translate.tokenizer_calls import TOKENIZE, count_calls
@@ -31,7 +31,7 @@ async def count_prompt(backend: Backend, parameters: Mapping[str, Any]) -> int |
     counting = count_calls(backend.profile.name, parameters)
     if counting is None or TOKENIZE in backend.missing:
         return None
-    root = backend.base_url.rstrip("/").removesuffix(OPENAI_BASE)
+    root = root_url(backend.base_url)
     try:
         call = next(counting)
         while True:

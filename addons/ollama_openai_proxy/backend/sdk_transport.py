@@ -14,7 +14,7 @@ import aiohttp
 import httpx2
 from multidict import CIMultiDict
 
-from ..net.body import BodyReader, TooLargeError
+from ..net.body import MOST_ERROR, MOST_LIST, BodyReader, TooLargeError
 from ..net.connection_pool import why_unreachable
 from ..net.response_body import BODY, response_body
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
     from ..net.body import Body
     from ..net.connection_pool import Connections
-
-MOST_ERROR = 1 << 20
-"""Bytes of a body with an error status that are read; what follows is left unread."""
-MOST_LIST = 1 << 24
-"""Bytes of the answer to a GET: a list of models."""
 
 
 class Transport(httpx2.AsyncBaseTransport):

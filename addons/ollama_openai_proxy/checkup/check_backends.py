@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
 from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base
-from ..backend.client import NO_LISTING
 from ..errors import ApiError
 from ..models.name_patterns import is_pattern, matches
 from ..net.connection_pool import Connections
@@ -16,6 +15,7 @@ from ..net.forwarding import Relay
 from ..net.http_messages import Request
 from ..net.redirects import RedirectsElsewhere, redirected_base
 from ..translate.error_text import error_text
+from ..translate.not_found import MISSING
 from ..translate.ollama_descriptions import plain_name
 from .findings import Finding, models_named
 from .probe import PATIENCE, as_json, is_page, read_body, why_unreachable
@@ -101,7 +101,7 @@ async def _look(server: Server) -> _Look:
         fault = await _fault(server, backend, reply, body)
         if fault is not None:
             return _Look([fault])
-        if reply.status in NO_LISTING:
+        if reply.status in MISSING:
             return _Look([Finding("warning", f"{server} has no list of models, so clients see none of them: {NO_LIST_HINT}")])
         moved = await _moved(server)
         models = await backend.models()
@@ -154,7 +154,7 @@ async def _fault(server: Server, backend: Backend, reply: Reply, body: bytes) ->
             return await _unauthorized(server, backend, status, text)
         case 429:
             return Finding("warning", f"{server} answers 429{said}: it lets this key call no more for now")
-        case _ if status in NO_LISTING:
+        case _ if status in MISSING:
             return await _elsewhere(server, body)
         case _ if status != 200:
             return Finding("problem", f"{server} answers {status}{said}: see its log; {_MEANWHILE}")

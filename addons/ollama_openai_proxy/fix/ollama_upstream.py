@@ -12,7 +12,7 @@ from ..api.passed_answers import make_early_machine, make_passed_machine, stream
 from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
 from ..guard.keys import read_keys
-from ..net.body import read_whole
+from ..net.body import MOST_LIST, read_whole
 from ..net.forwarding import Relay
 from ..net.http_messages import Request
 from ..net.masking import Masker
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 # Whether a page may call is decided here, and a loopback-bound Ollama answers 403 to an origin that it does not know.
 _DECIDED_HERE = (("Origin", ""), ("Access-Control-Request-Method", ""), ("Access-Control-Request-Headers", ""))
-
-
-MOST_LIST = 1 << 24
-"""Bytes of a list of models."""
 
 
 class FixServer:

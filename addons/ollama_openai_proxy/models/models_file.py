@@ -27,6 +27,7 @@ from ..settings import (
     usable_headers,
     usable_key,
 )
+from ..translate.ollama_descriptions import DEFAULT_BACKEND
 from ..translate.server_profiles import ProfileName
 from ..translate.service_presets import PRESETS
 from ..translate.thinking_levels import nearest_level
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision"]
-
-DEFAULT_BACKEND = "default"
-"""The name of the back end that the settings describe."""
 
 
 class _Table(BaseModel):

@@ -11,8 +11,9 @@ from ..backend.client import Backend
 from ..backend.server_options import ServerOptions
 from ..net.http_messages import Timeouts
 from ..settings import SettingsError, comma_separated, environment_variable, pairs, usable_headers
+from ..translate.ollama_descriptions import DEFAULT_BACKEND
 from ..translate.service_presets import PRESETS
-from .models_file import DEFAULT_BACKEND, BackendEntry, plain, why_no_authorities
+from .models_file import BackendEntry, plain, why_no_authorities
 from .name_patterns import passes
 
 if TYPE_CHECKING:

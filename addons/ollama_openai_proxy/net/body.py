@@ -248,3 +248,9 @@ async def read_whole(body: bytes | Body, most: int | None = None) -> bytes:
         return b"".join(parts)
     finally:
         body.close()
+
+
+MOST_ERROR = 1 << 20
+"""Bytes of the body of a server's error that are read."""
+MOST_LIST = 1 << 24
+"""Bytes of a server's list of models, and of what a server says beside its OpenAI API, that are read."""

@@ -84,11 +84,6 @@ def detect_loader(base_url: str, listing: Sequence[Mapping[str, Any]]) -> Loader
     return None
 
 
-def root_url(base_url: str) -> str:
-    """The server's root."""
-    return base_url.rstrip("/").removesuffix("/v1")
-
-
 def load_call(kind: LoaderKind, model: str, keep_alive: float | None) -> LoaderCall:
     """The call that loads a model.
 

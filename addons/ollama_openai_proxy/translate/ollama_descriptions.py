@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .thinking_levels import Level
 
+DEFAULT_BACKEND = "default"
+"""The name of the back end that the settings describe."""
 DEFAULT_CONTEXT_LENGTH = 32768
 DEFAULT_EMBEDDING_LENGTH = 4096
 MOST_MODELS = 20_000
@@ -130,7 +132,7 @@ def without(model: Model, capabilities: frozenset[str]) -> Model:
 
 
 def read_model(
-    entry: Mapping[str, Any], now: float, backend: str = "default", *, shown: Mapping[str, Any] | None = None
+    entry: Mapping[str, Any], now: float, backend: str = DEFAULT_BACKEND, *, shown: Mapping[str, Any] | None = None
 ) -> Model:
     """The model of an entry of `/v1/models`.
 
@@ -167,7 +169,7 @@ def read_model(
 def read_models(
     listing: Iterable[Mapping[str, Any]],
     now: float,
-    backend: str = "default",
+    backend: str = DEFAULT_BACKEND,
     *,
     shown: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Model]:

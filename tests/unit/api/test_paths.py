@@ -17,6 +17,7 @@ from ollama_openai_proxy.api.paths import (
     calls_model,
     find_route,
     has_dot_segments,
+    root_url,
     surface_of,
     takes_file,
 )
@@ -249,3 +250,7 @@ def test_a_path_with_dot_segments_is_found_in_every_spelling(path: str) -> None:
 )
 def test_other_paths_are_left_alone(path: str) -> None:
     assert not has_dot_segments(path)
+
+
+def test_the_root_is_above_v1() -> None:
+    assert root_url("http://h/v1") == root_url("http://h/v1/") == root_url("http://h") == "http://h"

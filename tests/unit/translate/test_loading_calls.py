@@ -12,7 +12,6 @@ from ollama_openai_proxy.translate.loading_calls import (
     load_call,
     read_loaded,
     read_state,
-    root_url,
     unload_call,
 )
 
@@ -35,10 +34,6 @@ LOCAL = "http://127.0.0.1:8080/v1"
 )
 def test_the_kind_shows_in_the_list_of_models(url: str, listing: list[dict[str, Any]], kind: LoaderKind | None) -> None:
     assert detect_loader(url, listing) == kind
-
-
-def test_the_root_is_above_v1() -> None:
-    assert root_url("http://h/v1") == root_url("http://h/v1/") == root_url("http://h") == "http://h"
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...net.body import read_whole
+from ...net.body import MOST_ERROR, read_whole
 from ...translate.not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
     from ...net.http_messages import Reply
-
-MOST_ERROR = 1 << 20
-"""Bytes of an error's body that are read."""
 
 
 async def whole(reply: Reply) -> Reply:
@@ -21,9 +18,7 @@ async def whole(reply: Reply) -> Reply:
     Raises:
         BackendError: the back end broke off.
     """
-    if reply.status not in MISSING or isinstance(reply.body, bytes):
-        return reply
-    return replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)
+    return await _in_one_piece(reply) if reply.status in MISSING else reply
 
 
 def names_no_route(reply: Reply) -> bool:
@@ -39,6 +34,10 @@ async def whole_refusal(reply: Reply) -> Reply:
     Raises:
         BackendError: the back end broke off.
     """
-    if not 400 <= reply.status < 500 or isinstance(reply.body, bytes):
+    return await _in_one_piece(reply) if 400 <= reply.status < 500 else reply
+
+
+async def _in_one_piece(reply: Reply) -> Reply:
+    if isinstance(reply.body, bytes):
         return reply
     return replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)

@@ -6,21 +6,19 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
-
 from ...errors import BackendError
-from ...net.body import HIGH_WATER, Body, read_whole
+from ...net.body import HIGH_WATER, MOST_ERROR, WrappedBody, read_whole
+from ...translate.bounded_json import read_json
 from ...translate.first_content import FirstContent
 from ...translate.reader.server_errors import ModelNames, error_in_chunk, server_error
 from ...translate.server_loading import TOO_EARLY
 from ..first_answer import is_servers_fault
 from ..heartbeats import error_of
 from ..passed_answers import SSE_TYPE, has_plain_content
-from .missing_routes import MOST_ERROR
 
 if TYPE_CHECKING:
     from ...errors import ApiError
-    from ...net.body import Sink
+    from ...net.body import Body, Sink
     from ...net.http_messages import Reply
 
 
@@ -65,7 +63,7 @@ async def require_answer(reply: Reply, *, held: bool) -> Reply:
 def _check_json(reply: Reply) -> None:
     """Raise an error that looks like an answer, if another server may do better."""
     try:
-        value = from_json(reply.body)  # type: ignore[arg-type]  # it was read
+        value = read_json(reply.body)  # type: ignore[arg-type]  # it was read
     except ValueError:
         return
     error = error_in_chunk(value, None) if isinstance(value, dict) and "choices" not in value else None
@@ -73,18 +71,18 @@ def _check_json(reply: Reply) -> None:
         raise UnansweredReply(reply, told)
 
 
-class HeldBody(Body):
+class HeldBody(WrappedBody):
     """A body that is kept back until its first content is there."""
 
     def __init__(self, inner: Body) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._watch = FirstContent()
         self._decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._parts: list[bytes] = []
         self._size = 0
         self._paused = self._over = False
         self._error: Exception | None = None
-        self._sink: Sink | None = None
+        self._held = True
 
     async def first_content(self) -> Body:
         """The body, when its first content is there.
@@ -105,7 +103,7 @@ class HeldBody(Body):
 
     def write(self, part: bytes) -> None:
         """Take a part."""
-        if self._sink is not None:
+        if not self._held:
             self._sink.write(part)
             return
         self._parts.append(part)
@@ -119,7 +117,7 @@ class HeldBody(Body):
     def end(self, error: Exception | None) -> None:
         """Take the end."""
         self._over, self._error = True, error
-        if self._sink is not None:
+        if not self._held:
             self._sink.end(error)
             return
         self._watch.finish()
@@ -127,7 +125,7 @@ class HeldBody(Body):
 
     def start(self, sink: Sink) -> None:
         """Write what was kept back, and whatever comes."""
-        self._sink = sink
+        self._sink, self._held = sink, False
         parts, self._parts = self._parts, []
         sink.write(b"".join(parts))
         if self._over:
@@ -135,22 +133,6 @@ class HeldBody(Body):
         elif self._paused:
             self._paused = False
             self._inner.resume()
-
-    def pause(self) -> None:
-        """Pause the body within."""
-        self._inner.pause()
-
-    def resume(self) -> None:
-        """Resume the body within."""
-        self._inner.resume()
-
-    def close(self) -> None:
-        """Close the body within."""
-        self._inner.close()
-
-    def fail(self, error: ApiError) -> None:
-        """End the body within early."""
-        self._inner.fail(error)
 
     def _decide(self) -> None:
         if self._watch.decided and not self._decided.done():
