@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from tests.live.proxy import ProxyProcess, free_port
-from tests.live.test_check_command import checked, self_signed
+from tests.live.test_check_command import checked
+from tests.live.tls_server import tls_server
 from tests.patience import PATIENCE
 from tests.standins import Done, Error, ScriptedBackend, Sleep, Stream, finish, role, text
 
@@ -410,41 +409,6 @@ def test_a_servers_own_timeout_counts(tmp_path: Path) -> None:
             assert names(url)
             assert chat(url, "slow").status_code == 504
             assert chat(url, "gpt-test").status_code == 200
-
-
-class _Tls(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server over TLS, which lists one model."""
-
-    def do_GET(self) -> None:
-        body = b'{"object": "list", "data": [{"id": "over-tls", "object": "model", "created": 1, "owned_by": "tests"}]}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def tls_server(folder: Path) -> Iterator[int]:
-    class Server(HTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that does not trust the certificate goes away."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(folder / "certificate.pem"))
-    server = Server(("127.0.0.1", 0), _Tls)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_file_of_certificates_is_trusted_for_its_server_alone(tmp_path: Path) -> None:

@@ -90,6 +90,22 @@ def own_words(program: Program) -> list[str]:
     return [*program.task, TASK]
 
 
+def do_the_task(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
+    """Run a program that does the task, and says so."""
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("program", TESTED, ids=lambda program: program.name)
 @pytest.mark.parametrize("words", ["-p", "own"])
 def test_a_program_does_its_task_at_the_first_try(
@@ -100,22 +116,12 @@ def test_a_program_does_its_task_at_the_first_try(
     commands = installed(program)
     folder, environment = in_empty_home(tmp_path, commands, OLLAMA_API_KEY="key-of-a-client")
     model.requests.clear()
-    done = subprocess.run(
-        [
-            *(BIN / "ollama-openai-proxy", "launch", program.name, "--url", proxy.url, "--model", model.model, "--"),
-            *(["-p", TASK] if words == "-p" else own_words(program)),
-        ],
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    command: list[str | Path] = [
+        *(BIN / "ollama-openai-proxy", "launch", program.name, "--url", proxy.url, "--model", model.model, "--"),
+        *(["-p", TASK] if words == "-p" else own_words(program)),
+    ]
+    do_the_task(command, folder, environment)
     assert (folder / "notes.txt").read_text() == f"{TEXT}\n"
-    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
     # No other model was asked for, and no call was made in vain.
     calls = [request for request in model.requests if request.path == "/v1/chat/completions"]
     assert {request.json["model"] for request in calls} == {model.model}
@@ -137,18 +143,7 @@ def test_codex_goes_on_after_its_conversation_was_compacted(
         *("-c", f'model_providers.ollama-openai-proxy.name="{provider}"', "-c", "model_auto_compact_token_limit=1010"),
         *("exec", "--skip-git-repo-check", "--sandbox", "workspace-write", TASK),
     ]
-    done = subprocess.run(
-        [BIN / "ollama-openai-proxy", "launch", "codex", "--url", proxy.url, "--", *given],
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
+    do_the_task([BIN / "ollama-openai-proxy", "launch", "codex", "--url", proxy.url, "--", *given], folder, environment)
     calls = [json.dumps(request.json["messages"]) for request in model.requests if request.path == "/v1/chat/completions"]
     introduced = [call for call in calls if "was replaced by a summary of it" in call]
     assert bool(introduced) == (provider == "OpenAI")
@@ -194,15 +189,4 @@ def test_ollamas_own_launch_works_with_the_proxy(name: str, ollama_launch: Path,
             # Codex takes an Ollama for one on port 11434 otherwise.
             CODEX_OSS_BASE_URL=f"{proxy.url}/v1",
         )
-        done = subprocess.run(
-            [ollama_launch, "launch", name, "--model", model.model, "--", *OLLAMAS_WORDS[name]],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_PATIENCE,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
+        do_the_task([ollama_launch, "launch", name, "--model", model.model, "--", *OLLAMAS_WORDS[name]], folder, environment)

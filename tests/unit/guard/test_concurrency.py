@@ -12,6 +12,8 @@ from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.guard import turns
 from ollama_openai_proxy.guard.concurrency import Crowd
 
+from tests.unit.clock import Clock
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -140,15 +142,6 @@ async def test_a_place_is_given_back_after_an_error_too() -> None:
 
 
 # ── several callers
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def entered(crowd: Crowd, caller: str) -> bool:

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 from ollama_openai_proxy.guard import wrong_keys
 from ollama_openai_proxy.guard.wrong_keys import MOST_WAITING, WrongKeys
 
+from tests.unit.clock import Clock
+
 if TYPE_CHECKING:
     import pytest
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def waits(keys: WrongKeys, address: str = HERE) -> asyncio.Task[None] | None:

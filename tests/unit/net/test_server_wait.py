@@ -6,17 +6,11 @@ import pytest
 from ollama_openai_proxy.errors import ApiError, BackendError, Unreachable
 from ollama_openai_proxy.net.server_wait import ServerWait, WaitLimits, retry_after
 
+from tests.unit.clock import Clock
+
 NOW = 1_700_000_000.0
 LOADING = BackendError(503, "Loading model")
 AWAY = Unreachable(502, "cannot connect")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def wait(seconds: float = 10, *, refused: bool = False, clock: Clock | None = None) -> ServerWait:

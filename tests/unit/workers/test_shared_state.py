@@ -8,6 +8,8 @@ import pytest
 from ollama_openai_proxy.workers import shared_state
 from ollama_openai_proxy.workers.shared_state import SharedState
 
+from tests.unit.clock import Clock
+
 if TYPE_CHECKING:
     from ollama_openai_proxy.workers.link_messages import Message
 
@@ -30,17 +32,9 @@ class Worker:
         return self.sent
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -7,23 +7,15 @@ import pytest
 from ollama_openai_proxy.api.ollama.loaded_models import Residents
 from ollama_openai_proxy.translate.ollama_descriptions import Model, read_models
 
+from tests.unit.clock import Clock
+
 A, B, C = read_models([{"id": name} for name in "abc"], 0)
 START = 1_800_000_000.0
 
 
-class Clock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
