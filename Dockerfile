@@ -23,7 +23,7 @@ RUN awk '/^[^ #]/ { wanted = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trov
 # Without a pip of its own: nothing that installs packages gets into the last stage with it.
 RUN python -m venv --without-pip /opt/ollama-openai-proxy \
     && pip --python /opt/ollama-openai-proxy/bin/python install --require-hashes -r requirements/runtime.txt -r extras.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY addons addons
 RUN python -m hatchling build -t wheel -d dist \
     && pip --python /opt/ollama-openai-proxy/bin/python install --no-deps dist/*.whl \

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Checkout:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "addons", folder / "addons", ignore=ignored)
         shutil.copytree(ROOT / "docs", folder / "docs")
-        for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore", ".env.example"):
+        for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore", ".env.example"):
             shutil.copy(ROOT / name, folder)
         self.write("CHANGELOG.md", CHANGELOG)
         self.write("scripts/setup", "#!/bin/sh\n")
@@ -170,7 +171,7 @@ def test_the_sdist_holds_the_addon_and_its_papers_and_nothing_else(
         files = {member.name.removeprefix(f"{name}/") for member in archive.getmembers() if not member.isdir()}
         assert all(member.isfile() and not member.name.startswith(("/", "..")) for member in archive.getmembers())
     addons = {path.relative_to(ROOT).as_posix() for path in (ROOT / "addons").rglob("*.py")}
-    papers = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    papers = {"CHANGELOG.md", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml", "PKG-INFO", ".gitignore"}
     assert files == addons | papers | {"addons/ollama_openai_proxy/py.typed"}
 
 
@@ -182,6 +183,17 @@ def test_the_sdist_builds_the_wheel_that_the_checkout_builds(
     subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE, check=True)
     # The one in dist was made of the sdist.
     assert (released[0].folder / "dist" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize("url", ["", "https://code.example/owner/project"])
+def test_the_addresses_are_those_of_the_repository_that_builds(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PROJECT_URL": url}, capture_output=True, timeout=PATIENCE, check=True)
+    with zipfile.ZipFile(next(tmp_path.iterdir())) as archive:
+        metadata = archive.read(f"ollama_openai_proxy-{__version__}.dist-info/METADATA").decode()
+    found = re.findall(r"^Project-URL: \w+, (.*)$", metadata, re.MULTILINE)
+    assert len(found) == (5 if url else 0)
+    assert all(each.startswith(url) for each in found)
 
 
 def test_a_rehearsal_leaves_nothing_behind(checkout: Checkout) -> None:

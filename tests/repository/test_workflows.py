@@ -28,6 +28,8 @@ JOBS = [(file, name, job) for file, workflow in WORKFLOWS.items() for name, job 
 STEPS = [(file, name, step) for file, name, job in JOBS for step in job.get("steps", [])]
 SCRIPT = re.compile(r"(?:\./)?((?:\.ci|scripts)/[\w.-]+)((?:[ ]+[^\s|>&;]+)*)")
 WRITING = {
+    "analysis.yml": {"codeql": {"security-events"}},
+    "docs.yml": {"publish": {"contents"}},
     "image.yml": {"image": {"packages"}},
     "release.yml": {"publish": {"id-token"}, "announce": {"contents"}},
 }
@@ -50,7 +52,7 @@ def check(schema: str, *files: Path) -> None:
 
 
 def test_github_takes_the_workflows() -> None:
-    assert sorted(WORKFLOWS) == ["ci.yml", "image.yml", "nightly.yml", "release.yml"]
+    assert sorted(WORKFLOWS) == ["analysis.yml", "ci.yml", "docs.yml", "image.yml", "nightly.yml", "release.yml"]
     check("vendor.github-workflows", *(GITHUB / "workflows").glob("*.yml"))
 
 
@@ -70,10 +72,11 @@ def test_every_script_that_is_run_exists_and_has_the_options(file: str, script: 
 
 def test_every_step_that_runs_something_is_understood() -> None:
     assert {script for _, script, _ in commands()} == {
-        *(".ci/run", "scripts/bench", "scripts/compat", "scripts/fuzz", "scripts/release", "scripts/soak", "scripts/test")
+        *(".ci/run", "scripts/bench", "scripts/compat", "scripts/fuzz", "scripts/release", "scripts/setup", "scripts/soak"),
+        "scripts/test",
     }
     other = [step["run"].split()[0] for _, _, step in STEPS if "run" in step and not SCRIPT.match(step["run"])]
-    assert sorted(other) == ["docker", "echo", "gh"]
+    assert sorted(other) == [".venv/bin/uv", "docker", "echo", "gh", "git"]
 
 
 def test_every_python_that_is_promised_is_tested() -> None:
@@ -97,14 +100,14 @@ def test_a_job_may_change_what_it_has_to(file: str, name: str, job: dict[str, An
     assert "uses" in job or job["timeout-minutes"] <= 120
 
 
-def test_actions_have_versions_and_the_same_everywhere() -> None:
-    used = {step["uses"] for _, _, step in STEPS if "uses" in step}
-    versions = dict(use.split("@") for use in used)
-    assert len(versions) == len(used)
-    for action, version in versions.items():
-        # The publisher's branch for its first major version is what it tells users to name.
-        wanted = "release/v1" if action.startswith("pypa/") else r"v\d+|[0-9a-f]{40}"
-        assert re.fullmatch(wanted, version), action
+def test_actions_are_pinned_by_hash_and_each_to_one_version() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (GITHUB / "workflows").glob("*.yml")]
+    used = {found for text in texts for found in re.findall(r"uses: (?!\./)(.*)", text)}
+    pinned = [re.fullmatch(r"([\w./-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+", use) for use in used]
+    assert None not in pinned, used
+    # The parts of one repository, such as CodeQL's, have one version.
+    repositories = {("/".join(use[1].split("/")[:2]), use[2]) for use in pinned if use}
+    assert len(dict(repositories)) == len(repositories)
 
 
 def test_no_checkout_leaves_its_token_behind() -> None:
