@@ -86,8 +86,9 @@ class OllamaScript:
             logger.error("%s", error)  # the sentence says it all
         else:
             self.addons = [proxy]
+            # Without a list of flows, mitmdump uses the views where `flow_detail` is 3 or more.
+            contentviews.register()
             if _has_list():
-                contentviews.register()
                 self.addons.append(Commands(proxy.model_names, self._url))
             # mitmproxy has looked through this addon before, when there were none in it.
             for addon in self.addons:
