@@ -207,9 +207,15 @@ def _refused(case: Case, seen: Seen, allowed: set[Verdict], any_error: bool) -> 
         return Judgement(Verdict.WRONG, f"status {seen.status} where nothing was wrong: {text}")
     if "<" in text and case.fault == "html":
         return Judgement(Verdict.WRONG, f"an error with HTML in it: {text}")
-    if case.fault == "status" and not any_error and (seen.status != case.size or refusal_text(case) not in text):
+    if case.fault == "status" and not any_error and not (seen.status in _statuses(case) and refusal_text(case) in text):
         return Judgement(Verdict.WRONG, f"status {seen.status} and {text!r} instead of what the back end said")
     return Judgement(Verdict.ERROR, text)
+
+
+def _statuses(case: Case) -> set[int]:
+    """With which statuses a refusal may be told; Ollama's clients take a 404 for a model that is not there."""
+    missing_call = case.size in (404, 405, 501) and not case.call.startswith("v1")
+    return {case.size, 501} if missing_call else {case.size}
 
 
 def _relayed(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> Judgement:
@@ -222,7 +228,7 @@ def _relayed(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> Jud
     if (seen.status, seen.body) == (delivery.status, delivery.content):
         return _unchanged(case, delivery, seen, allowed)
     if seen.status >= 500 and (text := _error_of(case, seen)):
-        if any_error or (Verdict.ERROR in allowed and delivery.status == OK):
+        if any_error or (Verdict.ERROR in allowed and (delivery.status == OK or case.fault == "loop")):
             return Judgement(Verdict.ERROR, text)
         return Judgement(Verdict.WRONG, f"status {seen.status} where nothing was wrong: {text}")
     if seen.status != delivery.status:

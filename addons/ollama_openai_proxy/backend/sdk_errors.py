@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BackendError, Unreachable
 from ..net.body import TooLargeError
-from ..net.redirects import MOVED, RedirectsElsewhere
+from ..net.redirects import RedirectError
 from ..net.server_names import about_server
 from ..translate.error_text import error_text
 from .lazy_sdk import httpx2, openai
@@ -59,7 +59,7 @@ def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -
             reason = _reason(cause or error)
             if isinstance(cause, httpx2.ConnectError):
                 return unreachable(reason, base_url)
-            if isinstance(cause, RedirectsElsewhere):
+            if isinstance(cause, RedirectError):
                 return moved(cause, base_url)
             if cause is not None and isinstance(cause.__cause__, TooLargeError):
                 return BackendError(502, reason)
@@ -81,9 +81,9 @@ def broken(reason: str, base_url: str) -> BackendError:
     return BackendError(502, about_server(base_url, whole, f"the connection to the back end broke: {reason}"))
 
 
-def moved(error: RedirectsElsewhere, base_url: str) -> BackendError:
-    """The error for the client of a back end that redirects to another site."""
-    return BackendError(502, about_server(base_url, str(error), f"the back end {MOVED}"))
+def moved(error: RedirectError, base_url: str) -> BackendError:
+    """The error for the client of a back end that redirects where the proxy does not follow."""
+    return BackendError(502, about_server(base_url, str(error), f"the back end {error.told}"))
 
 
 def late(base_url: str) -> str:

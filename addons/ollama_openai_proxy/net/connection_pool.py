@@ -22,7 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .masking import Masker
-from .redirects import MOST_REDIRECTS, RedirectsElsewhere, method_after, redirected_url
+from .redirects import MOST_REDIRECTS, RedirectsElsewhere, TooManyRedirects, method_after, redirected_url
 from .upstream_body import PushingProtocol
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Connections:
             follow: whether a redirect within the server's site is followed, and not the response.
 
         Raises:
-            RedirectsElsewhere: the server redirects to another site, or in circles.
+            RedirectError: the server redirects to another site, or in circles.
             aiohttp.ClientError: there is no response, or one with a status that HTTP does not have.
             ValueError: the method or a header is malformed.
         """
@@ -183,7 +183,7 @@ class Connections:
             response.close()
             method = method_after(response.status, method)
             url, data = target, None if method == "GET" else data
-        raise RedirectsElsewhere(base_url, self.masker.masked_text(url))
+        raise TooManyRedirects(base_url, self.masker.masked_text(url))
 
     async def _request_once_more(self, method: str, url: str, headers: CIMultiDict[str], data: Any) -> aiohttp.ClientResponse:
         attempt = _Attempt(fresh=not isinstance(data, bytes | None))

@@ -22,7 +22,7 @@ from .body import read_whole
 from .body_decoding import is_known
 from .connection_pool import Connections, why_unreachable
 from .http_messages import REQUEST_ID, Reply
-from .redirects import MOVED, RedirectsElsewhere, within_site
+from .redirects import RedirectError, within_site
 from .request_context import current_record
 from .response_body import response_body
 from .server_names import about_server
@@ -147,8 +147,8 @@ class Relay:
                         base_url=self._base_url,
                         follow=self._follow,
                     )
-            except RedirectsElsewhere as error:
-                raise BackendError(502, self._about(str(error), f"{self._what} {MOVED}")) from error
+            except RedirectError as error:
+                raise BackendError(502, self._about(str(error), f"{self._what} {error.told}")) from error
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent yet.
                 if time.monotonic() + RETRY_DELAY > deadline:

@@ -7,26 +7,48 @@ from http to https on the usual ports. To another site no request goes, since it
 
 from __future__ import annotations
 
+from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
 MOST_REDIRECTS = 5
-MOVED = "redirects to another server: the log tells which"
-"""What clients elsewhere are told of a server that redirects to another site."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_SHOWN = 200
 
 
-class RedirectsElsewhere(Exception):
-    """A server redirects to another site; the message is one sentence that names the URL there.
+class RedirectError(Exception):
+    """A redirect cannot be followed; the message is one sentence that names the server and the URL it redirects to.
 
     Attributes:
         url: the base URL that the redirect leads to.
+        told: what clients on other machines are told, to whom no address is shown; goes on after "the back end".
     """
+
+    url: str
+    told: ClassVar[str]
+
+
+class RedirectsElsewhere(RedirectError):
+    """A server redirects to another site."""
+
+    told = "redirects to another server: the log tells which"
 
     def __init__(self, base_url: str, url: str) -> None:
         super().__init__(
             f"the back end at {base_url} redirects to {url}, which is another server: set the base URL to {url} if it is yours"
+        )
+        self.url = url
+
+
+class TooManyRedirects(RedirectError):
+    """A server redirects a request again and again."""
+
+    told = f"redirects in circles: {MOST_REDIRECTS} times for one request"
+
+    def __init__(self, base_url: str, url: str) -> None:
+        super().__init__(
+            f"the back end at {base_url} redirects in circles, {MOST_REDIRECTS} times for one request, at last to {url}: "
+            "set the base URL to one that answers by itself"
         )
         self.url = url
 

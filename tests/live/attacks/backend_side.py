@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+import pytest
+
 from tests.live.proxy import ProxyProcess
 from tests.live.raw_http import exchange, get, post
 from tests.patience import PATIENCE
@@ -36,6 +38,12 @@ SETUPS: list[tuple[Door, Mode]] = [
     ("mitmdump", "translate"),
     ("mitmdump", "fix"),
 ]
+
+
+def in_mode(mode: Mode) -> pytest.MarkDecorator:
+    """Run a test that uses `hostile` in one mode only, at both doors."""
+    return pytest.mark.parametrize("_hostile", [setup for setup in SETUPS if setup[1] == mode], ids=" ".join, indirect=True)
+
 
 CALLS: dict[str, Call] = {
     "a chat": ("/api/chat", {"model": MODEL, "messages": HELLO}),
