@@ -229,7 +229,7 @@ class Front:
             return reply
         body = _Observed(reply.body, record, self._ended)
         self._running.answering(body)
-        return replace(reply, body=body)
+        return Reply(reply.status, reply.headers, body)
 
     def _signed(self, reply: Reply, record: Record) -> Reply:
         headers = CIMultiDict(reply.headers.items())

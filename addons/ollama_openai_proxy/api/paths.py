@@ -243,6 +243,8 @@ def has_dot_segments(target: str) -> bool:
     Servers differ in how often they decode a path, whether a backslash is a slash, and whether a segment ends at `;`.
     """
     path = target.partition("?")[0]
+    if path.isascii() and not ("." in path or "%" in path):
+        return False
     for _ in range(_MOST_DECODINGS):
         decoded = unquote(path, errors="surrogateescape")
         if decoded == path:

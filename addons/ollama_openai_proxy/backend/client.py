@@ -23,7 +23,7 @@ from ..net.connection_pool import Connections, why_unreachable
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
 from ..net.masking import Masker
-from ..net.redirects import RedirectsElsewhere
+from ..net.redirects import RedirectError
 from ..net.request_context import current_record
 from ..net.response_body import BODY, response_body
 from ..translate.adaptation.api_changes import UseResponses, in_chat_terms, use_responses
@@ -158,7 +158,7 @@ class Backend:
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
         """The SDK's client, made with the first call."""
-        from .sdk_transport import Transport
+        from .sdk_transport import HttpClient, Transport
 
         return openai.AsyncOpenAI(
             base_url=self._base_url,
@@ -166,9 +166,7 @@ class Backend:
             api_key=self._key.get_secret_value() if self._key else "none",
             default_query=self.options.plain_query() or None,
             # The transport follows redirects, since the client would lose the method.
-            http_client=httpx2.AsyncClient(
-                transport=Transport(self._connections, self._base_url, self.limit), timeout=None, follow_redirects=False
-            ),
+            http_client=HttpClient(Transport(self._connections, self._base_url, self.limit)),
             # The client decides whether to try again: only it knows whether it can wait.
             max_retries=0,
         )
@@ -379,7 +377,7 @@ class Backend:
             content = await read_whole(response_body(response, coding, self._connections.masker), MOST_LIST)
         except aiohttp.ClientConnectorError as error:
             raise unreachable(why_unreachable(error), self._base_url) from error
-        except RedirectsElsewhere as error:
+        except RedirectError as error:
             raise moved(error, self._base_url) from error
         except aiohttp.ClientError as error:
             raise broken("it closed the connection before the end", self._base_url) from error
@@ -506,7 +504,7 @@ class Backend:
             if isinstance(error, openai.APIStatusError):
                 _note_id(error.response.headers)
             raise self.with_key_named(backend_error(error, self._base_url)) from error
-        except RedirectsElsewhere as error:
+        except RedirectError as error:
             raise moved(error, self._base_url) from error
         except TimeoutError as error:
             raise BackendError(504, late(self._base_url)) from error
@@ -545,11 +543,15 @@ class Backend:
         keys = [("Authorization", f"Bearer {key}"), ("X-Api-Key", key)] if key else []
         return [("Accept-Encoding", "identity"), *keys, *self.options.plain_headers().items()]
 
+    def _url(self, path: str) -> str:
+        """Return the URL of a call; a relative one would cost the SDK a second parse each time."""
+        return root_url(self._base_url) + path if path == INFILL else f"{self._base_url.rstrip('/')}/{path.lstrip('/')}"
+
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
         # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
         # which costs more than all of the translation, and here everything was checked.
         answer = await self._client.post(
-            root_url(self._base_url) + path if path == INFILL else path,
+            self._url(path),
             cast_to=httpx2.Response,
             body=parameters,
             options={"headers": self._headers()},

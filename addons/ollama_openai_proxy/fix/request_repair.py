@@ -76,7 +76,7 @@ class Mender:
         endpoint = self._methods.find(path) if self._pseudo_endpoints else None
         if endpoint is not None:
             request = _renamed(request, endpoint)
-        return replace(request, repaired=True)
+        return request.marked_as_repaired()
 
     def lost_body(self, request: Request) -> Endpoint | None:
         """The endpoint of a request that cannot be mended since its body is lost, else None."""
@@ -98,7 +98,7 @@ class Mender:
         return _is_browser(request)
 
     def answers_as_head(self, request: Request) -> bool:
-        """Whether a GET is to be asked as HEAD, being the one call of its path without a body."""
+        """Whether a GET without a body must have been a HEAD, because HEAD is the only call of its path without a body."""
         if not self._restore or request.method != "GET" or _has_body(request):
             return False
         endpoint = self._methods.find(request.path)

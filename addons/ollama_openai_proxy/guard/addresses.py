@@ -86,6 +86,7 @@ def _address(entry: str) -> Address | None:
 
 
 @lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)
 def _address_of(peer: str) -> Address | None:
     try:
         return _plain(ip_address(peer))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..api.paths import calls_model, surface_of
 from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
-from ..net.http_messages import NO_TUNNEL
+from ..net.http_messages import NO_TUNNEL, Reply
 from ..net.off_loop import SMALL, off_loop
 from ..settings import SettingsError
 from ..workers.link import SharedPlaces, SharedRates
@@ -26,7 +26,7 @@ from .wrong_keys import WrongKeys
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..net.http_messages import Reply, Request
+    from ..net.http_messages import Request
     from ..settings import Settings
     from ..workers.link import Link
     from .concurrency import Places
@@ -215,7 +215,7 @@ async def releasing(answer: Awaitable[Reply], release: Callable[[], None]) -> Re
     if isinstance(reply.body, bytes):
         release()
         return reply
-    return replace(reply, body=ReleasingBody(reply.body, release))
+    return Reply(reply.status, reply.headers, ReleasingBody(reply.body, release))
 
 
 def size_of(request: Request) -> int | None:

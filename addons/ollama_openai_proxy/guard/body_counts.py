@@ -104,7 +104,13 @@ def _nodes(value: object) -> int:
     count, pending = 0, [value]
     while pending:
         item = pending.pop()
-        items = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        count += len(items)
-        pending.extend(items)
+        if item.__class__ is dict:
+            item = item.values()
+        elif item.__class__ is not list:
+            continue
+        count += len(item)
+        pending += [inner for inner in item if inner.__class__ in _CONTAINERS]
     return count
+
+
+_CONTAINERS = frozenset({dict, list})

@@ -69,7 +69,11 @@ class Crowd:
             raise busy()
 
     def leave(self, caller: str = "") -> None:
-        """Give a place back, which is at once that of whoever is next; to be called once for each `enter`."""
+        """Give a place back; if a call waits, it gets the place at once. To be called once for each `enter` that succeeded.
+
+        Args:
+            caller: the one that was given to `enter`.
+        """
         self._turns.leave(caller)
 
 

@@ -33,7 +33,14 @@ _POLL = 0.1
 
 @contextmanager
 def own_folder(files: Mapping[str, str]) -> Iterator[str]:
-    """Write the files of a setup into a folder that only this user can read, and remove the folder in the end."""
+    """Make a new folder that only this user can read, with files in it; remove the folder at the end of the `with` block.
+
+    Args:
+        files: the text of each file, by its name.
+
+    Yields:
+        The path of the folder.
+    """
     folder = tempfile.mkdtemp(prefix="ollama-openai-proxy-")
     try:
         write_files(folder, files)
@@ -43,7 +50,7 @@ def own_folder(files: Mapping[str, str]) -> Iterator[str]:
 
 
 def write_files(folder: str, files: Mapping[str, str]) -> None:
-    """Write the files of a setup."""
+    """Write files into a folder: the text of each, by its name."""
     for name, text in files.items():
         Path(folder, name).write_text(text, encoding="utf-8")
 

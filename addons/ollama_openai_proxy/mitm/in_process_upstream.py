@@ -98,7 +98,7 @@ class InProcessUpstream:
         return True
 
     def detach(self, client: connection.Client) -> None:
-        """Cancel what still runs for a client; to be called in the `client_disconnected` hook."""
+        """Cancel the requests that are still being answered for a client; to be called in the `client_disconnected` hook."""
         handler = handler_of(client)
         for layer in _http_layers(handler) if handler else ():
             for conn in layer.connections.values():

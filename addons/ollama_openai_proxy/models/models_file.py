@@ -69,7 +69,10 @@ type Text = SecretStr | FromEnvironment
 
 
 class BackendEntry(_Table):
-    """`[backends.NAME]`: a server beside that of the settings. Each field is a key of the table."""
+    """A table `[backends.NAME]` of the models file: a server in addition to that of the settings.
+
+    Each field is a key of the table.
+    """
 
     url: HttpUrl | None = None
     preset: str | None = Field(None, description="A hosted service of which URL, profile and key variable are known.")

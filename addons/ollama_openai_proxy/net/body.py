@@ -56,7 +56,7 @@ class Body(ABC):
 
     @abstractmethod
     def pause(self) -> None:
-        """Stop reading from the server, since the client does not keep up."""
+        """Stop reading from the server until `resume`; the sink calls this when its client reads too slowly."""
 
     @abstractmethod
     def resume(self) -> None:

@@ -18,7 +18,13 @@ SMALL = 1 << 17
 
 
 async def off_loop[**P, T](size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work on a body of a size in bytes; in a thread, if the body is large.
+    """Return `work(*args, **kwargs)`, run in a thread if it handles a large body, and at once otherwise.
+
+    Args:
+        size: bytes of the body; up to `SMALL` the work is done at once.
+        work: the function to call.
+        args: for `work`.
+        kwargs: for `work`.
 
     Raises:
         Exception: what the work raises.

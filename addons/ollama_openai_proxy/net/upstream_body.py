@@ -55,9 +55,10 @@ class PushingProtocol(ResponseHandler):
         """Parse what has come, and tell."""
         # aiohttp's reader passes nothing when it has made room for what the parser holds.
         self.received = self.received or bool(data)
-        if self._resting and data:
+        if self._resting:
             # Bytes that no request asked for would be the answer to the next one.
-            self._drop()
+            if data:
+                self._drop()
             return
         self._parsing = True
         try:

@@ -129,7 +129,7 @@ def _printable(text: str) -> str:
 
 def _word(value: Any) -> str:
     text = ",".join(value) if isinstance(value, list) else str(value)
-    plain = text.isprintable() and not any(character in ' "' for character in text)
+    plain = text.isprintable() and " " not in text and '"' not in text
     return text if plain else json.dumps(text)
 
 

@@ -75,10 +75,10 @@ def decode[T: WireModel](model: type[T], body: bytes) -> T:
 
 
 def first_value(body: bytes) -> Any:
-    """The first JSON value of a body.
+    """Decode the first JSON value of a body, and ignore what follows it, as Go's `json.Decoder` does.
 
     Raises:
-        InvalidRequest: there is none, or it is broken.
+        InvalidRequest: the body has no value, or the first one is malformed.
     """
     text = body.decode("utf-8", "replace")
     start = len(text) - len(text.lstrip(" \t\r\n"))

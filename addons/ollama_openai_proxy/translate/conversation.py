@@ -212,8 +212,11 @@ class _Builder:
 
     def add_assistant(self, group: _Group) -> None:
         """Add an assistant's message and the results of its calls."""
-        text = BETWEEN_MESSAGES.join(str(turn.content) for turn in group.turns if not _blank(turn.content))
         calls = [call for turn in group.turns for call in turn.calls]
+        if not calls and len(group.turns) == 1:
+            self.add("assistant", group.turns[0].content)
+            return
+        text = BETWEEN_MESSAGES.join(str(turn.content) for turn in group.turns if not _blank(turn.content))
         if not calls:
             self.add("assistant", text)
             return

@@ -47,7 +47,7 @@ def error_text(body: Any) -> str:
             return text
         case dict():
             for key in _KEYS:
-                if text := error_text(body.get(key)):
+                if key in body and (text := error_text(body[key])):
                     return text
     return ""
 

@@ -58,7 +58,7 @@ class ReasoningState:
     """Opaque state of the reasoning that the server wants back with the next request of the conversation.
 
     Attributes:
-        details: OpenRouter's `reasoning_details`, as they came.
+        details: items of OpenRouter's `reasoning_details`, unchanged and not merged.
     """
 
     details: Sequence[Mapping[str, Any]]

@@ -27,9 +27,12 @@ COMMENT = b": keep-alive\n"
 _TERMINATORS = re.compile(
     rb'^data: *\[DONE\]|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed))"', re.MULTILINE
 )
-_LAST_EVENTS = re.compile(
-    rb'^data: *\[DONE\]|"finish_reason" *: *"|"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed)|error)"',
-    re.MULTILINE,
+# Several patterns, since one that begins with a fixed text is found many times faster than alternatives are.
+_LAST_EVENTS = (
+    re.compile(rb'"finish_reason" *: *"'),
+    re.compile(rb"\Adata: *\[DONE\]"),
+    re.compile(rb"\ndata: *\[DONE\]"),
+    re.compile(rb'"type" *: *"(?:message_stop|response\.(?:completed|incomplete|failed)|error)"'),
 )
 
 
@@ -200,7 +203,7 @@ class EventMachine(LineMachine):
     def _lines(self, lines: bytes) -> bytes:
         self._at_boundary = lines.endswith((b"\n\n", b"\n\r\n")) or (self._at_boundary and not lines.strip(b"\r\n"))
         if self._has_end and not self._ended_properly:
-            self._ended_properly = _LAST_EVENTS.search(lines) is not None
+            self._ended_properly = any(pattern.search(lines) for pattern in _LAST_EVENTS)
         if self.cut_after_failure and b'"error"' in lines:
             self._note_error(lines)
         return super()._lines(lines)

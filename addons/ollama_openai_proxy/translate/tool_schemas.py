@@ -34,10 +34,13 @@ _OTHER_NAMES = {
 }
 """JSON Schema's name for each of the types that clients call otherwise; "" is any type."""
 
-_SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SCHEMA = ("items", "not", "if", "then", "else", "contains", "propertyNames")
-_LISTS = ("required", "enum", "examples", *_SCHEMA_LISTS)
+_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_SCHEMA = frozenset({"items", "not", "if", "then", "else", "contains", "propertyNames"})
+_WITH_SCHEMAS = _SCHEMAS_BY_NAME | _SCHEMA_LISTS | _SCHEMA | {"additionalProperties"}
+_LISTS = frozenset({"required", "enum", "examples"}) | _SCHEMA_LISTS
+_TO_LOOK_AT = _LISTS | _WITH_SCHEMAS
+_SIMPLE_TYPES = frozenset({"string", "number", "integer", "boolean"})
 _MAY_BE_NULL = frozenset({"default", "const", "example"})
 _SAYS_THE_TYPE = frozenset({"anyOf", "oneOf", "allOf", "$ref", "not", "if"})
 """Keywords beside which a schema needs no type of its own."""
@@ -58,8 +61,8 @@ def completed_parameters(schema: Mapping[str, Any] | None) -> Schema:
 
 def _completed(schema: Mapping[str, Any], depth: int) -> Schema:
     whole = {name: value for name, value in schema.items() if value is not None or name in _MAY_BE_NULL}
-    for name in _LISTS:
-        if name in whole and (not isinstance(whole[name], list) or (not whole[name] and name != "required")):
+    for name in _LISTS & whole.keys():
+        if not isinstance(whole[name], list) or (not whole[name] and name != "required"):
             del whole[name]
     if isinstance(whole.get("required"), list):
         whole["required"] = [name for name in whole["required"] if isinstance(name, str)]
@@ -77,33 +80,34 @@ def _completed(schema: Mapping[str, Any], depth: int) -> Schema:
 
 def _with_inner(whole: Schema, depth: int) -> Schema:
     """Complete the schemas within a schema."""
-    for name in _SCHEMAS_BY_NAME:
-        if isinstance(inner := whole.get(name), dict):
-            whole[name] = {key: _inner(value, depth) for key, value in inner.items()}
-        else:
-            whole.pop(name, None)
-    for name in _SCHEMA_LISTS:
-        if name in whole:
-            whole[name] = [_inner(value, depth) for value in whole[name]]
-    for name in _SCHEMA:
-        match whole.get(name):
-            case dict(inner):
-                whole[name] = _inner(inner, depth)
-            case list(inners):
-                whole[name] = [_inner(value, depth) for value in inners]
-    # An empty schema here means "anything", as does a boolean.
-    if isinstance(inner := whole.get("additionalProperties"), dict) and inner:
-        whole["additionalProperties"] = _inner(inner, depth)
+    for name in _WITH_SCHEMAS & whole.keys():
+        inner = whole[name]
+        if name in _SCHEMAS_BY_NAME:
+            if isinstance(inner, dict):
+                whole[name] = {key: _inner(value, depth) for key, value in inner.items()}
+            else:
+                del whole[name]
+        elif isinstance(inner, list):
+            whole[name] = [_inner(value, depth) for value in inner]
+        # An empty schema of additional properties means "anything", as does a boolean.
+        elif isinstance(inner, dict) and (inner or name != "additionalProperties"):
+            whole[name] = _inner(inner, depth)
     return whole
 
 
 def _inner(schema: Any, depth: int) -> Any:
     match schema:
         case dict():
-            return _completed(schema, depth)
+            return schema if _is_simple(schema) else _completed(schema, depth)
         case None | True:
             return {"type": "string"}
     return schema
+
+
+def _is_simple(schema: Schema) -> bool:
+    """Whether a schema needs no look: most are a type, a description, and perhaps bounds."""
+    kind = schema.get("type")
+    return kind.__class__ is str and kind in _SIMPLE_TYPES and _TO_LOOK_AT.isdisjoint(schema) and None not in schema.values()
 
 
 def _type(schema: Mapping[str, Any]) -> str | list[str]:

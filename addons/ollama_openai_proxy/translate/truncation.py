@@ -85,15 +85,17 @@ def told_size(parameters: Mapping[str, Any], limit: int, tokens: int) -> Context
 
 
 def shorten(parameters: Mapping[str, Any], size: ContextSize) -> Parameters | None:
-    """Leave out the oldest messages of a chat completion until the rest fits.
+    """Return a copy of a call's parameters without the oldest messages, so that the conversation fits, if it can.
+
+    System messages, the last message and, unless it is very long, the user's last message are kept. The limit of tokens for
+    the answer is lowered to the room that is left.
 
     Args:
-        parameters: of the call; they stay as they are.
-        size: of the model's context.
+        parameters: of a chat completion; not modified.
+        size: of the model's context, in tokens.
 
     Returns:
-        The parameters with fewer messages, and with a limit of tokens that fits beside them. None where the conversation fits,
-        or where there is nothing that could be left out.
+        None means "send the original": the conversation fits already, or no message may be left out.
     """
     messages = parameters["messages"]
     if _estimate(parameters) * size.scale <= size.limit:

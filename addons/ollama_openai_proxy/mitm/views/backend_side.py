@@ -77,7 +77,7 @@ def kept(metadata: Mapping[str, Any], key: str) -> dict[str, Any] | None:
 
 
 def _note(note: object) -> str:
-    """A note in lines that need no scrolling beside mitmweb's list of flows."""
+    """Wrap a note about the call into lines short enough for mitmweb's detail pane, which stands beside the list of flows."""
     return textwrap.fill(text_of(note), WIDTH, initial_indent="• ", subsequent_indent="  ", break_long_words=False)
 
 

@@ -61,7 +61,10 @@ def marker_of(info: Mapping[str, Any]) -> str:
 
 
 def speed(info: Mapping[str, Any]) -> float | None:
-    """Tokens in a second, by what the proxy measured: since the first part or, unstreamed, since the request."""
+    """Return the tokens of the answer per second; None if unknown.
+
+    The time, as the proxy measured it, runs from the first part of a stream (of a whole answer, from the request) to the end.
+    """
     duration, first = number(info.get("duration")), number(info.get("first_part"))
     if duration is None or duration <= (first or 0):
         return None

@@ -42,6 +42,8 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidRequest: with Ollama's text and, as there, status 500.
     """
+    if not options:
+        return {}
     former = {name: options[name] for name in FORMER if _is_number(options.get(name))}
     return {name: _checked(name, kind, options[name]) for name, kind in KINDS.items() if options.get(name) is not None} | former
 

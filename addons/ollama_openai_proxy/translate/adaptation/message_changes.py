@@ -282,7 +282,7 @@ def one_call_each(messages: Sequence[Message]) -> list[Message]:
 
 
 def tools_as_text(messages: Sequence[Message]) -> list[Message]:
-    """Calls of tools and their results as text, for a model that knows neither."""
+    """Return the messages with tool calls and tool results written as plain text, for a model that supports no tools."""
     result: list[Message] = []
     names: dict[Any, str] = {}
     for message in messages:

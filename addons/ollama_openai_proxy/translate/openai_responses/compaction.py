@@ -50,7 +50,7 @@ def seal_summary(summary: str) -> str:
 
 
 def open_summary(text: str) -> str | None:
-    """The summary in an `encrypted_content`; None if another server made the text."""
+    """Decode the summary that this proxy put into an `encrypted_content`; None if this proxy did not make the text."""
     if not text.startswith(_MARK) or not _ALPHABET.fullmatch(text):
         return None
     try:

@@ -36,12 +36,12 @@ _SEARCH_CALL, _SEARCH_OUTPUT = f"{SEARCH}_call", f"{SEARCH}_output"
 
 
 def turns(items: Sequence[Item]) -> list[Turn]:
-    """The conversation, a turn of the model's for each run of its items.
+    """Return the conversation, with consecutive items of the model (reasoning, text, tool calls) merged into one turn.
 
-    Records of what OpenAI's own tools did on its servers are left out: what came of it is in the model's text.
+    Items that record what OpenAI's hosted tools did are left out, since their results are told in the model's text.
 
     Raises:
-        InvalidRequest: an item cannot be had without OpenAI's store, or a part of one is of an unknown type.
+        InvalidRequest: an item refers to something that OpenAI stored, or has a content part of an unknown type.
     """
     reader = _Reader()
     for number, item in enumerate(items):

@@ -111,6 +111,12 @@ class SseReader:
             self._stray_line(line, chunks)
 
     def _data(self, data: bytes, chunks: list[Chunk]) -> None:
+        # Nearly all events are one line with one object.
+        if data[:1] == b"{" and not (self._pending or self._event) and len(data) <= LONGEST_LINE:
+            chunk = parse_json(data)
+            if isinstance(chunk, dict):
+                chunks.append(chunk)
+                return
         if data[-5:] in _DONE and data.strip(b'"').upper() in (b"[DONE]", b"DONE"):
             self.done = True
             return

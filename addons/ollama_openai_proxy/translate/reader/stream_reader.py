@@ -117,7 +117,7 @@ class StreamReader:
             "_thinking_halves",
             "_thought",
         ),
-        *("_tool_text", "_trims", "unknown_finish_reason"),
+        *("_tool_text", "_trims", "_unsure", "unknown_finish_reason"),
     )
 
     def __init__(
@@ -158,6 +158,8 @@ class StreamReader:
         self._idle = False
         # Whether a piece of text may be given out as it is.
         self._fast = False
+        # Whether a piece of text may be held back as it is.
+        self._unsure = False
         self._ended = False
 
         self._content_halves = HalfJoiner()
@@ -269,7 +271,12 @@ class StreamReader:
         self._read_chunks(self._sse.feed(body), events)
 
     def _read_json(self, events: list[Event], *, last: bool = False) -> None:
-        """Read a body that is one JSON value, as soon as it is whole; or go over to lines of JSON."""
+        """Read a body that is one JSON value, once it is complete; switch to JSON lines if each line is a value.
+
+        Args:
+            events: to add to.
+            last: whether the body has ended.
+        """
         body = self._buffer
         # To look at each read would take quadratic time.
         if not last and (not body[-8:].rstrip().endswith((b"}", b"]")) or self._looked_at > 4 * len(body) + _SHORT):
@@ -292,7 +299,7 @@ class StreamReader:
         return None
 
     def _try_lines(self, events: list[Event]) -> None:
-        """Go over to lines of JSON, if the first line is a chunk of a stream."""
+        """Switch to JSON lines, if the first line is a chunk of a stream."""
         if self._line_end < 0:
             self._line_end = self._buffer.find(b"\n", self._searched)
             self._searched = len(self._buffer)
@@ -304,15 +311,20 @@ class StreamReader:
 
     def _read_chunks(self, chunks: Sequence[dict[str, Any]], events: list[Event]) -> None:
         for chunk in chunks:
-            if self._fast and (text := _plain_text(chunk)) and not (not text.isascii() and _HALF.search(text)):
-                self._pieces += 1
-                self._last_text = text
-                events.append(Text(text))
-                continue
+            if (self._fast or self._unsure) and (text := _plain_text(chunk)) and (text.isascii() or not _HALF.search(text)):
+                if self._fast:
+                    self._pieces += 1
+                    self._last_text = text
+                    events.append(Text(text))
+                    continue
+                if self._tags is not None and self._tags.hold(text):
+                    self._pieces += 1
+                    continue
             self._read_chunk(chunk, events)
             if self._ended:
                 return
             self._fast = self._begun and self._is_fast()
+            self._unsure = not self._fast and self._is_unsure()
         if self._sse.too_long:
             self._fail(BackendError(502, f"the back end sent a line of more than {LONGEST_LINE} bytes"), events)
         elif self._sse.broken:
@@ -332,6 +344,9 @@ class StreamReader:
         else:
             text = self._sse.text
             self._fail(not_understood(text, self._names) if text or framed else BackendError(502, _BROKE_OFF), events)
+
+    def _is_unsure(self) -> bool:
+        return self._tags is not None and self._tags.unsure and self._content_halves.empty
 
     def _is_fast(self) -> bool:
         return (
@@ -536,7 +551,12 @@ class StreamReader:
     # -- the end
 
     def _flush_text(self, events: list[Event], *, cut: bool) -> None:
-        """Add text that was held back because it might have become something else."""
+        """Add the text that was held back because it might have become a tag, a stop text or a tool call.
+
+        Args:
+            events: to add to.
+            cut: whether the answer ended early, so that a tool call in the text may lack its end.
+        """
         self._text_came = False
         if half := self._thinking_halves.finish():
             self._think(half, events)

@@ -63,6 +63,19 @@ class ThinkTags:
         return not self._held and not self._before and self._state in ("watching", "content")
 
     @property
+    def unsure(self) -> bool:
+        """Whether text is held back until it is known whether the text so far is thinking; `hold` takes plain text then."""
+        return self._state == "unsure" and self._opened is None
+
+    def hold(self, text: str) -> bool:
+        """Hold back text without `<` and `[` while `unsure`. Return False, and do nothing, if the text may end a tag."""
+        if "<" in self._held or "[" in self._held:
+            return False
+        self._before.append(self._held + text)
+        self._held = ""
+        return True
+
+    @property
     def state_is_start(self) -> bool:
         """Whether nothing but white space has come."""
         return self._state == "start"
@@ -144,6 +157,6 @@ class ThinkTags:
 
 
 def _find(text: str, tags: tuple[str, ...]) -> tuple[int, str]:
-    """Where the first of some tags stands, and which; -1 and "" where none does."""
+    """Return where the earliest of the tags stands in a text, and that tag; -1 and "" where there is none."""
     found = [(at, tag) for tag in tags if (at := text.find(tag)) >= 0]
     return min(found) if found else (-1, "")

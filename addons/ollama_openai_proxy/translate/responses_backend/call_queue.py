@@ -29,13 +29,15 @@ class _Call:
 
 
 class CallQueue:
-    """The calls of one answer.
+    """Collects the tool calls of one answer, and releases their events one call after the other.
+
+    The arguments of the oldest open call are passed on as they come; those of later calls wait until it has ended.
 
     Args:
-        original_tool_name: maps a name that was changed for the server back to that of the client.
+        original_tool_name: a function that gives the client's name of a tool for the name that was sent to the server.
 
     Attributes:
-        any: whether there was a call.
+        any: whether a tool call has begun so far.
     """
 
     __slots__ = ("_calls", "_ids", "_original", "_queue", "any")

@@ -38,7 +38,7 @@ def own_details(details: object) -> list[Any]:
 def without_items(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a chat completion without reasoning items, which no server's chat completions take."""
     messages = parameters.get("messages")
-    if not isinstance(messages, list) or not any(own_details(message.get(DETAILS)) for message in messages):
+    if not isinstance(messages, list) or not any(DETAILS in message and own_details(message[DETAILS]) for message in messages):
         return dict(parameters)
     return {**parameters, "messages": [_stripped(message) for message in messages]}
 

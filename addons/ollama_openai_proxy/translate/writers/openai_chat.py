@@ -29,14 +29,14 @@ _quote = json.encoder.encode_basestring_ascii
 
 
 class CompletionStreamWriter:
-    """Writes the chunks of a stream; keeps nothing of the answer.
+    """Writes the events of one answer as server-sent events with completion chunks; buffers no text.
 
     Args:
-        model: repeated as the client wrote it.
+        model: the name that the client used; each chunk repeats it.
         completion_id: the id of the completion, such as `chatcmpl-123`.
-        include_usage: whether a last chunk tells the tokens.
-        call_id: makes the ids of tool calls.
-        unix_time: tells the time in seconds since the Unix epoch.
+        include_usage: whether a last chunk tells how many tokens were used.
+        call_id: a function that gives the id of each tool call.
+        unix_time: a function that gives the time in seconds since the Unix epoch.
     """
 
     content_type = "text/event-stream"
