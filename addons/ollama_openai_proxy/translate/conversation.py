@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
-from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, split_id
+from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, SIGNATURE_UNKNOWN, split_id
 from .responses_backend.reasoning_items import DETAILS, own_details
 from .tool_pairing import Given, Made, Section, pair_results
 
@@ -47,8 +47,6 @@ _STATE_BACK = frozenset({"generic", "gemini", "openrouter", "litellm", "minimax"
 """Profiles of servers that send opaque state, and of gateways to them. A conversation may have begun at another server."""
 
 _SIGNED_MODELS = ("gemini-3", "gemini-4")
-_SIGNATURE_UNKNOWN = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-"""What Google documents for calls without a signature, such as those of another model."""
 
 _LONGEST_ID, _LONGEST_OPENAI_ID, _SHORT_ID = 64, 40, 9
 
@@ -263,7 +261,7 @@ class _Builder:
         call_id = self._sent_id(plain_id or f"call_{self._calls_made:08d}")
         self._calls_made += 1
         function = {"name": self._names.sent(call.name), "arguments": call.arguments}
-        signature = {"extra_content": _SIGNATURE_UNKNOWN} if self._signed else {}
+        signature = {"extra_content": SIGNATURE_UNKNOWN} if self._signed else {}
         return {"id": call_id, "type": "function", "function": function} | signature | self._kept(state, CALL_FIELDS)
 
     def _sent_id(self, call_id: str) -> str:

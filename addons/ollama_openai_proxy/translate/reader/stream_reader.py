@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from ...errors import BackendError
 from ..events import Failure, Finish, ReasoningState, Text, Thinking
+from ..error_text import is_markup
 from ..surrogate_pairs import HalfJoiner
 from .finish_reasons import ending_of, read_finish_reason
 from .infill_chunks import infill_choice
@@ -324,7 +325,8 @@ class StreamReader:
 
     def _end_stream(self, events: list[Event], *, framed: bool) -> None:
         """End a stream that stopped without `[DONE]`."""
-        if self._reason or (framed and self._choices and self._pieces):
+        whole = framed and self._choices and self._pieces and not _tells_error(self._sse.text)
+        if self._reason or whole:
             self._complete(events, said_complete=bool(self._reason))
         elif self._choices:
             said = self._sse.text.strip()
@@ -616,6 +618,11 @@ class StreamReader:
         self._ended = True
         self._idle = self._fast = False
         events.append(Failure(error))
+
+
+def _tells_error(text: str) -> bool:
+    """Whether what a stream ended with instead of an event is an error: a page, or words that say so."""
+    return is_markup(text) or "error" in text.lower()
 
 
 def _size_of(calls: object) -> int:

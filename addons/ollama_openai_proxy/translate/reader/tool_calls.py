@@ -295,6 +295,8 @@ class ToolCallAssembly:
         if call.arguments.complete or call.arguments.blank:
             return False
         text = fragment.arguments.lstrip()
+        if text.startswith("{") and fragment.index is None and fragment.id and call.ids and fragment.id not in call.ids:
+            return False
         return not text.startswith("{") or call.arguments.at_value or text.startswith(call.arguments.text)
 
     def _new(self, fragment: _Fragment) -> _Call:
@@ -310,8 +312,9 @@ def _fragment(each: dict[str, Any]) -> _Fragment:
     elif not isinstance(function, dict):
         function = each
     arguments = function.get("arguments")
-    if arguments is None and isinstance(function.get("parameters"), dict | str):
-        arguments = function["parameters"]
+    if arguments is None:
+        named = (function.get(key) for key in ("parameters", "input"))
+        arguments = next((value for value in named if isinstance(value, dict | str)), None)
     if isinstance(arguments, dict):
         arguments = json.dumps(arguments, separators=(",", ":"))
     state = each.get("extra_content")
