@@ -48,7 +48,7 @@ _STATE_BACK = frozenset({"generic", "gemini", "openrouter", "litellm", "minimax"
 
 _SIGNED_MODELS = ("gemini-3", "gemini-4")
 
-_LONGEST_ID, _LONGEST_OPENAI_ID, _SHORT_ID = 64, 40, 9
+_LONGEST_OPENAI_ID, _SHORT_ID = 40, 9
 
 
 @dataclass(slots=True)
@@ -275,8 +275,9 @@ class _Builder:
         self._ids[call_id] = times
         if self._profile.short_call_ids:
             return _digest(unique)[:_SHORT_ID]
-        longest = _LONGEST_OPENAI_ID if self._profile.name in ("openai", "azure") else _LONGEST_ID
-        return unique if len(unique) <= longest else f"call_{_digest(unique)[:24]}"
+        # Other servers take the ids that they have given, and some carry a signature within.
+        limited = self._profile.name in ("openai", "azure")
+        return unique if not limited or len(unique) <= _LONGEST_OPENAI_ID else f"call_{_digest(unique)[:24]}"
 
     def _kept(self, state: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
         if self._profile.name in _STATE_BACK:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from .finding import Sent
 
-_SAY_JSON = re.compile(
-    r"(?:contain|include|mention|have|say)[^\n]{0,40}\bjson\b|word ['\"`]json['\"`]", re.IGNORECASE
-)
+_SAY_JSON = re.compile(r"(?:contain|include|mention|have|say)[^\n]{0,40}\bjson\b|word ['\"`]json['\"`]", re.IGNORECASE)
 _BROKEN_SCHEMA = re.compile(
     r"invalid (?:json )?schema|schema is (?:invalid|too complex)|(?:json )?schema (?:conversion|compilation)"
     r"|unsupported (?:json )?schema"

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 _WHOLE = frozenset({"top_k", "seed", "top_logprobs", "n", "max_tokens", "max_completion_tokens", "repeat_last_n"})
 _MOST_STOPS = 4
 """As at OpenAI, where the text does not say."""
-_STOP_LIMIT = re.compile(
-    r"(?:at most|up to|max(?:imum)?|no more than|only supports?|<=|≤)\D{0,20}(\d{1,4})", re.IGNORECASE
-)
+_STOP_LIMIT = re.compile(r"(?:at most|up to|max(?:imum)?|no more than|only supports?|<=|≤)\D{0,20}(\d{1,4})", re.IGNORECASE)
 _STOP_WORD = re.compile(
     r"['\"`.$]stop['\"`]|stop[ _]?(?:sequences?|strings?|words?|tokens?)|\bstop\b[^\n]{0,20}(?:array|element|item)",
     re.IGNORECASE,

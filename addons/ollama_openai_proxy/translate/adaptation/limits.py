@@ -33,11 +33,14 @@ _FROM_TO = re.compile(
 )
 _AT_MOST = re.compile(
     r"(less than or equal to|smaller than or equal to|less or equal to|at most|no more than|not exceed"
-    r"|(?:not|cannot|can not) be (?:larger|greater|higher|more) than|(?:greater|larger|higher) than (?:the )?max(?:imum)? allowed"
+    r"|(?:not|cannot|can not) be (?:larger|greater|higher|more) than"
+    r"|(?:greater|larger|higher) than (?:the )?max(?:imum)? allowed"
     r"|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
     re.IGNORECASE,
 )
-_MOST = re.compile(r"(?:up to|maximum|\bmax(?:\.|imal|imum ?length|length)?(?!\w)|limit|limited to)[^\d\n\-]{0,40}?" + _NUMBER, re.IGNORECASE)
+_MOST = re.compile(
+    r"(?:up to|maximum|\bmax(?:\.|imal|imum ?length|length)?(?!\w)|limit|limited to)[^\d\n\-]{0,40}?" + _NUMBER, re.IGNORECASE
+)
 _AT_LEAST = re.compile(
     r"(greater than or equal to|larger than or equal to|at least|no less than|not be (?:less|smaller|lower) than"
     r"|can ?not be (?:less|smaller|lower) than|minimum|min(?:\.|imal)?|>=|≥|greater than|larger than|more than|above|>)"

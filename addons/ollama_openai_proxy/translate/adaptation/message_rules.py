@@ -49,7 +49,8 @@ _USER_LAST = re.compile(
 _PREFIX = re.compile(r"\bprefix\b", re.IGNORECASE)
 _CONTINUE = re.compile(r"continue_final_message|add_generation_prompt", re.IGNORECASE)
 _USER_AFTER_TOOL = re.compile(
-    r"['\"`]?user['\"`]? (?:role )?after (?:role )?['\"`]?tool|after (?:a )?['\"`]?tool['\"`]? (?:message|role|result)s?[^\n]{0,40}assistant"
+    r"['\"`]?user['\"`]? (?:role )?after (?:role )?['\"`]?tool"
+    r"|after (?:a )?['\"`]?tool['\"`]? (?:message|role|result)s?[^\n]{0,40}assistant"
     r"|tool['\"`]? (?:must|should) be followed by[^\n]{0,20}assistant",
     re.IGNORECASE,
 )
@@ -82,10 +83,13 @@ _EMPTY_CONTENT = re.compile(
     re.IGNORECASE,
 )
 _TOOL_NAME = re.compile(
-    r"\bname\b[^\n]{0,30}(?:role tool|tool message)|function_response\.name|tool (?:message|result)s?[^\n]{0,40}\bname\b|role ['\"`]?tool['\"`]?[^\n]{0,40}\bname\b",
+    r"\bname\b[^\n]{0,30}(?:role tool|tool message)"
+    r"|function_response\.name|tool (?:message|result)s?[^\n]{0,40}\bname\b|role ['\"`]?tool['\"`]?[^\n]{0,40}\bname\b",
     re.IGNORECASE,
 )
-_CALL_ID = re.compile(r"tool_use(?:\.|_)id|tool[_ ]call[_ ]?ids?|tool_calls?[\[.\]\d]{0,8}\.?id|call id|function call id", re.IGNORECASE)
+_CALL_ID = re.compile(
+    r"tool_use(?:\.|_)id|tool[_ ]call[_ ]?ids?|tool_calls?[\[.\]\d]{0,8}\.?id|call id|function call id", re.IGNORECASE
+)
 _ID_LENGTH = re.compile(r"length|\blong\b|characters|a-z|pattern|at most|maximum", re.IGNORECASE)
 _ONE_CALL = re.compile(
     r"(?:single|one) tool[- ]?calls?\b|parallel tool calls?[^\n]{0,20}not|multiple tool[- ]?calls?[^\n]{0,20}not", re.IGNORECASE

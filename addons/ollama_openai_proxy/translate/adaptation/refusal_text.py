@@ -71,7 +71,9 @@ class RefusalText:
         words = [word for word in PLAIN_WORD.findall(path) if word != "body"]
         name = snake_case(words[0]) if words else ""
         # OpenAI hides the beginning of a path: `***.effort`.
-        return cls(status, in_english(text[:LONGEST_TEXT])[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path)
+        return cls(
+            status, in_english(text[:LONGEST_TEXT])[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path
+        )
 
 
 class Refused(NamedTuple):

@@ -23,7 +23,14 @@ from .limits import (
     TOKEN_LIMITS,
 )
 from .message_rules import shape_messages
-from .parameter_rules import add_demanded, ask_without_stream, beside_tools, keep_thinking, leave_out_thinking, leave_out_tool_choice
+from .parameter_rules import (
+    add_demanded,
+    ask_without_stream,
+    beside_tools,
+    keep_thinking,
+    leave_out_thinking,
+    leave_out_tool_choice,
+)
 from .refusal_text import (
     RefusalText,
     Refused,
@@ -33,6 +40,7 @@ from .refusal_text import (
     says_refused,
     sentences,
 )
+from .tool_rules import simplify_tools
 
 if TYPE_CHECKING:
     from .finding import Sent
@@ -190,6 +198,7 @@ _RULES: tuple[Rule, ...] = (
     leave_out_tool_choice,
     add_demanded,
     shape_messages,
+    simplify_tools,
     leave_out_summary,
 )
 _EMBEDDING_RULES: tuple[Rule, ...] = (change_inputs, add_demanded)

@@ -43,7 +43,18 @@ _WORDS: dict[Ending, tuple[str, ...]] = {
 }
 _ENDINGS: dict[str, Ending] = {word: ending for ending, words in _WORDS.items() for word in words}
 _PARTS: dict[Ending, tuple[str, ...]] = {
-    "failed": ("error", "fail", "exception", "overload", "unavailable", "timeout", "abort", "cancel", "interrupt", "disconnect"),
+    "failed": (
+        "error",
+        "fail",
+        "exception",
+        "overload",
+        "unavailable",
+        "timeout",
+        "abort",
+        "cancel",
+        "interrupt",
+        "disconnect",
+    ),
     "cut": ("max_token", "token_limit", "length", "truncat", "context_window"),
     "filtered": ("filter", "safety", "guardrail", "moderation", "policy", "prohibited", "blocked", "sensitive"),
 }

@@ -116,6 +116,15 @@ class ToolCallAssembly:
         """Whether a call has begun whose end has not been given out."""
         return self._sending < len(self._calls) and self._calls[self._sending].begun
 
+    @property
+    def holds(self) -> bool:
+        """Whether a whole call is held back, because its state may still come."""
+        return self._sending < len(self._calls) and self._holds(self._calls[-1])
+
+    def release(self, events: list[Event]) -> None:
+        """Add the call that is held back."""
+        self._send(events, last=True)
+
     def feed(self, fragments: object, events: list[Event]) -> None:
         """Take the fragments of one delta, and add what is certain now to the events."""
         if not isinstance(fragments, list):
@@ -126,6 +135,9 @@ class ToolCallAssembly:
                 continue
             fragment = _fragment(each)
             if not (fragment.id or fragment.name or fragment.arguments):
+                # Gemini sends the signature of a call behind the call.
+                if fragment.state is not None and self._calls:
+                    self._by_index.get(-1 if fragment.index is None else fragment.index, self._calls[-1]).state = fragment.state
                 continue
             call = self._call_of(fragment, named)
             call.add(fragment)
@@ -184,6 +196,8 @@ class ToolCallAssembly:
                 self._sending += 1
                 continue
             arguments = call.arguments
+            if not ended and self._holds(call):
+                return
             if ended and arguments.empty_object and call.name:
                 call.pieces.append(arguments.finish(said_complete=True))
             settled = arguments.complete or arguments.broken
@@ -196,6 +210,10 @@ class ToolCallAssembly:
             else:
                 self.incomplete = True
             self._sending += 1
+
+    @staticmethod
+    def _holds(call: _Call) -> bool:
+        return call.arguments.complete and not call.begun and call.state is None and not call.is_repeat
 
     def _send_pieces(self, call: _Call, events: list[Event]) -> None:
         if not call.begun:

@@ -6,14 +6,11 @@ from a report, the report stands beside it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from ollama_openai_proxy.translate.adaptation.learned import Attempts, Learned
 from ollama_openai_proxy.translate.error_text import error_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 USER = {"role": "user", "content": "hi"}
 SYSTEM = {"role": "system", "content": "be kind"}
@@ -130,7 +127,10 @@ def roles(call: dict[str, Any]) -> list[str]:
             id="anthropic, thinking that the client has dropped",
         ),
         pytest.param(
-            {"enable_thinking": False}, told("The value of the enable_thinking parameter is restricted to True."), 400, id="qwen"
+            {"enable_thinking": False},
+            told("The value of the enable_thinking parameter is restricted to True."),
+            400,
+            id="qwen",
         ),
         pytest.param(
             {"thinking": {"type": "disabled"}},
@@ -138,7 +138,9 @@ def roles(call: dict[str, Any]) -> list[str]:
             400,
             id="moonshot, must think",
         ),
-        pytest.param({"stop": ["\n"]}, told("stop_sequences: each stop sequence must contain non-whitespace"), 400, id="claude"),
+        pytest.param(
+            {"stop": ["\n"]}, told("stop_sequences: each stop sequence must contain non-whitespace"), 400, id="claude"
+        ),
     ],
 )
 def test_what_is_named_is_left_out(sent: dict[str, Any], body: Any, status: int) -> None:
@@ -201,8 +203,15 @@ def test_a_name_in_advice_or_in_everyday_language_changes_nothing(sent: dict[str
             12288,
             id="volcengine, openclaude#331",
         ),
-        pytest.param(told("max_tokens parameter is illegal. Please check the document. range: [1, 4095]"), 400, 4095, id="z.ai"),
-        pytest.param(told("API 调用参数有误，请检查文档。max_tokens 参数非法。限制数值范围[1,8192]"), 400, 8192, id="z.ai, in Chinese"),
+        pytest.param(
+            told("max_tokens parameter is illegal. Please check the document. range: [1, 4095]"), 400, 4095, id="z.ai"
+        ),
+        pytest.param(
+            told("API 调用参数有误\uff0c请检查文档\u3002max_tokens 参数非法\u3002限制数值范围[1,8192]"),
+            400,
+            8192,
+            id="z.ai, in Chinese",
+        ),
         pytest.param(told("max_tokens超过了模型最大输出长度 4096"), 400, 4096, id="hunyuan"),
         pytest.param(
             {"base_resp": {"status_code": 2013, "status_msg": "invalid params, tokens_to_generate should be less than 16384"}},
@@ -239,7 +248,9 @@ def test_a_name_in_advice_or_in_everyday_language_changes_nothing(sent: dict[str
             {"errors": [{"key": "maxTokens", "description": "maxTokens must be between 1 and 4096"}]}, 400, 4096, id="writer"
         ),
         pytest.param(
-            told("Invalid input", param=[{"code": "too_big", "path": ["max_tokens"], "message": "expected number to be <=8192"}]),
+            told(
+                "Invalid input", param=[{"code": "too_big", "path": ["max_tokens"], "message": "expected number to be <=8192"}]
+            ),
             400,
             8192,
             id="a list of errors in place of a parameter",
@@ -267,8 +278,9 @@ def test_a_limit_of_tokens_is_lowered(body: Any, status: int, most: int | None) 
         ),
         pytest.param(
             told(
-                "This model's maximum context length is 4096 tokens. However, you requested 32000 output tokens and your prompt "
-                "contains at least 97 input tokens, for a total of at least 32097 tokens. (parameter=input_tokens, value=97)",
+                "This model's maximum context length is 4096 tokens. However, you requested 32000 output tokens and your "
+                "prompt contains at least 97 input tokens, for a total of at least 32097 tokens. (parameter=input_tokens, "
+                "value=97)",
                 param="input_tokens",
             ),
             400,
@@ -309,18 +321,26 @@ def test_a_limit_of_tokens_is_lowered_to_what_is_left(body: Any, status: int, co
         ),
         pytest.param(
             {"seed": -1},
-            told("<400> InternalError.Algo.InvalidParameter: 'seed' must be Integer or Long. Range is [0, 9223372036854775807]"),
+            told(
+                "<400> InternalError.Algo.InvalidParameter: 'seed' must be Integer or Long. Range is [0, 9223372036854775807]"
+            ),
             {"seed": 0},
             id="dashscope, the range in the next sentence",
         ),
         pytest.param(
             {"seed": 1 << 63},
-            told("Invalid 'seed': integer above maximum value. Expected a value <= 9223372036854775807, but got 9223372036854775808."),
+            told(
+                "Invalid 'seed': integer above maximum value. Expected a value <= 9223372036854775807, but got "
+                "9223372036854775808."
+            ),
             {"seed": (1 << 63) - 1},
             id="openai, a number that no float holds",
         ),
         pytest.param(
-            {"top_p": 1.0}, {"message": "invalid request: p must be between 0.01 and 0.99 inclusive."}, {"top_p": 0.99}, id="cohere"
+            {"top_p": 1.0},
+            {"message": "invalid request: p must be between 0.01 and 0.99 inclusive."},
+            {"top_p": 0.99},
+            id="cohere",
         ),
         pytest.param(
             {"top_logprobs": 20},
@@ -334,7 +354,7 @@ def test_a_limit_of_tokens_is_lowered_to_what_is_left(body: Any, status: int, co
         ),
         pytest.param(
             {"temperature": 2},
-            told("API 调用参数有误，请检查文档。temperature 参数非法。范围是(0.0,1.0]"),
+            told("API 调用参数有误\uff0c请检查文档\u3002temperature 参数非法\u3002范围是(0.0,1.0]"),
             {"temperature": 1},
             id="z.ai, in Chinese",
         ),
@@ -396,10 +416,12 @@ def test_a_value_is_brought_into_its_range(sent: dict[str, Any], body: Any, then
             pytest.param([ANSWER, USER], told(text), 400, ["user", "assistant", "user"], id=f"user first, {name}")
             for name, text in (
                 ("gemini", "First content should be with role 'user', got model"),
-                ("Chinese", "messages 参数非法。请检查文档。第一条消息必须是 user"),
+                ("Chinese", "messages 参数非法\u3002请检查文档\u3002第一条消息必须是 user"),
             )
         ),
-        pytest.param([SYSTEM, ANSWER], told("No user query found in messages."), 400, ["system", "user", "assistant"], id="qwen"),
+        pytest.param(
+            [SYSTEM, ANSWER], told("No user query found in messages."), 400, ["system", "user", "assistant"], id="qwen"
+        ),
         *(
             pytest.param([USER, ANSWER], told(text), 400, ["user", "assistant", "user"], id=f"user last, {name}")
             for name, text in (
@@ -609,6 +631,78 @@ def test_a_schema_is_told_in_words(text: str) -> None:
 def test_the_word_json_is_said(text: str) -> None:
     call = next_call(CHAT | {"response_format": {"type": "json_object"}}, told(text))
     assert "JSON" in call["messages"][0]["content"]
+
+
+RICH_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "f",
+        "parameters": {"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "additionalProperties": False},
+    },
+}
+SIMPLE_TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            told("Invalid schema for function 'f': In context=('properties', 'a'), array schema missing items."), id="openai"
+        ),
+        pytest.param(
+            [
+                told(
+                    'Invalid JSON payload received. Unknown name "type" at '
+                    "'tools[0].function_declarations[0].parameters.properties[0].value': Proto field is not repeating, cannot "
+                    "start list."
+                )
+            ],
+            id="gemini, aoci-code#61",
+        ),
+        pytest.param(
+            told(
+                "* GenerateContentRequest.tools[0].function_declarations[0].parameters.properties[a].any_of[1].items: missing."
+            ),
+            id="gemini, skyvern#8611",
+        ),
+        pytest.param(told("tools.0.custom.input_schema: JSON schema is invalid. It must match draft 2020-12"), id="anthropic"),
+        pytest.param(
+            told("The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of: object."), id="bedrock"
+        ),
+        pytest.param(
+            told("tools.function.parameters is not a valid moonshot flavored json schema, details: <At path 'properties.a'>"),
+            id="moonshot",
+        ),
+        pytest.param(told("invalid JSON schema for tool f, tools[0].function.parameters: one of"), id="groq"),
+        pytest.param(told("JSON schema conversion failed: Unrecognized schema"), id="llama.cpp"),
+        pytest.param(told("it has no type and is invalid", param="tools[0].function.parameters"), id="a path"),
+    ],
+)
+def test_schemas_of_tools_are_simplified(body: Any) -> None:
+    assert next_call(CHAT | {"tools": [RICH_TOOL, "odd"]}, body) == CHAT | {"tools": [SIMPLE_TOOL, "odd"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        told("Invalid 'tools[0].function.name': string too long.", param="tools[0].function.name"),
+        told("This model does not support tools"),
+        told("Unsupported parameter: 'tools' is not supported with this model.", param="tools"),
+        told("messages.3: `tool_use` ids were found without `tool_result` blocks immediately after"),
+    ],
+)
+def test_what_is_not_about_schemas_leaves_them(body: Any) -> None:
+    assert next_call(CHAT | {"tools": [RICH_TOOL]}, body) == {}
+
+
+def test_simple_schemas_are_for_chats_with_tools() -> None:
+    attempts = Attempts(Learned(lambda: 0.0), CHAT | {"tools": [RICH_TOOL]})
+    assert attempts.learn(400, "Invalid schema for function 'f': it is odd", None).again
+    attempts.confirm()
+    assert Attempts(attempts._learned, CHAT).call.parameters == CHAT
 
 
 # -- embeddings

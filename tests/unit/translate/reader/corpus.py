@@ -181,7 +181,8 @@ ROWS: tuple[Row, ...] = (
         "small models",
         "the object",
         called(
-            fragment(0, "get_weather", '```json\n{"city": "Paris"}\n```', "a"), fragment(1, "get_weather", '[{"city": "Rome"}]', "b")
+            fragment(0, "get_weather", '```json\n{"city": "Paris"}\n```', "a"),
+            fragment(1, "get_weather", '[{"city": "Rome"}]', "b"),
         ),
         (PARIS_CALL, ROME_CALL, CALLS),
     ),
