@@ -29,7 +29,8 @@ TOOL_WORDS = re.compile(
 )
 STREAM_WORDS = re.compile(r"\b(?:converse|non-?)?stream(?:ing|ed|s)?\b", re.IGNORECASE)
 TOOL_CHOICE_WORDS = re.compile(
-    r"tool_choice|tool choice|forc\w+ (?:a )?(?:tool|function)|(?:tool|function)[- ]calling mode|variant `(?:required|any)`",
+    r"tool_choice|tool choice|forc\w{1,5} (?:a )?(?:tool|function)|(?:tool|function)[- ]calling mode"
+    r"|variant `(?:required|any)`",
     re.IGNORECASE,
 )
 NO_TOOLS = re.compile(r"enable-auto-tool-choice|support tool use|tool-call-parser|\bno tools?\b", re.IGNORECASE)

@@ -69,9 +69,14 @@ _NULL_CONTENT = re.compile(
 _STRING_CONTENT = re.compile(
     r"(?<![a-z_])content[^\n]{0,80}(?:must be a string|valid string|expected (?:a )?string|should be a string"
     r"|invalid type: sequence|not a string"
-    r"|only text|type: list)"
-    r"|invalid type: sequence, expected a string|unmarshal array[^\n]{0,80}content|concatenate str \(not ['\"]list"
-    r"|'list' object has no attribute|String` from Array value|type string with value array",
+    r"|only text)",
+    re.IGNORECASE,
+)
+_NO_LIST = re.compile(
+    # serde, Go, Python, Jackson, sonic, others.
+    r"invalid type: sequence, expected a string|unmarshal array\b|concatenate str \(not ['\"]list"
+    r"|'list' object has no attribute"
+    r"|String` from Array value|type string with value array|content type: list",
     re.IGNORECASE,
 )
 _EMPTY_CONTENT = re.compile(
@@ -94,9 +99,7 @@ _ID_LENGTH = re.compile(r"length|\blong\b|characters|a-z|pattern|at most|maximum
 _ONE_CALL = re.compile(
     r"(?:single|one) tool[- ]?calls?\b|parallel tool calls?[^\n]{0,20}not|multiple tool[- ]?calls?[^\n]{0,20}not", re.IGNORECASE
 )
-_ROLES_TAKEN = re.compile(
-    r"(?:must be|should be|one of|permitted|allowed|expected|supported values are|\bonly)([^\n]{0,200})", re.IGNORECASE
-)
+_ROLES_TAKEN = re.compile(r"must be|should be|one of|permitted|allowed|expected|supported values are|\bonly\b", re.IGNORECASE)
 _OF_ORDER = re.compile(r"\b(?:last|first|after|next|final|begin|start|end|order|previous)", re.IGNORECASE)
 _INVALID_ROLE = re.compile(
     r"(?:invalid|unknown|unexpected|unsupported|unrecognized)[^\n]{0,30}\brole\W{0,4}(system|developer|tool)\b", re.IGNORECASE
@@ -168,7 +171,7 @@ def _shapes(refusal: RefusalText, messages: list[dict[str, Any]]) -> Iterator[Sh
             yield "signatures filled in"
     if None in contents and _NULL_CONTENT.search(text):
         yield "no null content"
-    elif any(isinstance(content, list) for content in contents) and _STRING_CONTENT.search(text):
+    elif any(isinstance(content, list) for content in contents) and (_STRING_CONTENT.search(text) or _NO_LIST.search(text)):
         yield "plain text"
     elif any(content is not None and not str(content).strip() for content in contents) and _EMPTY_CONTENT.search(text):
         yield "no empty content"
@@ -190,7 +193,7 @@ def _refuses_role(role: str, refusal: RefusalText) -> bool:
         if role in names or (role == "system" and "developer" in names):
             return True
         lists = _ROLES_TAKEN.search(sentence)
-        listed = set(PLAIN_WORD.findall(lists[1].lower())) if lists else set()
+        listed = set(PLAIN_WORD.findall(sentence[lists.end() :].lower())) if lists else set()
         named = about_roles or f"`{role}`" in sentence
         if named and {"user", "assistant"} <= listed and role not in listed:
             return True
