@@ -154,6 +154,16 @@ def test_stop_texts_that_are_no_white_space_are_kept() -> None:
     assert next_call(CHAT | {"stop": "END"}, body) == {}
 
 
+def test_a_lesson_about_stop_texts_or_tools_says_what_is_done() -> None:
+    attempts = Attempts(Learned(lambda: 0.0), CHAT | {"stop": ["\n"]})
+    lesson = attempts.learn(400, "stop_sequences: each stop sequence must contain non-whitespace", None)
+    assert [change.describe() for change in lesson.changes] == ["stop texts of white space are not sent"]
+    attempts.confirm()
+    assert Attempts(attempts._learned, CHAT | {"stop": "\n"}).call.parameters == CHAT | {"stop": "\n"}
+    lesson = Attempts(Learned(lambda: 0.0), CHAT | {"tools": [RICH_TOOL]}).learn(400, "Invalid schema for function 'f'", None)
+    assert [change.describe() for change in lesson.changes] == ["the schemas of tools are simplified"]
+
+
 def test_a_parameter_beside_tools_is_left_out_beside_tools_only() -> None:
     attempts = Attempts(Learned(lambda: 0.0), CHAT | {"tools": [TOOL], "min_p": 0.1})
     assert attempts.learn(400, "Sorry, min_p is something odd that tools here do not support", None).again
@@ -170,6 +180,8 @@ def test_a_parameter_beside_tools_is_left_out_beside_tools_only() -> None:
         ({"temperature": 0.2}, "the temperature is between 0 and 1 and that is invalid"),
         ({"temperature": 0.2}, "Talk about the temperature is not supported"),
         ({"max_tokens": 9}, "the odd max_tokens that stands here is not supported"),
+        ({"max_tokens": 32000}, "32000 is invalid"),
+        ({"tools": [TOOL]}, "tools with reasoning_effort are not supported"),
     ],
 )
 def test_a_name_in_advice_or_in_everyday_language_changes_nothing(sent: dict[str, Any], text: str) -> None:

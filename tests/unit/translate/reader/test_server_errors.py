@@ -237,3 +237,9 @@ def test_a_call_that_the_server_does_not_have_is_no_missing_model(status: int, b
 def test_what_is_no_answer(said: str, told: str) -> None:
     error = not_understood(said, NAMES)
     assert (error.status, error.message) == (502, told)
+
+
+def test_progress_with_a_code_that_is_an_error_is_an_error() -> None:
+    assert error_in_chunk({"status": "queued", "message": "2 before you"}, None) is None
+    failed = {"status": "queued", "code": 500, "message": "the queue is full"}
+    assert error_in_chunk(failed, None) is failed
