@@ -189,6 +189,43 @@ def test_a_name_in_advice_or_in_everyday_language_changes_nothing(sent: dict[str
     assert then in ({}, CHAT | {"max_completion_tokens": 9})
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (404, "The model `m` does not exist or you do not have access to it."),
+        (404, "No endpoints found that support image input"),
+        (400, "Incorrect API key provided: sk-xxx. You can find your API key at https://platform.openai.com/account/api-keys."),
+        (402, "Insufficient Balance"),
+        (429, "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000. Please try again in 2s."),
+        (500, "CUDA out of memory. Tried to allocate 20.00 MiB"),
+        (500, "Streaming response failed"),
+        (400, "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."),
+        (
+            400,
+            "The response was filtered due to the prompt triggering the content management policy. Please modify your prompt.",
+        ),
+        (400, "Unsupported image format: image/tiff"),
+        (400, "Request contains an invalid argument."),
+        (400, "Country, region, or territory not supported"),
+        (400, "The requested model 'm' is not supported."),
+        (400, "invalid character in JSON"),
+    ],
+)
+def test_errors_of_other_kinds_change_nothing(status: int, text: str) -> None:
+    sent = CHAT | {
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "seed": 1,
+        "stop": ["x"],
+        "max_tokens": 50,
+        "top_k": 4,
+        "tools": [RICH_TOOL],
+        "response_format": {"type": "json_object"},
+        "reasoning_effort": "low",
+    }
+    assert next_call(sent, told(text), status) == {}
+
+
 # -- limits and ranges
 
 
