@@ -101,6 +101,8 @@ class ToolCallAssembly:
         self._tools = tools
         self._original_name = original_name
         self._calls: list[_Call] = []
+        # Calls of the text that no other call has repeated yet.
+        self._written: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._sending = 0
         self._begun = 0
@@ -152,6 +154,7 @@ class ToolCallAssembly:
         call = _Call(name=name)
         call.add(_Fragment(None, "", name, json.dumps(arguments, separators=(",", ":")), None))
         self._calls.append(call)
+        self._written.append(call)
         self._send(events, last=True)
 
     def finish(self, events: list[Event], *, said_complete: bool) -> None:
@@ -305,7 +308,8 @@ class ToolCallAssembly:
         # Where the ids of one call differ, a new one means nothing.
         known = not fragment.id or fragment.id in call.ids or len(call.ids) != 1
         new = self._new(fragment)
-        new.twin = call if known else None
+        if known:
+            new.twin = call
         return new
 
     def _goes_on(self, call: _Call, fragment: _Fragment) -> bool:
@@ -320,6 +324,11 @@ class ToolCallAssembly:
     def _new(self, fragment: _Fragment) -> _Call:
         call = _Call(index=fragment.index, name=fragment.name)
         self._calls.append(call)
+        # Some servers leave the text of a call in the content, and send the call as well.
+        name = self._tools.clean(fragment.name)
+        if (written := next((each for each in self._written if each.name == name), None)) is not None:
+            self._written.remove(written)
+            call.twin = written
         return call
 
 

@@ -446,6 +446,20 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         WRITTEN,
+        "calls in the text, and the same calls again as calls",
+        "vLLM's and SGLang's streaming parsers",
+        "each call once",
+        sse(
+            *said('<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'),
+            *said('<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>'),
+            chunk(fragment(0, "get_weather", '{"city": "Paris"}', "a")),
+            chunk(fragment(1, "get_weather", '{"city": "Rome"}', "b")),
+            chunk({}, "tool_calls"),
+        ),
+        (PARIS_CALL, ROME_CALL, CALLS),
+    ),
+    Row(
+        WRITTEN,
         "what looks like a call, but of no tool that was offered",
         "models that explain or write JSON",
         "the text",
