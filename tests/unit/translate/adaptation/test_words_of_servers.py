@@ -17,7 +17,7 @@ SYSTEM = {"role": "system", "content": "be kind"}
 ANSWER = {"role": "assistant", "content": "Once"}
 EMPTY = {"role": "assistant", "content": ""}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
-CALL_OF_TOOL = {
+CALL_OF_TOOL: dict[str, Any] = {
     "role": "assistant",
     "content": "",
     "tool_calls": [{"id": "call_00000000", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
@@ -564,7 +564,7 @@ def test_reasoning_that_is_refused_is_left_out_and_not_filled_in() -> None:
 )
 def test_a_signature_that_is_missing_is_filled_in(text: str) -> None:
     signed = {"google": {"thought_signature": "own"}}
-    own = {**CALL_OF_TOOL["tool_calls"][0], "extra_content": signed}  # type: ignore[dict-item]  # a call is an object
+    own = {**CALL_OF_TOOL["tool_calls"][0], "extra_content": signed}
     messages = [USER, CALL_OF_TOOL, RESULT, {**CALL_OF_TOOL, "tool_calls": [own]}, RESULT]
     shaped = next_call(CHAT | {"messages": messages}, [told(text)])["messages"]
     assert shaped[1]["tool_calls"][0]["extra_content"]["google"]["thought_signature"] == "skip_thought_signature_validator"
