@@ -472,6 +472,23 @@ def test_a_redirect_within_the_site_keeps_the_method_and_the_body(status: int) -
     assert lines[2].endswith(f"set OPENAI_API_BASE_URL to {backend.base_url}")
 
 
+def test_a_redirect_that_turns_a_call_into_a_get_announces_no_body() -> None:
+    announced: list[tuple[str, str | None, str | None]] = []
+
+    def answer(request: web.Request) -> web.Response | None:
+        if request.path.startswith("/old/") and request.method == "POST":
+            return web.Response(status=303, headers={"Location": str(request.rel_url).replace("/old/", "/new/")})
+        if request.path.startswith("/new/"):
+            announced.append((request.method, request.headers.get("Content-Length"), request.headers.get("Content-Type")))
+            return web.json_response({"error": {"message": "no such call"}}, status=400)
+        return None
+
+    with Odd(answer, everything=True) as backend, ProxyProcess(OPENAI_API_BASE_URL=f"{backend.url}/old") as proxy:
+        assert chat(proxy.url, "gpt-test").status_code == 400
+        assert post(proxy.url, "/v1/chat/completions", {"model": "gpt-test", "messages": HELLO}).status_code == 400
+    assert announced == [("GET", None, None)] * 2
+
+
 def test_a_redirect_to_another_site_is_told_and_the_key_stays() -> None:
     with ScriptedBackend() as behind:
 

@@ -222,6 +222,18 @@ def test_a_text_that_is_too_long_is_cut_unless_that_is_forbidden(
         assert reply.json() == {"error": "the input length exceeds the context length"}
 
 
+def test_embeddings_that_are_refused_within_status_200_are_made_again(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = first_of(
+        (lambda call: len(call["input"]) > 2, 200, "batch size is invalid, it should not be larger than 2.")
+    )
+    reply = post(proxy, "/api/embed", input=["x1", "x2", "x3"])
+    assert reply.status_code == 200, reply.text
+    assert len(reply.json()["embeddings"]) == 3
+    picky.refuses = first_of((lambda call: "input" in call, 200, "insufficient balance"))
+    reply = post(proxy, "/api/embed", input=["x1"])
+    assert (reply.status_code, reply.json()) == (402, {"error": "insufficient balance"})
+
+
 def test_a_server_without_embeddings_is_no_server_without_the_model(picky: PickyBackend, proxy: ProxyProcess) -> None:
     picky.refuses = first_of((lambda call: "input" in call, 404, "Not Found"))
     reply = post(proxy, "/api/embed", input=["x1"])

@@ -207,7 +207,7 @@ def _reader(completion: Completion, call: Call) -> ServerReader:
         return ResponsesReader(
             original_tool_name=completion.original_tool_name,
             drop_thinking=completion.drop_thinking,
-            stop_texts=_stop_texts(parameters),
+            stop_texts=_stop_texts(completion.parameters),
             prompt_tokens=completion.prompt_tokens,
             names=ModelNames(completion.model, parameters["model"]),
             content_filter_fails=completion.content_filter_fails,
@@ -221,7 +221,7 @@ def _reader(completion: Completion, call: Call) -> ServerReader:
         split_thinking=not completion.raw,
         thinking_opened=opened,
         drop_thinking=completion.drop_thinking,
-        stop_texts=_stop_texts(parameters),
+        stop_texts=_stop_texts(completion.parameters),
         prompt_tokens=completion.prompt_tokens,
         model=completion.model,
         server_model=parameters["model"],
@@ -230,6 +230,7 @@ def _reader(completion: Completion, call: Call) -> ServerReader:
 
 
 def _stop_texts(parameters: Mapping[str, Any]) -> Sequence[str]:
+    """The stop texts of the client, also those that a server does not take."""
     stop = parameters.get("stop") or ()
     return (stop,) if isinstance(stop, str) else stop
 

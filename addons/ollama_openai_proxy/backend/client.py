@@ -37,6 +37,7 @@ from ..translate.loading_calls import detect_loader
 from ..translate.not_found import MISSING, names_missing_route
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import DEFAULT_BACKEND, read_models
+from ..translate.reader.server_errors import ModelNames, error_in_chunk, server_error
 from ..translate.refused_key import refused_key, told_in_body
 from ..translate.responses_backend.reasoning_items import without_items
 from ..translate.responses_backend.request import responses_parameters
@@ -408,6 +409,9 @@ class Backend:
                 body = read_json(response.content)
             if not isinstance(body, dict):
                 raise BackendError(502, "the back end sent embeddings that cannot be understood")
+            if not body.get("data") and (error := error_in_chunk(body, None)) is not None:
+                told = server_error(error, ModelNames())
+                raise Refusal(told.status, told.message, {}, told.param, error) if told.kind in REFUSED else told
             if call.parameters.get("encoding_format") == "base64" and is_without_vectors(body):
                 raise Refusal(400, "base64 is not supported: the back end sent no vectors", {}, None)
             return body

@@ -98,7 +98,7 @@ def add_model_info(listing: Sequence[dict[str, Any]], info: Any) -> None:
 
 
 def listed_entries(answer: Any) -> list[dict[str, Any]]:
-    """Return the entries of a list of models, which Together gives bare.
+    """Return the entries of a list of models, which Together gives bare, and some under `models`, or as mere names.
 
     llama.cpp says beside it, in a list of Ollama's form, what its models can do.
 
@@ -108,9 +108,11 @@ def listed_entries(answer: Any) -> list[dict[str, Any]]:
     entries = answer.get("data") if isinstance(answer, dict) else answer
     if entries is None and isinstance(answer, dict) and "data" in answer:
         return []  # Ollama's empty list
+    if entries is None and isinstance(answer, dict):
+        entries = answer.get("models")
     if not isinstance(entries, list):
         raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
-    found = [entry for entry in entries if isinstance(entry, dict)]
+    found = [_entry(entry) for entry in entries if isinstance(entry, dict | str)]
     beside = answer.get("models") if isinstance(answer, dict) else None
     for other in beside if isinstance(beside, list) else []:
         match other:
@@ -119,3 +121,10 @@ def listed_entries(answer: Any) -> list[dict[str, Any]]:
                     if entry.get("id") == name:
                         entry.setdefault("capabilities", words)
     return found
+
+
+def _entry(entry: dict[str, Any] | str) -> dict[str, Any]:
+    """The entry with its name where OpenAI has it."""
+    if isinstance(entry, str):
+        return {"id": entry}
+    return entry if entry.get("id") else {**entry, "id": entry.get("name") or entry.get("model")}

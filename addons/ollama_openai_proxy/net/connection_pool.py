@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONNECT_TIMEOUT = 10.0
+_OF_A_BODY = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding"})
 READ_BUFFER = 1 << 16
 _HEAD_LIMIT = 1 << 16
 """Bytes of a status line, and of a header, of a response."""
@@ -182,7 +183,11 @@ class Connections:
                 return response
             response.close()
             method = method_after(response.status, method)
-            url, data = target, None if method == "GET" else data
+            url = target
+            if method == "GET" and data is not None:
+                # A server would wait for the body that the head announces.
+                data = None
+                headers = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _OF_A_BODY)
         raise TooManyRedirects(base_url, self.masker.masked_text(url))
 
     async def _request_once_more(self, method: str, url: str, headers: CIMultiDict[str], data: Any) -> aiohttp.ClientResponse:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
-from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, split_id
+from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, SIGNATURE_UNKNOWN, split_id
 from .responses_backend.reasoning_items import DETAILS, own_details
 from .tool_pairing import Given, Made, Section, pair_results
 
@@ -47,10 +47,8 @@ _STATE_BACK = frozenset({"generic", "gemini", "openrouter", "litellm", "minimax"
 """Profiles of servers that send opaque state, and of gateways to them. A conversation may have begun at another server."""
 
 _SIGNED_MODELS = ("gemini-3", "gemini-4")
-_SIGNATURE_UNKNOWN = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-"""What Google documents for calls without a signature, such as those of another model."""
 
-_LONGEST_ID, _LONGEST_OPENAI_ID, _SHORT_ID = 64, 40, 9
+_LONGEST_OPENAI_ID, _SHORT_ID = 40, 9
 
 
 @dataclass(slots=True)
@@ -266,7 +264,7 @@ class _Builder:
         call_id = self._sent_id(plain_id or f"call_{self._calls_made:08d}")
         self._calls_made += 1
         function = {"name": self._names.sent(call.name), "arguments": call.arguments}
-        signature = {"extra_content": _SIGNATURE_UNKNOWN} if self._signed else {}
+        signature = {"extra_content": SIGNATURE_UNKNOWN} if self._signed else {}
         return {"id": call_id, "type": "function", "function": function} | signature | self._kept(state, CALL_FIELDS)
 
     def _sent_id(self, call_id: str) -> str:
@@ -280,8 +278,9 @@ class _Builder:
         self._ids[call_id] = times
         if self._profile.short_call_ids:
             return _digest(unique)[:_SHORT_ID]
-        longest = _LONGEST_OPENAI_ID if self._profile.name in ("openai", "azure") else _LONGEST_ID
-        return unique if len(unique) <= longest else f"call_{_digest(unique)[:24]}"
+        # Other servers take the ids that they have given, and some carry a signature within.
+        limited = self._profile.name in ("openai", "azure")
+        return unique if not limited or len(unique) <= _LONGEST_OPENAI_ID else f"call_{_digest(unique)[:24]}"
 
     def _kept(self, state: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
         if self._profile.name in _STATE_BACK:

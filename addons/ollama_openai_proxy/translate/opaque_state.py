@@ -31,6 +31,9 @@ MESSAGE_FIELDS = ("reasoning_details",)
 
 STATE_FIELDS = frozenset((*CALL_FIELDS, *MESSAGE_FIELDS))
 
+SIGNATURE_UNKNOWN = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+"""The `extra_content` that Google documents for calls without a signature, such as those of another model."""
+
 LONGEST_TEXT = 48 * 1024
 """Characters of an encoded state. Thought signatures have some thousands; what is longer is not worth what clients would have
 to carry, and the back end is then asked without."""

@@ -15,6 +15,7 @@ _LOADING = re.compile(
     r"|\b(?:still|currently) (?:loading|starting|initiali[sz]ing|warming)"
     r"|\bcold[\s_-]?start|\bwarm(?:ing|s)?[\s_-]?up\b|\b(?:scal|spinn?|boot|start)ing[\s_-]up\b|\bscaling from zero\b"
     r"|\b(?:is|are) (?:starting|booting|initiali[sz]ing|loading|warming)\b"
+    r"|^\W{0,9}(?:starting|loading|booting|initiali[sz]ing)\b\W{0,9}$"
     r"|\b(?:model|server|service|engine|worker|replica|instance|container|pod|deployment|endpoint)s?\b[^.\n]{0,60}"
     r"\b(?:not (?:yet )?(?:ready|loaded|started|initiali[sz]ed)|not (?:ready|loaded) yet)\b",
     re.IGNORECASE,

@@ -1,8 +1,9 @@
 """Names of tools: from the client's to those that every back end takes, and back.
 
-OpenAI and most others take names of 1 to 64 letters, digits, underscores and hyphens, and refuse the whole call for another
-one. Clients send longer ones (MCP servers behind Claude Code) and other characters (dots, slashes, blanks). The mapping depends
-on nothing but the names, so that it is the same for each call of a conversation and a back end's prompt cache keeps working.
+OpenAI and most others take names of 1 to 64 letters, digits, underscores and hyphens, Gemini only names that begin with a
+letter or an underscore, and each refuses the whole call for another one. Clients send longer ones (MCP servers behind Claude
+Code) and other characters (dots, slashes, blanks). The mapping depends on nothing but the names, so that it is the same for
+each call of a conversation and a back end's prompt cache keeps working.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_NAME = 64
-_ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_ALLOWED = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 _UNNAMED = "unnamed"
 _DIGEST_LENGTH = 8
@@ -50,6 +51,8 @@ class ToolNames:
 
     def _allowed(self, name: str) -> str:
         plain = _NOT_ALLOWED.sub("_", name) or _UNNAMED
+        if not _ALLOWED.match(plain):
+            plain = f"_{plain}"
         if len(plain) <= LONGEST_NAME and self._originals.get(plain, name) == name:
             return plain
         digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_DIGEST_LENGTH]

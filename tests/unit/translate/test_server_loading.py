@@ -14,6 +14,8 @@ from ollama_openai_proxy.translate.server_loading import says_loading
         pytest.param(429, "Cold start in progress, please retry", id="cold start"),
         pytest.param(429, "the endpoint is scaling from zero", id="scaling"),
         pytest.param(503, "server is starting", id="starting"),
+        pytest.param(503, "starting", id="one word"),
+        pytest.param(503, "Loading...", id="one word with full stops"),
         pytest.param(502, "worker is warming up", id="warm-up"),
         pytest.param(500, "engine not initialized", id="engine"),
         pytest.param(504, "deployment not yet ready", id="deployment"),

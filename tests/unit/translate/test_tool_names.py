@@ -19,7 +19,15 @@ def test_a_name_that_is_allowed_stays(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sent"),
-    [("files.read", "files_read"), ("a/b c", "a_b_c"), ("Wetter für Köln", "Wetter_f_r_K_ln"), ("", "unnamed"), ("読む", "__")],
+    [
+        ("files.read", "files_read"),
+        ("a/b c", "a_b_c"),
+        ("Wetter für Köln", "Wetter_f_r_K_ln"),
+        ("", "unnamed"),
+        ("読む", "__"),
+        ("3d", "_3d"),
+        ("-x", "_-x"),
+    ],
 )
 def test_other_characters_are_replaced(name: str, sent: str) -> None:
     names = ToolNames([name])

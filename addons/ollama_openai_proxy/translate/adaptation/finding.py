@@ -14,20 +14,25 @@ if TYPE_CHECKING:
 type Sent = Mapping[str, Any]
 """The parameters of the call that was refused."""
 
-STATUSES = frozenset({400, 404, 413, 415, 422, 429, 500, 501})
-"""500 because llama.cpp, and servers that pass the call's fields on as Python arguments, answer a refusal with it."""
+STATUSES = frozenset({400, 402, 404, 413, 415, 422, 424, 429, 500, 501})
+"""402 because OpenRouter counts the limit of tokens as if all were used; 424 as SageMaker hands a model's error on; 500 because
+llama.cpp, and servers that pass the call's fields on as Python arguments, answer a refusal with it."""
 KEPT = frozenset({"model", "messages", "input", "prompt", "suffix", "stream", "tools"})
 FORMAT_WORDS = re.compile(
-    r"response[_ ]?format|json[_ ]mode|json_object|json_schema|json schema|structured outputs?|response[_ ]mime[_ ]type"
-    r"|response_schema"
-    r"|guided (?:decoding|json)|json output",
+    r"response[_ ]?format|json[_ ]mode|json_object|json_schema|json schema|structured[_ ]outputs?|response[_ ]mime[_ ]type"
+    r"|response_schema|output_config"
+    r"|guided[_ ](?:decoding|json|generation|grammar)|json output|grammar",
     re.IGNORECASE,
 )
 TOOL_WORDS = re.compile(
     r"\btools?\b|\btool[_ -](?:use|calls?|calling)\b|\bfunction[_ -]?calling\b|\bfunctions\b", re.IGNORECASE
 )
-STREAM_WORDS = re.compile(r"\bstream(?:ing|ed|s)?\b", re.IGNORECASE)
-TOOL_CHOICE_WORDS = re.compile(r"tool_choice|tool choice", re.IGNORECASE)
+STREAM_WORDS = re.compile(r"\b(?:converse|non-?)?stream(?:ing|ed|s)?\b", re.IGNORECASE)
+TOOL_CHOICE_WORDS = re.compile(
+    r"tool_choice|tool choice|forc\w{1,5} (?:a )?(?:tool|function)|(?:tool|function)[- ]calling mode"
+    r"|variant `(?:required|any)`",
+    re.IGNORECASE,
+)
 NO_TOOLS = re.compile(r"enable-auto-tool-choice|support tool use|tool-call-parser|\bno tools?\b", re.IGNORECASE)
 _CONFLICT = re.compile(
     r"together|combin|simultaneous|at the same time|mutually exclusive|incompatible|conflict|\bboth\b|alongside|in conjunction"

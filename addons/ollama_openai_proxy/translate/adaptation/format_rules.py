@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from .finding import Sent
 
-_SAY_JSON = re.compile(
-    r"(?:contain|include|mention|have)[^\n]{0,30}\bword['\"` ]{0,3}json\b|word ['\"`]json['\"`]", re.IGNORECASE
-)
+_SAY_JSON = re.compile(r"(?:contain|include|mention|have|say)[^\n]{0,40}\bjson\b|word ['\"`]json['\"`]", re.IGNORECASE)
 _BROKEN_SCHEMA = re.compile(
     r"invalid (?:json )?schema|schema is (?:invalid|too complex)|(?:json )?schema (?:conversion|compilation)"
     r"|unsupported (?:json )?schema"
     r"|failed to (?:parse|compile|convert|build|initialize)[^\n]{0,40}(?:grammar|schema)|grammar (?:is )?(?:invalid|error|too)"
-    r"|schema (?:contains|uses|has)[^\n]{0,40}(?:unsupported|not supported)|features? not supported by|too many states",
+    r"|schema (?:contains|uses|has)[^\n]{0,40}(?:unsupported|not supported)|features? not supported by|too many states"
+    r"|schema[^\n]{0,80}(?:nesting|depth|exceeds)|['\"`]?additionalProperties['\"`]? must be",
     re.IGNORECASE,
 )
 _TOP_OBJECT = re.compile(

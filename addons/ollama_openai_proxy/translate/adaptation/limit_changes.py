@@ -94,10 +94,18 @@ class FitContext(Change):
     overhead: int = _SPARE_TOKENS
 
     @classmethod
-    def of(cls, limit: int, prompt_tokens: int, parameters: Mapping[str, Any]) -> FitContext:
-        """The change for a prompt of which the tokens were counted; 0 is not known."""
-        if not prompt_tokens:
-            return cls(limit)
+    def of(cls, limit: int, prompt_tokens: int, parameters: Mapping[str, Any], *, exact: bool = True) -> FitContext:
+        """The change for a prompt of which the tokens were counted; 0 is not known.
+
+        Args:
+            limit: tokens of the context.
+            prompt_tokens: of the prompt.
+            parameters: of the call.
+            exact: whether `prompt_tokens` is not only the least that it can be.
+        """
+        guess = cls(limit)
+        if not prompt_tokens or (not exact and prompt_tokens <= guess.estimate(parameters)):
+            return guess
         length = text_length(parameters)
         measured = min(max(length / prompt_tokens, 1.0), 6.0)
         return cls(limit, measured, max(_SPARE_TOKENS, math.ceil(prompt_tokens - length / measured)))
@@ -171,6 +179,36 @@ class FewerStops(Change):
     def merged(self, newer: Self) -> Self:
         """The lower number."""
         return min(self, newer, key=lambda change: change.most)
+
+
+@dataclass(frozen=True, slots=True)
+class NoBlankStops(Change):
+    """Sends no stop text of white space alone; the proxy itself ends the answer there."""
+
+    kind: ClassVar[Kind] = "leave_out"
+    order: ClassVar[int] = 4
+
+    @property
+    def key(self) -> Hashable:
+        """There is one such change."""
+        return "blank stops"
+
+    @property
+    def settles(self) -> frozenset[str]:
+        """The stop texts."""
+        return frozenset({"stop"})
+
+    def apply(self, call: Call) -> Call:
+        """Leave blank stop texts out, and the parameter with the last."""
+        stop = call.parameters.get("stop")
+        if not isinstance(stop, list):
+            return call
+        kept = [text for text in stop if not isinstance(text, str) or text.strip()]
+        return call.with_parameters(stop=kept) if kept else call.without("stop")
+
+    def describe(self) -> str:
+        """Say what is not sent."""
+        return "stop texts of white space are not sent"
 
 
 @dataclass(frozen=True, slots=True)

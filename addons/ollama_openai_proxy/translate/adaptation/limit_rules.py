@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from .changes import LeaveOut
 from .finding import STATUSES, Finding
-from .limit_changes import Clamp, FewerStops, FitContext
+from .limit_changes import Clamp, FewerStops, FitContext, NoBlankStops
 from .limits import (
     TOKEN_LIMITS,
     context_length,
+    is_about_output,
     is_about_range,
     output_limit,
     value_range,
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
 _WHOLE = frozenset({"top_k", "seed", "top_logprobs", "n", "max_tokens", "max_completion_tokens", "repeat_last_n"})
 _MOST_STOPS = 4
 """As at OpenAI, where the text does not say."""
-_STOP_LIMIT = re.compile(r"(?:at most|up to|max(?:imum)?|no more than)\D{0,20}(\d{1,4})", re.IGNORECASE)
+_STOP_LIMIT = re.compile(r"(?:at most|up to|max(?:imum)?|no more than|only supports?|<=|≤)\D{0,20}(\d{1,4})", re.IGNORECASE)
 _STOP_WORD = re.compile(
-    r"['\"`.$]stop['\"`]|stop (?:sequences?|strings?|words?|tokens?)|\bstop\b[^\n]{0,20}array", re.IGNORECASE
+    r"['\"`.$]stop['\"`]|stop[ _]?(?:sequences?|strings?|words?|tokens?)|\bstop\b[^\n]{0,20}(?:array|element|item)",
+    re.IGNORECASE,
 )
+_BLANK_STOP = re.compile(r"white ?space|empty|blank|at least (?:1|one) character|too short", re.IGNORECASE)
+_FURTHER_SPELLINGS = {"top_logprobs": ("logprobs",), "top_p": (" p must", "'p'", "`p`"), "top_k": (" k must", "'k'", "`k`")}
+"""Names without the beginning that vLLM and Cohere write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,12 @@ class TooLong:
 
 def too_long(refusal: RefusalText, sent: Sent) -> TooLong | None:
     """Whether a refusal says that the prompt alone leaves no room in the model's context."""
-    if refusal.status not in STATUSES - {429} or (length := context_length(refusal.text)) is None:
+    if refusal.status not in STATUSES - {429} or (length := context_length(refusal.text, of_prompt=True)) is None:
         return None
     limit, prompt = length.limit, _prompt_tokens(length.prompt, length.total, sent)
     asked = next((int(sent[name]) for name in TOKEN_LIMITS if isinstance(sent.get(name), int)), 0)
+    if asked and not any(length[:3]) and any(map(is_about_output, sentences(refusal.text))):
+        return None
     if asked and limit and ((prompt and prompt < limit) or (not prompt and asked >= limit // 2)):
         return None
     return TooLong(limit, prompt or length.total)
@@ -67,12 +74,12 @@ def fit_context(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
     if length is None or not length.limit or too_long(refusal, sent) or not any(name in sent for name in TOKEN_LIMITS):
         return
     prompt = _prompt_tokens(length.prompt, length.total, sent)
-    yield Finding(FitContext.of(length.limit, prompt if length.exact else 0, sent), refusal.text)
+    yield Finding(FitContext.of(length.limit, prompt, sent, exact=length.exact), refusal.text)
 
 
 def lower_output(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
     """Lower the limit of tokens to the one that the text names, or leave it out."""
-    if context_length(refusal.text) is not None:
+    if (length := context_length(refusal.text)) is not None and any(length[:3]):
         return
     for name in TOKEN_LIMITS:
         value = sent.get(name)
@@ -97,8 +104,12 @@ def clamp_values(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
         if places:
             candidates = [places[name]] if name in places else []
         else:
-            spellings = (name, name.replace("_", ""), name.replace("_", " "))
-            candidates = [part for part in sentences(refusal.text) if any(spelling in part.lower() for spelling in spellings)]
+            spellings = (name, name.replace("_", ""), name.replace("_", " "), *_FURTHER_SPELLINGS.get(name, ()))
+            parts = sentences(refusal.text)
+            named = [n for n, part in enumerate(parts) if any(spelling in part.lower() for spelling in spellings)]
+            # The range may stand in the sentence behind.
+            behind = [n + 1 for n in named if n + 1 < len(parts) and not any(other in parts[n + 1] for other in sent)]
+            candidates = [parts[n] for n in (*named, *behind)]
             if refusal.param == name:
                 candidates = sentences(refusal.text)
         for sentence in candidates:
@@ -113,6 +124,9 @@ def fewer_stops(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
     """Send fewer stop texts."""
     stop = sent.get("stop")
     if not isinstance(stop, list) or not (refusal.param == "stop" or _STOP_WORD.search(refusal.text)):
+        return
+    if _BLANK_STOP.search(refusal.text) and any(isinstance(text, str) and not text.strip() for text in stop):
+        yield Finding(NoBlankStops(), "" if refusal.param == "stop" else refusal.text)
         return
     limit = _STOP_LIMIT.search(refusal.text)
     if limit is None and not re.search(r"\binvalid\b|too (?:long|many)", refusal.text, re.IGNORECASE):

@@ -9,6 +9,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..context_overflow import says_overflow
 from .refusal_text import sentences
 
 if TYPE_CHECKING:
@@ -18,25 +19,27 @@ _LEAST_LIMIT = 256
 """Tokens that every model may answer with; a smaller number in a text is something else."""
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
-_NUMBER = r"(?<![\w.\-])(-?\d[\d,_]{0,15}(?:\.\d{1,9})?)(?![\w\-])"
+_NUMBER = r"(?<![\w.\-])(-?\d[\d,_]{0,20}(?:\.\d{1,9})?)(?![\w\-])"
 _ANY_NUMBER = re.compile(_NUMBER)
 _INTERVAL = re.compile(
-    r"([\[(])\s{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?)\s{0,3}(?:,|\.\.|to|~|-)\s{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?|inf\w{0,5}|\+?∞)\s{0,3}([\])])",
+    r"([\[(])\s{0,3}(-?\d[\d_]{0,20}(?:\.\d{1,9})?)\s{0,3}(?:,|\.\.|to|~|-)\s{0,3}(-?\d[\d_]{0,20}(?:\.\d{1,9})?|inf\w{0,5}|\+?∞)\s{0,3}([\])])",
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(
-    r"(?:between|from|range(?: of| is)?)[ :]{0,3}(-?\d[\d_]{0,15}(?:\.\d{1,9})?)(?: \((inclusive"
-    r"|exclusive)\))?,?\s(?:and|to|-)\s"
-    r"(-?\d[\d_]{0,15}(?:\.\d{1,9})?)(?: \((inclusive|exclusive)\))?",
+    r"(?:between|from|range:?(?: of| is)?)[ :]{0,3}(-?\d[\d_]{0,20}(?:\.\d{1,9})?)(?: \((inclusive"
+    r"|exclusive)\))?(?:,?\s(?:and|to|-)\s|\.\.)"
+    r"(-?\d[\d_]{0,20}(?:\.\d{1,9})?)(?: \((inclusive|exclusive)\))?",
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
-    r"(less than or equal to|smaller than or equal to|at most|no more than|not exceed|not be (?:larger|greater|higher"
-    r"|more) than"
-    r"|cannot be (?:larger|greater|higher|more) than|can not be (?:larger|greater|higher|more) than|up to|maximum"
-    r"|max(?:\.|imal)?"
-    r"|limit|limited to|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
+    r"(less than or equal to|smaller than or equal to|less or equal to|at most|no more than|not exceed"
+    r"|(?:not|cannot|can not) be (?:larger|greater|higher|more) than"
+    r"|(?:greater|larger|higher) than (?:the )?max(?:imum)? allowed"
+    r"|<=|≤|lower than|less than|smaller than|below|<(?!\d{1,9}>))[^\d\n\-]{0,40}?" + _NUMBER,
     re.IGNORECASE,
+)
+_MOST = re.compile(
+    r"(?:up to|maximum|\bmax(?:\.|imal|imum ?length|length)?(?!\w)|limit|limited to)[^\d\n\-]{0,40}?" + _NUMBER, re.IGNORECASE
 )
 _AT_LEAST = re.compile(
     r"(greater than or equal to|larger than or equal to|at least|no less than|not be (?:less|smaller|lower) than"
@@ -49,16 +52,18 @@ _EXCLUSIVE = frozenset(
     {"lower than", "less than", "smaller than", "below", "<", "greater than", "larger than", "more than", "above", ">"}
 )
 _POSITIVE = re.compile(r"\b(?:strictly )?positive\b", re.IGNORECASE)
+_NOT_NEGATIVE = re.compile(r"\bnon-?negative\b|\bnot be negative\b", re.IGNORECASE)
+_ZERO = re.compile(r"\bthan zero\b", re.IGNORECASE)
 _OUT_OF_RANGE = re.compile(
     r"too (?:large|high|big|small|low|long|many)|at (?:most|least)|exceed|maximum|minimum|range|between|greater|larger"
-    r"|less than|lower"
-    r"|smaller|no more|up to|must be|should be|<|>|≤|≥|limit|positive|\[|invalid",
+    r"|less|lower|\bmax"
+    r"|smaller|fewer|no more|up to|must be|should be|<|>|≤|≥|limit|positive|negative|\[|invalid|illegal|permitted|support",
     re.IGNORECASE,
 )
 _OF_OUTPUT = re.compile(
     r"max_tokens|max_completion_tokens|max_new_tokens|max_output_tokens|maxOutputTokens|max output tokens|completion tokens"
     r"|output tokens|maximum tokens|maximum number of (?:output |generated )?tokens|tokens to generate|generated tokens"
-    r"|num_predict|number of tokens requested|max tokens",
+    r"|num_predict|n_predict|tokens_to_generate|max_gen_len|max_decode_steps|number of tokens requested|max tokens|maxTokens",
     re.IGNORECASE,
 )
 
@@ -67,6 +72,7 @@ _CONTEXT_LIMITS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?:context|sequence|prompt|input) (?:length|window|size|limit)[^\d\n\[]{0,60}\[\d{1,9}, ?(\d[\d,_]{0,15})\]",
+        r"max(?:imum)? (?:(?:context|sequence|model|input|prompt) )?(?:length|window|size|limit)[^\d\n]{0,40}(\d[\d,_]{0,15})",
         r"(?:context|sequence|prompt) (?:length|window|size|limit)[^\d\n]{0,60}(\d[\d,_]{0,15})",
         r"(?:input|model) (?:length|size|token|tokens)? ?limit[^\d\n]{0,40}(\d[\d,_]{0,15})",
         r"> (\d[\d,_]{0,15}) maximum",
@@ -76,24 +82,35 @@ _CONTEXT_LIMITS = [
         r"(?:limit is|limit of|at most|maximum of|less than|no more than|exceeds?"
         r"|must have) (\d[\d,_]{0,15})(?: input)? tokens",
         r"length is \d[\d,_]{0,15} while limit is (\d[\d,_]{0,15})",
+        r"exceeds? (?:the )?(?:\w+ )?limit of (\d[\d,_]{0,15})",
+        r"exceeds? the (\d[\d,_]{0,15}) limit",
+        r"max_seq_len \((\d[\d,_]{0,15})\)",
+        r"\blimit (\d[\d,_]{0,15}), requested \d",
+        r"max(?:imum)? size:? (\d[\d,_]{0,15}) tokens",
+        r"too long[^\n]{0,40}\bmax(?:imum)?:? (\d[\d,_]{0,15})",
     )
 ]
 _OF_CONTEXT = re.compile(
     r"context (?:length|window|size|limit)|maximum context|sequence length|prompt length|prompt is too long|input length"
     r"|range of input|token limit|too many (?:input )?tokens|input token count|requested tokens?|inputs?` tokens"
     r"|exceeds? the (?:available|maximum)|too large for model|too large to process|input is too (?:long|large)"
-    r"|reduce the length|context_length|maximum input|must have less than",
+    r"|reduce the length|context_length|maximum input|must have less than|max_total_tokens|request (?:body )?too large"
+    r"|exceeds? max(?:imum)? length|texts? (?:is |are )?too long",
     re.IGNORECASE,
 )
+_OF_A_SCHEMA = re.compile(r"\bschema\b[^\n]{0,80}(?:nest|depth|complex)", re.IGNORECASE)
 _PROMPTS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(\d[\d,_]{0,15}) (?:tokens )?(?:in|from|of) (?:the |your )?(?:messages|prompt|inputs?|text input)\b",
         r"prompt contains (?:at least )?(\d[\d,_]{0,15})",
+        r"(?<!maximum )(?:input|prompt|sequence) length (?:is|of) (\d[\d,_]{0,15})",
         r"(\d[\d,_]{0,15}) (?:`?inputs?`?|prompt) tokens",
         r"(?:request|input) \((\d[\d,_]{0,15}) tokens\)",
         r"prompt is too long: (\d[\d,_]{0,15})",
         r"input token count[^\d\n]{0,12}(\d[\d,_]{0,15})",
+        r"token count of (\d[\d,_]{0,15})",
+        r"resulted in (\d[\d,_]{0,15}) tokens",
         r"(?:request|input) contains (\d[\d,_]{0,15}) tokens",
     )
 ]
@@ -105,6 +122,7 @@ _TOTALS = [
         r"requested: ?(\d[\d,_]{0,15})",
         r"current length is (\d[\d,_]{0,15})",
         r"total of (?:at least )?(\d[\d,_]{0,15})",
+        r"max_total_tokens \((\d[\d,_]{0,15})\)",
     )
 ]
 _AT_LEAST_PROMPT = re.compile(r"at least \d[\d,_]{0,15} (?:input|prompt) tokens", re.IGNORECASE)
@@ -160,7 +178,7 @@ def value_range(sentence: str, value: float, *, whole: bool) -> Range | None:
     Returns:
         None where no range is given, or where the value is within it.
     """
-    step = 1.0 if whole else 1e-6
+    step = 1 if whole else 1e-6
     for found in _ranges(sentence, step):
         if (found.high is not None and value > found.high) or (found.low is not None and value < found.low):
             return found
@@ -183,23 +201,32 @@ def output_limit(text: str, sent: int) -> int | None:
     Returns:
         0 where the text names no number that is smaller; None where it is not about that.
     """
-    about = [number for number, sentence in enumerate(sentences(text)) if is_about_output(sentence)]
-    if not about:
-        return None
     parts = sentences(text)
-    for sentence in parts[about[0] :]:
+    about = [number for number, sentence in enumerate(parts) if _OF_OUTPUT.search(sentence)]
+    quoted = [number for number, sentence in enumerate(parts) if sent in _numbers(sentence)]
+    places = about or quoted
+    if not places or not is_about_range(text):
+        return None
+    for sentence in parts[places[0] :]:
         if (found := value_range(sentence, sent, whole=True)) and found.high is not None and found.high >= 1:
             return int(found.high)
-    smaller = [number for sentence in parts[about[0] :] for number in _numbers(sentence) if _LEAST_LIMIT <= number < sent]
-    return int(max(smaller, default=0))
+    smaller = [number for sentence in parts[places[0] :] for number in _numbers(sentence) if _LEAST_LIMIT <= number < sent]
+    if smaller or about:
+        return int(max(smaller, default=0))
+    return None
 
 
-def context_length(text: str) -> ContextLength | None:
-    """What a text says of a call that is too long for the model's context; None where it does not speak of that."""
+def context_length(text: str, *, of_prompt: bool = False) -> ContextLength | None:
+    """What a text says of a call that is too long for the model's context; None where it does not speak of that.
+
+    Args:
+        text: of the refusal.
+        of_prompt: whether to take further words, which speak of the prompt of a chat or of the texts to embed.
+    """
     if both := _CONTEXT_SUM.search(text):
         prompt, answer, limit = (_integer(both[number]) for number in (1, 2, 3))
         return ContextLength(limit, prompt, prompt + answer, exact=True)
-    if not _OF_CONTEXT.search(text):
+    if _OF_A_SCHEMA.search(text) or not (_OF_CONTEXT.search(text) or (of_prompt and says_overflow(text))):
         return None
     limit = _first(_CONTEXT_LIMITS, text)
     return ContextLength(limit, _first(_PROMPTS, text), _first(_TOTALS, text), exact=not _AT_LEAST_PROMPT.search(text))
@@ -232,6 +259,7 @@ def batch_token_limit(text: str) -> int | None:
 
 
 def _ranges(sentence: str, step: float) -> Iterator[Range]:
+    sentence = _ZERO.sub("than 0", sentence)
     for match in _INTERVAL.finditer(sentence):
         low, high = _decimal(match[2]), _decimal(match[3])
         yield Range(
@@ -241,22 +269,25 @@ def _ranges(sentence: str, step: float) -> Iterator[Range]:
         low, high = _decimal(match[1]), _decimal(match[3])
         yield Range(low + step if match[2] == "exclusive" else low, high - step if match[4] == "exclusive" else high)
     for match in _EXCEEDED.finditer(sentence):
-        yield Range(None, float(_integer(match[2])))
+        yield Range(None, _integer(match[2]))
     for match in _AT_MOST.finditer(sentence):
         high = _decimal(match[2])
         yield Range(None, high - step if match[1].lower() in _EXCLUSIVE else high)
+    for match in _MOST.finditer(sentence):
+        yield Range(None, _decimal(match[1]))
     for match in _AT_LEAST.finditer(sentence):
         low = _decimal(match[2])
         yield Range(low + step if match[1].lower() in _EXCLUSIVE else low, None)
     if _POSITIVE.search(sentence):
         yield Range(step, None)
+    if _NOT_NEGATIVE.search(sentence):
+        yield Range(0, None)
 
 
 def _limits(sentence: str) -> Sequence[float]:
     """The numbers of a sentence that it gives as limits, else all of them."""
-    told = [_decimal(match[2]) for match in _AT_MOST.finditer(sentence)] + [
-        _decimal(match[2]) for match in _AT_LEAST.finditer(sentence)
-    ]
+    told = [_decimal(match[2]) for pattern in (_AT_MOST, _AT_LEAST) for match in pattern.finditer(sentence)]
+    told += [_decimal(match[1]) for match in _MOST.finditer(sentence)]
     return told or list(_numbers(sentence))
 
 
@@ -278,4 +309,5 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> float:
     if "inf" in text.lower() or "∞" in text:
         return math.inf
-    return float(text.replace(",", "").replace("_", ""))
+    text = text.replace(",", "").replace("_", "")
+    return float(text) if "." in text else int(text)

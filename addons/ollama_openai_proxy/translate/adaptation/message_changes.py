@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..opaque_state import SIGNATURE_UNKNOWN
 from .changes import Change
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ type Shape = Literal[
     "prefix",
     "assistant between tool and user",
     "reasoning filled in",
+    "signatures filled in",
     "no null content",
     "no empty content",
     "plain text",
@@ -211,6 +213,16 @@ def reasoning_filled(messages: Sequence[Message]) -> list[Message]:
     ]
 
 
+def signatures_filled(messages: Sequence[Message]) -> list[Message]:
+    """What stands for the signature of a call that came without one, or whose client has dropped it."""
+    return [
+        {**message, "tool_calls": [{"extra_content": SIGNATURE_UNKNOWN, **call} for call in message["tool_calls"]]}
+        if message.get("tool_calls")
+        else message
+        for message in messages
+    ]
+
+
 def without_null(messages: Sequence[Message]) -> list[Message]:
     """An empty text in place of a content that is null or missing."""
     return [{**message, "content": ""} if message.get("content") is None else message for message in messages]
@@ -318,6 +330,7 @@ SHAPES: dict[Shape, Callable[[Sequence[Message]], list[Message]]] = {
     "assistant between tool and user": assistant_between,
     "prefix": prefixed,
     "reasoning filled in": reasoning_filled,
+    "signatures filled in": signatures_filled,
     "named tool results": named_results,
     "short call ids": short_ids,
 }

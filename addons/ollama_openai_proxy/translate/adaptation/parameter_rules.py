@@ -40,7 +40,7 @@ _DEMANDED: dict[str, str | int] = {
 """Parameters that some servers insist on, with the value that changes the answer least."""
 _EFFORT_CHOICES = re.compile(
     r"\b(?:(?:supported|valid|allowed|accepted|permitted|possible|available) values?(?: are| is)?|must be|should be"
-    r"|expected|one of)"
+    r"|expected|one of|not in)"
     r"([^\n;]*)",
     re.IGNORECASE,
 )
@@ -61,9 +61,15 @@ _MUST_THINK = re.compile(
     r"|only works? in thinking|only supports? thinking|(?:can ?not|can't) (?:disable|turn off"
     r"|switch off) (?:the )?(?:thinking|reasoning)"
     r"|(?:thinking|reasoning) is (?:mandatory|required|always)|requires? (?:thinking|reasoning)|must be thinking"
-    r"|not support (?:disabling|turning off) (?:thinking|reasoning)|(?:disabling|disabled) (?:thinking|reasoning) is not",
+    r"|not support(?:ed)? (?:disabling|disable|turning off) (?:thinking|reasoning)"
+    r"|(?:disabling|disabled) (?:thinking|reasoning) is not"
+    r"|thinking[^\n]{0,40}(?:restricted to true|(?:must|should) be enabled|only type=enabled)"
+    r"|thinking[^\n]{0,20}['\"`]disabled['\"`] is not",
     re.IGNORECASE,
 )
+_NO_THINKING = re.compile(r"\b(?:thinking|reasoning)(?![_ ]?content)", re.IGNORECASE)
+_NO_THINKING_BLOCK = re.compile(r"must start with a thinking block", re.IGNORECASE)
+_THINKING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _EFFORT_WORD = re.compile(r"reasoning[_ .]?effort|reasoningEffort", re.IGNORECASE)
 _EFFORT_NONE = re.compile(r"effort[^\n]{0,20}['\"` =]none\b", re.IGNORECASE)
 _REQUIRED = re.compile(
@@ -114,6 +120,16 @@ def keep_thinking(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
         yield Finding(KeepThinking(), refusal.text)
     elif "reasoning_effort" in sent and (efforts := _effort_choices(refusal, sent["reasoning_effort"])):
         yield Finding(NearestEffort(efforts), "" if refusal.param == "reasoning_effort" else refusal.text)
+
+
+def leave_out_thinking(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
+    """Ask for no thinking of a model that has none, or that wants the earlier thinking back, which the client has dropped."""
+    for sentence in sentences(refusal.text):
+        refuses = _NO_THINKING.search(sentence) and says_refused(sentence) and not TOOL_WORDS.search(sentence)
+        if refuses or _NO_THINKING_BLOCK.search(sentence):
+            for name in _THINKING:
+                if name in sent:
+                    yield Finding(LeaveOut(name), sentence)
 
 
 def _effort_choices(refusal: RefusalText, effort: str) -> frozenset[str]:

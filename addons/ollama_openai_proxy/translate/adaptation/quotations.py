@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..chinese_words import in_english
 from .refusal_text import PLAIN_WORD, plain
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def without_quotations(refusal: RefusalText, sent: Mapping[str, Any]) -> Refusal
 
 def normalised(text: str) -> str:
     """The words of a text in lower case, each with a space around it."""
-    return " ".join(["", *PLAIN_WORD.findall(plain(text).lower()), ""])
+    return " ".join(["", *PLAIN_WORD.findall(plain(in_english(text)).lower()), ""])
 
 
 def strings_in(value: Any) -> Iterator[str]:

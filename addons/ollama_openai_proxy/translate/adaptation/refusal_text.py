@@ -13,9 +13,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..chinese_words import in_english
 from .refusal_words import (
     BETWEEN,
     BETWEEN_NOT,
+    ELSEWHERE,
     EVERYDAY_EXCEPTIONS,
     FURTHER_SPELLINGS,
     MODAL,
@@ -38,6 +40,7 @@ LONGEST_TEXT = 4000
 
 _SENTENCE_END = re.compile(r"\n(?!\s)|;|(?<=[.!?])\s")
 _WORD = re.compile(r"[A-Za-z_$][\w.$/\-]*|\d[\w.]*|\S")
+_VALUES = re.compile(r"\d|above|below|maximum|minimum|range|between|must be|should be|expected|one of", re.IGNORECASE)
 PLAIN_WORD = re.compile(r"\w+")
 _SUBSCRIPT = re.compile(r"\[(\d{1,6})\]")
 _CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
@@ -51,7 +54,7 @@ class RefusalText:
 
     Attributes:
         status: the HTTP status.
-        text: the error's message, at most `LONGEST_TEXT` characters.
+        text: the error's message, the words of the rules in English, of at most `LONGEST_TEXT` characters.
         param: the parameter that the error's `param` names, in snake case and without what is below it; "" where none is named.
         path: the error's `param` as the server sent it.
     """
@@ -68,7 +71,9 @@ class RefusalText:
         words = [word for word in PLAIN_WORD.findall(path) if word != "body"]
         name = snake_case(words[0]) if words else ""
         # OpenAI hides the beginning of a path: `***.effort`.
-        return cls(status, text[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path)
+        return cls(
+            status, in_english(text[:LONGEST_TEXT])[:LONGEST_TEXT], "reasoning_effort" if name == "effort" else name, path
+        )
 
 
 class Refused(NamedTuple):
@@ -137,6 +142,32 @@ def refused_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refu
     for sentence in sentences(plain(refusal.text)):
         for name, evidence, beside in _refused_in(sentence, sent):
             found.setdefault(name, Refused(name, evidence, beside))
+    return list(found.values())
+
+
+def mentioned_parameters(refusal: RefusalText, sent: Collection[str]) -> list[Refused]:
+    """The parameters of `sent` that stand in a sentence which refuses something, whatever stands between.
+
+    For a refusal of which `refused_parameters` makes nothing: names without an underscore count only where they cannot be words
+    of everyday language, or begin the sentence.
+    """
+    if refusal.param in NOT_PARAMETERS or located(refusal.text):
+        return []
+    found: dict[str, Refused] = {}
+    for sentence in sentences(plain(refusal.text)):
+        words = _words(ELSEWHERE.split(sentence, maxsplit=1)[0])
+        lower = [word.text.lower() for word in words]
+        invalid = not _VALUES.search(sentence) and not {"invalid", "illegal", "incorrect"}.isdisjoint(lower)
+        refuses = bool(_refusing(words)) or "additional" in lower
+        if not (refuses or invalid):
+            continue
+        technical = _is_technical(sentence, words)
+        names = [_parameter_named(words, n, sent, technical=technical) for n in range(len(words))]
+        if words and lower[0] in sent and not any(names):
+            names = [lower[0] if lower[0] not in NOT_PARAMETERS | {"stream", "tools"} else None]
+        for name in filter(None, names):
+            if refuses or "_" in name:
+                found.setdefault(name, Refused(name, sentence, _speaks_of_tools(sentence)))
     return list(found.values())
 
 

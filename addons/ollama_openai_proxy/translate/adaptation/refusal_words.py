@@ -1,5 +1,7 @@
 """The words by which `refusal_text` tells what a word of a refusal is."""
 
+import re
+
 REFUSING = frozenset(
     [
         "unsupported",
@@ -18,6 +20,8 @@ REFUSING = frozenset(
 )
 NEGATED = frozenset(
     [
+        "work",
+        "possible",
         "supported",
         "support",
         "supports",
@@ -162,6 +166,7 @@ BETWEEN = frozenset(
         "received",
         "request",
         "requested",
+        "s",
         "should",
         "specified",
         "specifying",
@@ -190,6 +195,8 @@ BETWEEN = frozenset(
         "and/or",
     ]
 )
+ELSEWHERE = re.compile(r"did you mean|\binstead\b|\bplease\b|\buse\b|\btry\b|\bdynamically\b", re.IGNORECASE)
+"""What follows these words is advice."""
 PUNCTUATION = frozenset(":,-()[]{}'\"`=<>|*")
 QUOTES = frozenset("'\"`")
 PATH_HEADS = frozenset({"body", "parameter", "parameters", "params", "$", "request"})

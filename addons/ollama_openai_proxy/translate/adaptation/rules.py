@@ -23,15 +23,24 @@ from .limits import (
     TOKEN_LIMITS,
 )
 from .message_rules import shape_messages
-from .parameter_rules import add_demanded, ask_without_stream, beside_tools, keep_thinking, leave_out_tool_choice
+from .parameter_rules import (
+    add_demanded,
+    ask_without_stream,
+    beside_tools,
+    keep_thinking,
+    leave_out_thinking,
+    leave_out_tool_choice,
+)
 from .refusal_text import (
     RefusalText,
     Refused,
     located,
+    mentioned_parameters,
     refused_parameters,
     says_refused,
     sentences,
 )
+from .tool_rules import simplify_tools
 
 if TYPE_CHECKING:
     from .finding import Sent
@@ -102,7 +111,7 @@ def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
     """All changes that a refusal asks for. None for a status, or a text, that is not about how the call was made."""
     if refusal.status in STATUSES and (moved := list(use_responses(refusal, sent))):
         return moved
-    if refusal.status not in STATUSES or (refusal.status in (404, 429) and not _is_about_parameters(refusal, sent)):
+    if refusal.status not in STATUSES or (refusal.status in (402, 404, 429) and not _is_about_parameters(refusal, sent)):
         return []
     found: dict[Hashable, Finding] = {}
     for rule in _EMBEDDING_RULES if "input" in sent else _RULES:
@@ -112,7 +121,7 @@ def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
     for finding in _leave_out(refusal, sent):
         if settled.isdisjoint(finding.change.settles):
             found.setdefault(finding.change.key, finding)
-    return list(found.values())
+    return list(found.values()) or [*leave_out_thinking(refusal, sent)] or list(_leave_out_mentioned(refusal, sent))
 
 
 def lacks(refusal: RefusalText, sent: Sent) -> frozenset[str]:
@@ -160,6 +169,14 @@ def _leave_out(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
             yield Finding(LeaveOut(name), refusal.text)
 
 
+def _leave_out_mentioned(refusal: RefusalText, sent: Sent) -> Iterator[Finding]:
+    """Leave out what a text names that no other rule makes anything of."""
+    for name, evidence, near_tools in mentioned_parameters(refusal, sent):
+        if name not in KEPT | {"response_format", "tool_choice", *TOKEN_LIMITS}:
+            beside = near_tools and sent.get("tools")
+            yield Finding(LeaveOut(name, frozenset({"tools"}) if beside else frozenset()), evidence)
+
+
 def _has_images(sent: Sent) -> bool:
     return any(
         isinstance(part, dict) and part.get("type") == "image_url"
@@ -181,6 +198,7 @@ _RULES: tuple[Rule, ...] = (
     leave_out_tool_choice,
     add_demanded,
     shape_messages,
+    simplify_tools,
     leave_out_summary,
 )
 _EMBEDDING_RULES: tuple[Rule, ...] = (change_inputs, add_demanded)

@@ -76,10 +76,10 @@ def vectors(reply: Mapping[str, Any], count: int) -> list[Vector]:
 
 
 def is_without_vectors(reply: Mapping[str, Any]) -> bool:
-    """Whether a reply has an entry for each input, and no numbers in them: so some servers answer a call for base64."""
-    data = reply.get("data")
-    return (
-        isinstance(data, list) and bool(data) and all(isinstance(entry, dict) and not entry.get("embedding") for entry in data)
+    """Whether a reply has no entries, or no numbers in them: so some servers answer a call for base64."""
+    data = reply.get("data", ...)
+    return data is None or (
+        isinstance(data, list) and all(isinstance(entry, dict) and not entry.get("embedding") for entry in data)
     )
 
 

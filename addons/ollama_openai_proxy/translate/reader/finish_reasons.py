@@ -42,6 +42,23 @@ _WORDS: dict[Ending, tuple[str, ...]] = {
     ),
 }
 _ENDINGS: dict[str, Ending] = {word: ending for ending, words in _WORDS.items() for word in words}
+_PARTS: dict[Ending, tuple[str, ...]] = {
+    "failed": (
+        "error",
+        "fail",
+        "exception",
+        "overload",
+        "unavailable",
+        "timeout",
+        "abort",
+        "cancel",
+        "interrupt",
+        "disconnect",
+    ),
+    "cut": ("max_token", "token_limit", "length", "truncat", "context_window"),
+    "filtered": ("filter", "safety", "guardrail", "moderation", "policy", "prohibited", "blocked", "sensitive"),
+}
+"""What a word says that is not known as a whole, from the strongest on."""
 _NO_REASON = frozenset({"", "null", "none", "unspecified", "finish_reason_unspecified", "not_finished", "unfinished"})
 
 
@@ -60,4 +77,6 @@ def read_finish_reason(value: object) -> str:
 
 def ending_of(word: str) -> Ending:
     """Sort a word of `read_finish_reason`."""
-    return _ENDINGS.get(word, "unknown")
+    if word in _ENDINGS:
+        return _ENDINGS[word]
+    return next((ending for ending, parts in _PARTS.items() if any(part in word for part in parts)), "unknown")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendError
+from ..context_overflow import OVERFLOW_CODES, says_overflow
 from ..error_text import error_text, is_markup, page_title
 from ..not_found import MISSING, names_missing_route
 
@@ -19,25 +20,8 @@ _LONGEST_QUOTE = 300
 _CODE_KEYS = ("code", "status_code", "statusCode", "error_code", "errorCode", "errcode", "http_code", "status")
 _FINE = frozenset({"", "0", "200", "20000", "success", "ok", "none", "null", "true"})
 _FAILED_STATUS = frozenset({"error", "failed", "failure", "fail"})
-_OVERFLOW_CODES = frozenset(
-    {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded", "string_too_long"}
-)
-
-_OVERFLOW = re.compile(
-    r"(?:exceed\w{0,4}|longer\sthan|larger\sthan|greater\sthan|beyond|too\slarge\sfor|overflow\w{0,4}|maximum|only|fit\w{0,4})\b[^.;]{0,80}"
-    r"\bcontext[\s_-]?(?:length|window|size|limit)"
-    r"|\bcontext[\s_-]?(?:length|window|size|limit)\b[^.;]{0,60}\b(?:exceed\w{0,4}|overflow\w{0,4}|full|too\ssmall)"
-    r"|\b(?:prompt|input|inputs|conversation|messages?|request)\b[^.;]{0,40}\b(?:is|are|was|were)\stoo\s(?:long|large)\b"
-    r"|\btoo\s(?:long|many)\s(?:input|prompt)\b|\binput\s(?:token\scount|tokens?|length)\b[^.;]{0,60}\bexceed"
-    r"|\bmaximum\s(?:prompt|input)\s(?:length|tokens?)|\bexceed\w{0,4}\s(?:the\s)?model\stoken\slimit|\brange\sof\sinput\slength"
-    r"|\breduce\sthe\slength\sof\s(?:the|your)\s(?:messages|prompt|input)|\bmust\shave\sless\sthan\s\d+\stokens"
-    r"|\bkeep\sfrom\sthe\sinitial\sprompt\sis\sgreater|\bcontext\sthe\soverflows|\u8d85\u957f",
-    re.IGNORECASE,
-)
-_NO_OVERFLOW = re.compile(
-    r"per\s(?:minute|day|hour)|\btpm\b|rate[\s_-]?limit|quota|entity\stoo\slarge|max_(?:completion_|output_|new_)?tokens\W{0,3}"
-    r"(?:or\W{0,3}max_completion_tokens\W{0,3})?(?:is|are|must|should|exceeds|cannot|too)",
-    re.IGNORECASE,
+_UNDER_WAY = frozenset(
+    ["accepted", "in_progress", "loading", "pending", "processing", "queued", "running", "started", "starting", "waiting"]
 )
 _NUMBER = re.compile(r"(?<![\w.<-])(?:\d{1,3}(?:[,_]\d{3})+|\d{3,})(?![\w-])")
 _MAXIMUM = re.compile(
@@ -95,8 +79,11 @@ def error_in_chunk(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -
         return chunk
     codes = [str(chunk[key]).lower() for key in _CODE_KEYS if _is_word(chunk.get(key))]
     # The word under `status` may tell of progress.
-    if isinstance(status := chunk.get("status"), str) and status.lower() not in _FAILED_STATUS and not status.isdecimal():
+    status = chunk.get("status")
+    if isinstance(status, str) and status.lower() not in _FAILED_STATUS and not status.isdecimal():
         codes.remove(status.lower())
+        if status.lower() in _UNDER_WAY and not codes:
+            return None
     failed = any(code not in _FINE for code in codes) or chunk.get("success") is False
     told_fine = codes or isinstance(base, dict)
     return chunk if failed or (error_text(chunk) and not told_fine) else None
@@ -214,8 +201,8 @@ def _overflow(places: list[Mapping[str, Any]], text: str, code: object, kind: ob
 
     Claude Code compacts the conversation at "prompt is too long", and reads the two numbers.
     """
-    named = str(code).lower() in _OVERFLOW_CODES or str(kind).lower() in _OVERFLOW_CODES
-    if not named and (_NO_OVERFLOW.search(text) or not _OVERFLOW.search(text)):
+    named = str(code).lower() in OVERFLOW_CODES or str(kind).lower() in OVERFLOW_CODES
+    if not (named or says_overflow(text)):
         return None
     if text.lower().startswith("prompt is too long"):
         return text

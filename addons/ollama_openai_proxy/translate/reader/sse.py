@@ -96,7 +96,9 @@ class SseReader:
 
     def _line(self, line: bytes, chunks: list[Chunk]) -> None:
         if line.startswith(b"data:"):
-            self._data(line[5:].strip(), chunks)
+            data = line[5:].strip()
+            # Gateways add the name of the field to what has one.
+            self._data(data[5:].strip() if data.startswith(b"data:") else data, chunks)
         elif not line:
             if self._pending:
                 self._end_event(chunks)
@@ -152,14 +154,14 @@ class SseReader:
                 return
         data = b"\n".join(self._pending)
         self._clear_pending()
-        if data.startswith((b"{", b"[")):
+        if data.startswith((b"{", b"[")) and data[:6].upper() != b"[ERROR":
             self.broken = True
             self._add_text(data)
         else:
             self._plain_text(data.decode("utf-8", "replace"), chunks)
 
     def _plain_text(self, text: str, chunks: list[Chunk]) -> None:
-        if self._event == b"error" or text[:5].lower() == "error":
+        if self._event == b"error" or text.lstrip("[")[:5].lower() == "error":
             chunks.append({"error": text})
         else:
             self._add_text(text.encode("utf-8", "replace"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import from_json
 
 from ...errors import BackendError
+from ..error_text import is_markup
 from ..events import Failure, Finish, ReasoningState, Text, Thinking
 from ..surrogate_pairs import HalfJoiner
 from .finish_reasons import ending_of, read_finish_reason
@@ -336,7 +337,8 @@ class StreamReader:
 
     def _end_stream(self, events: list[Event], *, framed: bool) -> None:
         """End a stream that stopped without `[DONE]`."""
-        if self._reason or (framed and self._choices and self._pieces):
+        whole = framed and self._choices and self._pieces and not _tells_error(self._sse.text)
+        if self._reason or whole:
             self._complete(events, said_complete=bool(self._reason))
         elif self._choices:
             said = self._sse.text.strip()
@@ -356,6 +358,7 @@ class StreamReader:
             and (self._tool_text is None or self._tool_text.free)
             and self._content_halves.empty
             and not self._assembly.open
+            and not self._assembly.holds
         )
 
     # -- chunks to events
@@ -419,6 +422,8 @@ class StreamReader:
         calls = message.get("tool_calls") or message.get("function_call")
         if reasoning or parts or calls:
             self._pieces += 1
+        if reasoning or parts:
+            self._release_call(events)
         if reasoning:
             self._text_came = True
             if self._tags is not None:
@@ -446,6 +451,13 @@ class StreamReader:
         self._assembly.feed(calls, made)
         self._add_calls(made, events)
 
+    def _release_call(self, events: list[Event]) -> None:
+        """Add a whole call that was held back, before something else."""
+        if self._assembly.holds:
+            made: list[Event] = []
+            self._assembly.release(made)
+            self._add_calls(made, events)
+
     def _add_calls(self, made: list[Event], events: list[Event]) -> None:
         """Add events of calls; the state of the reasoning comes before the first of them."""
         if made and not self._called and (state := self._details.take()):
@@ -471,6 +483,7 @@ class StreamReader:
             if isinstance(event, Text | Thinking):
                 event.logprobs = logprobs
                 return
+        self._release_call(events)
         self._add(Text("", logprobs), events)
 
     def _read_content(self, text: str, events: list[Event]) -> None:
@@ -631,11 +644,17 @@ class StreamReader:
     def _fail(self, error: BackendError, events: list[Event]) -> None:
         """End an answer that is not complete, with what was said before."""
         self._flush_text(events, cut=True)
+        self._release_call(events)
         self._assembly.abandon(events)
         events += self._behind
         self._ended = True
         self._idle = self._fast = False
         events.append(Failure(error))
+
+
+def _tells_error(text: str) -> bool:
+    """Whether what a stream ended with instead of an event is an error: a page, or words that say so."""
+    return is_markup(text) or "error" in text.lower()
 
 
 def _size_of(calls: object) -> int:

@@ -7,7 +7,8 @@ once `complete` is true. After the last piece ask `finish`. What servers do diff
 * a string that holds the object is unwrapped (vllm#54964);
 * control characters within strings are escaped, and so are backslashes that escape nothing (kimi-cli#1378);
 * a piece that holds all that came before, and more, adds only what is new; what follows the object is ignored (cogito#66);
-* Python's notation is read where the whole is there at once, or at the end.
+* a comma behind the last value is left out;
+* Python's notation, and what stands in a fence or alone in a list, is read where the whole is there at once, or at the end.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _STRUCTURE = re.compile(r'["{}\[\]]')
 _PLAIN = re.compile(r'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+')
 _ENCODED = re.compile(r'(?:[^"\\]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+')
 _BEGUN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
+_FENCED = re.compile(r"\s*+```[a-z]*+\s*+([^`]*+)```\s*+")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
@@ -75,7 +77,7 @@ class ArgumentText:
         """Whether the object goes on with a value, which may be an object."""
         if self._inner is not None:
             return self._inner.at_value
-        return self._in_string or self.text.rstrip().endswith((":", ",", "["))
+        return self._in_string or "," in self._held or self.text.rstrip().endswith((":", "["))
 
     def feed(self, piece: str) -> str:
         """The text that is certain now."""
@@ -132,6 +134,9 @@ class ArgumentText:
             piece = piece[len(self.text) :]
         text, self._held = self._held + piece, ""
         made = self._scan(text)
+        if self._closers and not self._in_string and (rest := made.rstrip()).endswith(","):
+            # Perhaps one too many.
+            made, self._held = rest[:-1], made[len(rest) - 1 :]
         if made:
             self._sent.append(made)
         if self._closers:
@@ -190,8 +195,10 @@ class ArgumentText:
                     self._in_string = True
                 case ("{" | "[") as opening:
                     self._closers.append(_CLOSERS[opening])
-                case _:
+                case closing:
                     self._closers.pop()
+                    if (rest := made[-1][:-1].rstrip()).endswith(","):
+                        made[-1] = rest[:-1] + closing
                     if not self._closers:
                         break
         return "".join(made)
@@ -228,6 +235,8 @@ class ArgumentText:
         return self._settle(value, closers)
 
     def _settle_lenient(self, text: str) -> str:
+        if fenced := _FENCED.fullmatch(text):
+            text = fenced[1]
         try:
             value = read_lenient(text)
         except ValueError:
@@ -235,6 +244,8 @@ class ArgumentText:
         if value is None or value == []:
             # What some languages make of an object without keys.
             value = {}
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if not isinstance(value, dict):
             self.broken = True
             return ""

@@ -101,6 +101,8 @@ class ToolCallAssembly:
         self._tools = tools
         self._original_name = original_name
         self._calls: list[_Call] = []
+        # Calls of the text that no other call has repeated yet.
+        self._written: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._sending = 0
         self._begun = 0
@@ -116,6 +118,15 @@ class ToolCallAssembly:
         """Whether a call has begun whose end has not been given out."""
         return self._sending < len(self._calls) and self._calls[self._sending].begun
 
+    @property
+    def holds(self) -> bool:
+        """Whether a whole call is held back, because its state may still come."""
+        return self._sending < len(self._calls) and self._holds(self._calls[-1])
+
+    def release(self, events: list[Event]) -> None:
+        """Add the call that is held back."""
+        self._send(events, last=True)
+
     def feed(self, fragments: object, events: list[Event]) -> None:
         """Take the fragments of one delta, and add what is certain now to the events."""
         if not isinstance(fragments, list):
@@ -126,6 +137,9 @@ class ToolCallAssembly:
                 continue
             fragment = _fragment(each)
             if not (fragment.id or fragment.name or fragment.arguments):
+                # Gemini sends the signature of a call behind the call.
+                if fragment.state is not None and self._calls:
+                    self._by_index.get(-1 if fragment.index is None else fragment.index, self._calls[-1]).state = fragment.state
                 continue
             call = self._call_of(fragment, named)
             call.add(fragment)
@@ -140,6 +154,7 @@ class ToolCallAssembly:
         call = _Call(name=name)
         call.add(_Fragment(None, "", name, json.dumps(arguments, separators=(",", ":")), None))
         self._calls.append(call)
+        self._written.append(call)
         self._send(events, last=True)
 
     def finish(self, events: list[Event], *, said_complete: bool) -> None:
@@ -184,6 +199,8 @@ class ToolCallAssembly:
                 self._sending += 1
                 continue
             arguments = call.arguments
+            if not ended and self._holds(call):
+                return
             if ended and arguments.empty_object and call.name:
                 call.pieces.append(arguments.finish(said_complete=True))
             settled = arguments.complete or arguments.broken
@@ -196,6 +213,10 @@ class ToolCallAssembly:
             else:
                 self.incomplete = True
             self._sending += 1
+
+    @staticmethod
+    def _holds(call: _Call) -> bool:
+        return call.arguments.complete and not call.begun and call.state is None and not call.is_repeat
 
     def _send_pieces(self, call: _Call, events: list[Event]) -> None:
         if not call.begun:
@@ -287,7 +308,8 @@ class ToolCallAssembly:
         # Where the ids of one call differ, a new one means nothing.
         known = not fragment.id or fragment.id in call.ids or len(call.ids) != 1
         new = self._new(fragment)
-        new.twin = call if known else None
+        if known:
+            new.twin = call
         return new
 
     def _goes_on(self, call: _Call, fragment: _Fragment) -> bool:
@@ -295,11 +317,18 @@ class ToolCallAssembly:
         if call.arguments.complete or call.arguments.blank:
             return False
         text = fragment.arguments.lstrip()
+        if text.startswith("{") and fragment.index is None and fragment.id and call.ids and fragment.id not in call.ids:
+            return False
         return not text.startswith("{") or call.arguments.at_value or text.startswith(call.arguments.text)
 
     def _new(self, fragment: _Fragment) -> _Call:
         call = _Call(index=fragment.index, name=fragment.name)
         self._calls.append(call)
+        # Some servers leave the text of a call in the content, and send the call as well.
+        name = self._tools.clean(fragment.name)
+        if (written := next((each for each in self._written if each.name == name), None)) is not None:
+            self._written.remove(written)
+            call.twin = written
         return call
 
 
@@ -310,8 +339,9 @@ def _fragment(each: dict[str, Any]) -> _Fragment:
     elif not isinstance(function, dict):
         function = each
     arguments = function.get("arguments")
-    if arguments is None and isinstance(function.get("parameters"), dict | str):
-        arguments = function["parameters"]
+    if arguments is None:
+        named = (function.get(key) for key in ("parameters", "input"))
+        arguments = next((value for value in named if isinstance(value, dict | str)), None)
     if isinstance(arguments, dict):
         arguments = json.dumps(arguments, separators=(",", ":"))
     state = each.get("extra_content")

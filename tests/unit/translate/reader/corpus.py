@@ -169,6 +169,25 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         ARGUMENTS,
+        "a comma behind the last value",
+        "small models",
+        "the object",
+        called(fragment(0, "get_weather", '{"city": "Paris"', "a"), fragment(0, arguments=", "), fragment(0, arguments="}")),
+        (PARIS_CALL, CALLS),
+    ),
+    Row(
+        ARGUMENTS,
+        "the object in a fence, or alone in a list",
+        "small models",
+        "the object",
+        called(
+            fragment(0, "get_weather", '```json\n{"city": "Paris"}\n```', "a"),
+            fragment(1, "get_weather", '[{"city": "Rome"}]', "b"),
+        ),
+        (PARIS_CALL, ROME_CALL, CALLS),
+    ),
+    Row(
+        ARGUMENTS,
         "brackets left open though the server says that the answer is complete",
         "vLLM's streaming parsers",
         "the object, closed",
@@ -213,6 +232,14 @@ ROWS: tuple[Row, ...] = (
             fragment(0, "get_weather", '{"city"'),
             fragment(0, "get_weather", ': "Paris"}'),
         ),
+        (PARIS_CALL, CALLS),
+    ),
+    Row(
+        ARGUMENTS,
+        "the arguments under `parameters` or `input`",
+        "gateways to Anthropic's API and others",
+        _ONE_CALL,
+        called({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "get_weather", "input": PARIS}}]}),
         (PARIS_CALL, CALLS),
     ),
     Row(
@@ -298,6 +325,19 @@ ROWS: tuple[Row, ...] = (
         "two calls, with different ids",
         called(fragment(0, "get_weather", '{"city": "Paris"}', "a"), fragment(0, "get_time", "{}", "a")),
         (PARIS_CALL, TIME_CALL, CALLS),
+    ),
+    Row(
+        IDENTITY,
+        "fragments of two calls in turn, told apart by their ids alone",
+        "gateways without indexes",
+        _TWO_CALLS,
+        called(
+            fragment(None, "get_weather", '{"city":', "a"),
+            fragment(None, "get_weather", '{"city":', "b"),
+            fragment(None, arguments=' "Paris"}', call_id="a"),
+            fragment(None, arguments=' "Rome"}', call_id="b"),
+        ),
+        (PARIS_CALL, ROME_CALL, CALLS),
     ),
     Row(
         IDENTITY,
@@ -406,6 +446,20 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         WRITTEN,
+        "calls in the text, and the same calls again as calls",
+        "vLLM's and SGLang's streaming parsers",
+        "each call once",
+        sse(
+            *said('<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'),
+            *said('<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>'),
+            chunk(fragment(0, "get_weather", '{"city": "Paris"}', "a")),
+            chunk(fragment(1, "get_weather", '{"city": "Rome"}', "b")),
+            chunk({}, "tool_calls"),
+        ),
+        (PARIS_CALL, ROME_CALL, CALLS),
+    ),
+    Row(
+        WRITTEN,
         "what looks like a call, but of no tool that was offered",
         "models that explain or write JSON",
         "the text",
@@ -444,6 +498,14 @@ ROWS: tuple[Row, ...] = (
         "what the client's API has for it; where it has nothing, an error",
         sse(*said("Hi"), chunk({}, "SAFETY")),
         (("text", "Hi"), ("finish", "content_filter")),
+    ),
+    Row(
+        ENDS,
+        "an unknown word that contains a known one, as `engine_overloaded`",
+        "any",
+        "what the known one means",
+        sse(*said("Hi"), chunk({}, "engine_overloaded")),
+        (("text", "Hi"), ("failure", 502, "the back end failed while it answered (engine_overloaded)")),
     ),
     Row(
         ENDS,
@@ -545,6 +607,25 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         ERRORS,
+        "an error as words, or a page, at the end of a stream that has no other end",
+        "gateways",
+        "the text, then the error",
+        sse(*said("Half an ans"), b"<html><title>502 Bad Gateway</title></html>", done=False),
+        (
+            ("text", "Half an ans"),
+            ("failure", 502, "the back end broke off its answer: <html><title>502 Bad Gateway</title></html>"),
+        ),
+    ),
+    Row(
+        ERRORS,
+        "`data: [ERROR]` with words",
+        "gateways",
+        "the text, then the error",
+        sse(*said("Half an ans"), b"data: [ERROR] out of memory\n\n", done=False),
+        (("text", "Half an ans"), ("failure", 500, "[ERROR] out of memory")),
+    ),
+    Row(
+        ERRORS,
         "plain text",
         "load balancers",
         "an error with the text",
@@ -572,6 +653,14 @@ ROWS: tuple[Row, ...] = (
                 "prompt is too long: 40000 tokens > 32768 maximum. Requested tokens (40000) exceed context window of 32768",
             ),
         ),
+    ),
+    Row(
+        ERRORS,
+        "an event that tells of the progress, before the answer",
+        "gateways with a queue",
+        "the answer",
+        sse({"status": "queued", "message": "2 before you"}, *said("Hi"), chunk({}, "stop")),
+        (("text", "Hi"), STOP),
     ),
     # -- content
     Row(
@@ -687,6 +776,14 @@ ROWS: tuple[Row, ...] = (
         "the answer",
         b"".join(_js(each) + b"\n" for each in (*said("Hel", "lo"), chunk({}, "stop"))),
         (("text", "Hello"), STOP),
+    ),
+    Row(
+        FRAMING,
+        "`data: data:` before each chunk",
+        "gateways behind gateways",
+        "the answer",
+        b"data: data: " + _js(said("Hi")[0]) + b"\n\ndata: data: " + _js(chunk({}, "stop")) + b"\n\ndata: data: [DONE]\n\n",
+        (("text", "Hi"), STOP),
     ),
     Row(
         FRAMING,

@@ -16,9 +16,31 @@ from ollama_openai_proxy.translate.reader.token_counts import TokenCounts
     ("ending", "words"),
     [
         ("done", ["stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"]),
-        ("cut", ["length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "max-output-tokens"]),
-        ("filtered", ["content_filter", "SAFETY", "recitation", "refusal"]),
-        ("failed", ["error", "network_error", "insufficient_system_resource", "abort", "Internal Server Error", "timeout"]),
+        (
+            "cut",
+            [
+                "length",
+                "max_tokens",
+                "MAX_TOKENS",
+                "model_length",
+                "model_context_window_exceeded",
+                "max-output-tokens",
+                "token_limit_reached",
+            ],
+        ),
+        ("filtered", ["content_filter", "SAFETY", "recitation", "refusal", "guardrail"]),
+        (
+            "failed",
+            [
+                "error",
+                "network_error",
+                "insufficient_system_resource",
+                "abort",
+                "Internal Server Error",
+                "timeout",
+                "engine_overloaded",
+            ],
+        ),
         ("unknown", ["flummoxed", "x"]),
     ],
 )

@@ -164,6 +164,15 @@ def test_a_name_that_is_not_known_or_the_same_is_left() -> None:
         pytest.param({"message": "too much", "code": "context_length_exceeded"}, None, id="only the code"),
         pytest.param("Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens", (5000, 4096), id="LM Studio"),
         pytest.param("the input length exceeds the context length", None, id="Ollama"),
+        pytest.param("Prompt exceeds max length", None, id="GLM"),
+        pytest.param("prompt token count of 150000 exceeds the limit of 128000", (150000, 128000), id="GitHub Copilot"),
+        pytest.param({"message": "too much", "code": "model_max_prompt_tokens_exceeded"}, None, id="GitHub Copilot, only the code"),
+        pytest.param("Request body too large for gpt-4o model. Max size: 8000 tokens.", None, id="GitHub Models"),
+        pytest.param("Please reduce your prompt; or completion length.", None, id="OpenAI, older"),
+        pytest.param("messages token length exceeds the limit", None, id="Hunyuan"),
+        pytest.param("输入长度超过模型最大上下文长度", None, id="in Chinese"),
+        pytest.param("prompt length (40000) exceeds max_seq_len (32768)", (40000, 32768), id="TensorRT-LLM"),
+        pytest.param("Your request contains 200000 tokens, which exceeds the 128000 limit", (200000, 128000), id="a gateway"),
     ],
 )  # fmt: skip
 def test_a_prompt_that_is_too_long_is_told_so_that_clients_compact(error: Any, numbers: tuple[int, int] | None) -> None:
@@ -171,7 +180,8 @@ def test_a_prompt_that_is_too_long_is_told_so_that_clients_compact(error: Any, n
     said = error["message"] if isinstance(error, dict) else error
     lead = f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum. " if numbers else "prompt is too long: "
     assert told.message == lead + said
-    assert (told.status, told.kind, told.code) == (400, "context_overflow", "context_length_exceeded")
+    code = error.get("code") if isinstance(error, dict) else None
+    assert (told.status, told.kind, told.code) == (400, "context_overflow", code or "context_length_exceeded")
 
 
 def test_words_that_say_it_already_stay() -> None:
@@ -190,6 +200,7 @@ def test_the_servers_own_code_stays() -> None:
         "'max_tokens' or 'max_completion_tokens' is too large: 40000. This model's maximum context length is 32768 tokens and your request has 100 input tokens",
         "Request too large for model `x` on tokens per minute (TPM): Limit 30000, Requested 40000",
         "Request Entity Too Large",
+        "Input list length must not be greater than 10",
         "temperature is too large",
         "the context is missing",
     ],
@@ -226,3 +237,9 @@ def test_a_call_that_the_server_does_not_have_is_no_missing_model(status: int, b
 def test_what_is_no_answer(said: str, told: str) -> None:
     error = not_understood(said, NAMES)
     assert (error.status, error.message) == (502, told)
+
+
+def test_progress_with_a_code_that_is_an_error_is_an_error() -> None:
+    assert error_in_chunk({"status": "queued", "message": "2 before you"}, None) is None
+    failed = {"status": "queued", "code": 500, "message": "the queue is full"}
+    assert error_in_chunk(failed, None) is failed

@@ -174,12 +174,21 @@ def test_text_within_a_call_comes_behind_it() -> None:
     assert brief(read(body, tools=TOOLS))[:2] == [("call", "get_weather", None), ("text", "So")]
 
 
+def test_a_whole_call_comes_before_what_follows_it() -> None:
+    call = fragment(0, "get_weather", PARIS, "a")
+    body = called({"content": "So"}, call, {"content": " it"}, {"content": " is"})
+    assert brief(read(body, tools=TOOLS))[:3] == [("text", "So"), ("call", "get_weather", PARIS), ("text", "it is")]
+    body = sse(chunk(call), {"error": {"message": "out of memory", "code": 503}})
+    assert brief(read(body, tools=TOOLS)) == [("call", "get_weather", PARIS), ("failure", 503, "out of memory")]
+
+
 def test_the_state_of_reasoning_comes_before_the_first_call_or_the_end() -> None:
     details = [{"type": "reasoning.text", "text": "Hm", "index": 0}]
     body = called({"reasoning_details": details}, fragment(0, "get_weather", PARIS, "a"), {"reasoning_details": details})
     events = read(body, tools=TOOLS)
     assert [type(each) for each in events if not isinstance(each, Thinking)][:2] == [ReasoningState, ToolCallBegin]
-    assert events[-2] == ReasoningState(details)
+    body = called({"reasoning_details": details}, fragment(0, "get_weather", PARIS, "a"), *SO, {"reasoning_details": details})
+    assert read(body, tools=TOOLS)[-2] == ReasoningState(details)
     events = read(sse(chunk({"reasoning_details": details}), *said("Hi"), chunk({}, "stop")))
     assert events[-2] == ReasoningState(details)
     body = called({"reasoning_details": details}, {"content": '{"name": "get_time", "arguments": {}}'})

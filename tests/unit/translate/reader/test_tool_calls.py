@@ -108,17 +108,24 @@ def test_a_piece_is_given_out_at_once() -> None:
     assert end == []
 
 
-def test_a_call_ends_with_its_last_bracket() -> None:
-    (whole, end) = gather(fragment(0, "f", '{"x":1}', "A"))
-    assert whole == [ToolCallBegin(0, "A", "f"), ToolCallArguments('{"x":1}'), ToolCallEnd(X)]
-    assert end == []
+def test_a_whole_call_waits_for_its_state() -> None:
+    state = {"google": {"thought_signature": "c2ln"}}
+    begin = ToolCallBegin(0, "A", "f")
+    rest = [ToolCallArguments('{"x":1}'), ToolCallEnd(X)]
+    assert gather(fragment(0, "f", '{"x":1}', "A")) == [[], [begin, *rest]]
+    assert gather(fragment(0, "f", '{"x":1}', "A"), fragment(1, "f", "", "B"))[1] == [begin, *rest]
+    for index in (None, 0):
+        _, whole, end = gather(fragment(0, "f", '{"x":1}', "A"), {"tool_calls": [{"index": index, "extra_content": state}]})
+        assert whole == [ToolCallBegin(0, "A", "f", state), *rest]
+        assert end == []
+    assert gather({"tool_calls": [{"extra_content": state}]}) == [[], []]
 
 
 def test_opaque_state_is_kept() -> None:
     state = {"google": {"thought_signature": "c2ln"}}
     events = gather(fragment(0, "f", '{"x":1}', "A", extra_content=state))[0]
     assert events[0] == ToolCallBegin(0, "A", "f", state)
-    assert gather(fragment(0, "f", '{"x":1}', "A", extra_content={}))[0][0].state is None
+    assert gather(fragment(0, "f", '{"x":1}', "A", extra_content={}))[1][0].state is None
 
 
 def test_names_are_mapped_back() -> None:
