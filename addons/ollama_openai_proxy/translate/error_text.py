@@ -87,7 +87,7 @@ def _behind(body: dict[Any, Any]) -> str:
         case {"param": [dict(), *_] as errors}:
             return error_text(errors)
     for key in ("cause", "details"):
-        if isinstance(text := body.get(key), str) and text.lstrip()[:1] == "{" and (inner := error_text(text)) != text.strip():
+        if isinstance(told := body.get(key), str) and told.lstrip()[:1] == "{" and (inner := error_text(told)) != told.strip():
             return inner
     return ""
 
