@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from scripts.compatibility import environments, page
-from scripts.compatibility.environments import ENVIRONMENTS, Environment, Unavailable
+from scripts.compatibility.environments import ENVIRONMENTS, Environment
 from scripts.compatibility.matrix import NOT_THERE, REASONS, TABLES, WORKS, Matrix, reasons
 from scripts.compatibility.playing import LACKING, PASSED, Performance, play
 from scripts.compatibility.stage import MODES
+from scripts.locked_packages import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

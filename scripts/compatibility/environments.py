@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ROOT = Path(__file__).parents[2]
+from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, lock_packages, locked_version, run
+
 LOCKS = ROOT / "requirements" / "compat"
 CACHE = ROOT / ".cache" / "compat"
 SCENARIOS = Path(__file__).parent / "scenarios"
-UV = Path(sys.executable).with_name("uv")
 NPM_SETTINGS = "omit-lockfile-registry-resolved=true\naudit=false\nfund=false\nupdate-notifier=false\n"
 """The first keeps the registry's address out of the lock."""
-TIMEOUT = 600
 
 type Table = Literal["python", "javascript", "clients"]
-
-
-class Unavailable(Exception):
-    """An environment cannot be made; the sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +47,13 @@ class Environment:
         """The client's version, as it is locked."""
         if not self.lock.exists():
             raise Unavailable(f"{self.name} is not locked: run scripts/compat --lock --only {self.name}")
-        text = self.lock.read_text("utf-8")
         if not self.python:
-            return str(json.loads(text)["packages"][f"node_modules/{self.client}"]["version"])
-        found = re.search(rf"^{re.escape(self.client)}(?:\[.*?\])?==(\S+)", text, re.MULTILINE)
+            locked = json.loads(self.lock.read_text("utf-8"))
+            return str(locked["packages"][f"node_modules/{self.client}"]["version"])
+        found = locked_version(self.lock, self.client)
         if found is None:
             raise Unavailable(f"{self.lock.relative_to(ROOT)} does not name {self.client}")
-        return found[1]
+        return found
 
     @property
     def place(self) -> Path:
@@ -120,26 +112,9 @@ def lock(environment: Environment) -> None:
         Unavailable: no index or registry answers, or there is nothing that fits.
     """
     if environment.python:
-        _lock_python(environment)
+        lock_packages(environment.packages, environment.lock)
     else:
         _lock_npm(environment)
-
-
-def _lock_python(environment: Environment) -> None:
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    command: list[str | Path] = [
-        UV,
-        "pip",
-        "compile",
-        "--quiet",
-        "--universal",
-        "--generate-hashes",
-        "--upgrade",
-        "--no-header",
-        "--no-annotate",
-    ]
-    command += ["--python-version", "3.12", "--no-python-downloads", "--output-file", environment.lock, "-"]
-    _run(command, input="\n".join(environment.packages))
 
 
 def _lock_npm(environment: Environment) -> None:
@@ -149,7 +124,7 @@ def _lock_npm(environment: Environment) -> None:
     _write_package(folder, environment.name, {})
     environment.lock.unlink(missing_ok=True)
     wanted = ["--save-exact", "--package-lock-only", *environment.packages]
-    _run([_npm(), "install", *wanted], cwd=folder)
+    run([_npm(), "install", *wanted], cwd=folder)
     locked = json.loads(environment.lock.read_text("utf-8"))
     for package in locked["packages"].values():
         package.pop("funding", None)
@@ -172,15 +147,14 @@ def make(environment: Environment) -> list[str]:
         Unavailable: it cannot be installed here.
     """
     place, lock = environment.place, environment.lock
-    stamp = place / "stamp"
-    state = hashlib.sha256(lock.read_bytes() + sys.version.encode() * environment.python).hexdigest()
-    if not stamp.exists() or stamp.read_text() != state:
-        shutil.rmtree(place, ignore_errors=True)
+
+    def install() -> None:
         if environment.python:
-            _make_python(environment)
+            install_packages(lock, place)
         else:
             _make_npm(environment)
-        stamp.write_text(state)
+
+    install_once(lock, place, install, python=environment.python)
     if environment.python:
         return [str(place / "bin" / "python"), str(SCENARIOS / environment.script)]
     # Node looks for packages beside the script.
@@ -189,16 +163,10 @@ def make(environment: Environment) -> list[str]:
     return [_node(), str(place / environment.script)]
 
 
-def _make_python(environment: Environment) -> None:
-    _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, environment.place])
-    interpreter = environment.place / "bin" / "python"
-    _run([UV, "pip", "install", "--quiet", "--require-hashes", "--python", interpreter, "--requirements", environment.lock])
-
-
 def _make_npm(environment: Environment) -> None:
     npm = _npm()
     shutil.copytree(environment.lock.parent, environment.place)
-    _run([npm, "ci", "--prefer-offline"], cwd=environment.place)
+    run([npm, "ci", "--prefer-offline"], cwd=environment.place)
 
 
 def _npm() -> str:
@@ -214,12 +182,3 @@ def _program(name: str) -> str:
     if found is None:
         raise Unavailable(f"there is no {name}")
     return found
-
-
-def _run(command: list[str | Path], *, cwd: Path = ROOT, input: str | None = None) -> None:  # noqa: A002
-    try:
-        ended = subprocess.run(command, cwd=cwd, input=input, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{Path(command[0]).name} {command[1]} did not end within {TIMEOUT} s") from error
-    if ended.returncode:
-        raise Unavailable(f"{Path(command[0]).name} {command[1]} failed:\n{ended.stderr.strip()}")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from scripts.compatibility.environments import ROOT
 from scripts.compatibility.matrix import NOT_THERE, TABLES, WORKS
+from scripts.locked_packages import ROOT
+from scripts.page_tables import find_table, render_table, replace_table
 
 if TYPE_CHECKING:
     from scripts.compatibility.environments import Table
     from scripts.compatibility.matrix import Matrix
 
 PAGE = ROOT / "docs" / "compatibility.md"
+PROGRAM = "compat"
 
 
 def written(page: str, matrix: Matrix) -> str:
     """The page with those tables renewed that the run says everything about."""
     for table in TABLES:
         if matrix.is_complete(table):
-            place = _place(page, table)
-            page = f"{page[: place.start(1)]}\n{_rendered(matrix, table)}\n{page[place.end(1) :]}"
+            page = replace_table(page, PROGRAM, table, _rendered(matrix, table))
     return page
 
 
@@ -29,10 +29,10 @@ def disagreements(page: str, matrix: Matrix) -> list[str]:
     found = []
     for table in TABLES:
         if matrix.is_complete(table):
-            if _place(page, table)[1].strip() != _rendered(matrix, table):
+            if find_table(page, PROGRAM, table)[1].strip() != _rendered(matrix, table):
                 found.append(f"the table {table!r} is not what this run came to: run scripts/compat")
         elif columns := matrix.columns(table):
-            found += _differing_cells(_place(page, table)[1], matrix, table, [column.title for column in columns])
+            found += _differing_cells(find_table(page, PROGRAM, table)[1], matrix, table, [column.title for column in columns])
     return found
 
 
@@ -53,21 +53,5 @@ def _differing_cells(text: str, matrix: Matrix, table: Table, titles: list[str])
     return found
 
 
-def _place(page: str, table: Table) -> re.Match[str]:
-    """Where a table stands.
-
-    Raises:
-        ValueError: the page has no place for it.
-    """
-    found = re.search(rf"<!-- compat: {table} -->\n(.*?)<!-- end -->", page, re.DOTALL)
-    if found is None:
-        raise ValueError(f"{PAGE.name} has no place for the table {table!r}")
-    return found
-
-
 def _rendered(matrix: Matrix, table: Table) -> str:
-    head, *body = matrix.cells(table)
-    rows = [head, ["---", *[":-:"] * (len(head) - 1)], *body]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    notes = [f"({number}) {note}" for number, note in enumerate(matrix.footnotes(table), 1)]
-    return "\n\n".join(["\n".join(lines), *notes])
+    return render_table(matrix.cells(table), matrix.footnotes(table))

@@ -13,10 +13,11 @@ import pytest
 
 from scripts.compat import told
 from scripts.compatibility import page
-from scripts.compatibility.environments import ENVIRONMENTS, LOCKS, SCENARIOS, Unavailable, make
+from scripts.compatibility.environments import ENVIRONMENTS, LOCKS, SCENARIOS, make
 from scripts.compatibility.matrix import REASONS, ROWS_OF_CLIENTS, Matrix, Reason, columns, reasons
 from scripts.compatibility.playing import Performance, perform
 from scripts.compatibility.stage import MODES, stage
+from scripts.locked_packages import Unavailable
 from tests.live.proxy import ROOT
 
 if TYPE_CHECKING:

@@ -1,0 +1,34 @@
+"""Tables in pages of the documentation, each between `<!-- PROGRAM: TABLE -->` and `<!-- end -->`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def find_table(page: str, program: str, table: str) -> re.Match[str]:
+    """Where a table stands in the text of a page; group 1 is what stands there.
+
+    Raises:
+        ValueError: the page has no place for the table.
+    """
+    found = re.search(rf"<!-- {program}: {table} -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    if found is None:
+        raise ValueError(f"the page has no place for the table {table!r}")
+    return found
+
+
+def replace_table(page: str, program: str, table: str, text: str) -> str:
+    """The page with another text in the place of a table."""
+    place = find_table(page, program, table)
+    return f"{page[: place.start(1)]}\n{text}\n{page[place.end(1) :]}"
+
+
+def render_table(rows: Sequence[Sequence[str]], notes: Iterable[str] = ()) -> str:
+    """Markdown of a table, whose first row is its head, with numbered notes below."""
+    head, *body = rows
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---", *[":-:"] * (len(head) - 1)], *body)]
+    return "\n\n".join(["\n".join(lines), *(f"({number}) {note}" for number, note in enumerate(notes, 1))])
