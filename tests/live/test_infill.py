@@ -25,6 +25,7 @@ class LlamaCpp(ThreadedServer):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[dict[str, Any]] = []
+        self.fills_in = True
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/v1/models", self._models)
@@ -35,6 +36,10 @@ class LlamaCpp(ThreadedServer):
 
     async def _infill(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())
+        if not self.fills_in:
+            message = "Infill is not supported by this model: prefix token is missing. suffix token is missing. "
+            error = {"code": 501, "message": message, "type": "not_supported_error"}
+            return web.json_response({"error": error}, status=501)
         return web.Response(
             text="".join(f"data: {json.dumps(chunk)}\n\n" for chunk in CHUNKS), content_type="text/event-stream"
         )
@@ -51,3 +56,17 @@ def test_a_suffix_reaches_infill() -> None:
     assert [(call["input_prefix"], call["input_suffix"], call["n_predict"]) for call in server.asked] == [
         ("def one(): ", "\n", 9)
     ] * 2
+
+
+def test_a_model_that_cannot_fill_in_is_refused_in_ollamas_words() -> None:
+    body = {"model": "coder", "prompt": "def one(): ", "suffix": "\n"}
+    with LlamaCpp() as server, ProxyProcess(OPENAI_API_BASE_URL=f"{server.url}/v1") as proxy:
+        server.fills_in = False
+        for _ in range(2):
+            refused = httpx.post(proxy.url + "/api/generate", json=body, timeout=PATIENCE)
+            assert refused.status_code == 400
+            assert refused.json() == {"error": "registry.ollama.ai/library/coder:latest does not support insert"}
+        shown = httpx.post(proxy.url + "/api/show", json={"model": "coder"}, timeout=PATIENCE).json()
+    assert "insert" not in shown["capabilities"]
+    # Known from the first refusal.
+    assert len(server.asked) == 1

@@ -416,7 +416,9 @@ class Backend:
                 raise Refusal(400, "base64 is not supported: the back end sent no vectors", {}, None)
             return body
 
-        return await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
+        answer = await self.adapted(parameters, attempt, excluding=() if truncate else (CutInputs,))
+        self.learned.of(str(parameters["model"]), "embedding").grant("embedding")
+        return answer
 
     @property
     def base_url(self) -> str:

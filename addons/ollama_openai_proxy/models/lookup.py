@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
 from ..schemas.ollama.model_names import LONGEST_NAME, parse_name, shown
-from ..translate.ollama_descriptions import model_from_json, without
+from ..translate.ollama_descriptions import model_from_json, with_also, without
 from .copied_models import Derived
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Models:
             record.profile = backend.profile.name
             if denied := backend.learned.lacks(model.target) - model.lacks:
                 model = without(model, denied)
+            if able := backend.learned.does(model.target) - model.told:
+                model = with_also(model, able)
         return model
 
     def profile_of(self, model: Model) -> Profile:

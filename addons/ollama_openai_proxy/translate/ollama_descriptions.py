@@ -131,6 +131,17 @@ def without(model: Model, capabilities: frozenset[str]) -> Model:
     )
 
 
+def with_also(model: Model, capabilities: frozenset[str]) -> Model:
+    """The model, known to have some capabilities besides; what it is known to lack, it lacks still."""
+    added = capabilities - model.lacks
+    there = added.union(model.capabilities)
+    return replace(
+        model,
+        capabilities=tuple(capability for capability in CAPABILITIES if capability in there),
+        told=model.told | added,
+    )
+
+
 def read_model(
     entry: Mapping[str, Any], now: float, backend: str = DEFAULT_BACKEND, *, shown: Mapping[str, Any] | None = None
 ) -> Model:

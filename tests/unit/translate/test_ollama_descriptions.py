@@ -23,6 +23,7 @@ from ollama_openai_proxy.translate.ollama_descriptions import (
     read_models,
     show,
     tags_entry,
+    with_also,
     without,
 )
 
@@ -359,6 +360,15 @@ def test_a_model_without_something_is_shown_without_it() -> None:
     assert "tools" not in lacking.capabilities
     assert lacking.lacks >= {"tools"}
     assert without(lacking, frozenset()) == lacking
+
+
+def test_a_model_that_has_shown_something_is_shown_with_it_unless_it_is_known_to_lack_it() -> None:
+    able = with_also(model(), frozenset({"embedding"}))
+    assert able.capabilities == ("completion", "tools", "embedding")
+    assert "embedding" in able.told
+    assert with_also(able, frozenset({"embedding"})) == able
+    lacking = without(model(), frozenset({"embedding"}))
+    assert with_also(lacking, frozenset({"embedding"})) == lacking
 
 
 @pytest.mark.parametrize(

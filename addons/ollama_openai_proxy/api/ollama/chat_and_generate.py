@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...backend.client import CHAT, COMPLETIONS, INFILL
 from ...errors import BackendError, InvalidRequest
-from ...models.lookup import require_capabilities
+from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
 from ...net.off_loop import off_loop
 from ...net.request_context import current_record
@@ -142,7 +142,12 @@ class Generation:
                 raw=raw,
             )
 
-        return await self._first_answer(model, completion)
+        try:
+            return await self._first_answer(model, completion)
+        except BackendError as error:
+            if generate.suffix and "insert" in self._catalogue.backend_of(model).learned.lacks(model.target):
+                raise does_not_support(generate.model, "insert") from error
+            raise
 
     async def _first_answer(self, model: Model, make_completion: Callable[[Model], Awaitable[Completion]]) -> Reply:
         answering = Answering()

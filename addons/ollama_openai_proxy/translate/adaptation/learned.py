@@ -44,6 +44,7 @@ class Learned:
         self._clock = clock
         self._lessons: OrderedDict[Hashable, tuple[Change, float]] = OrderedDict()
         self._lacks: dict[str, float] = {}
+        self._does: dict[str, float] = {}
 
     @property
     def changes(self) -> list[Change]:
@@ -58,6 +59,12 @@ class Learned:
         """The capabilities that the server has denied the model."""
         now = self._clock()
         return frozenset(capability for capability, since in self._lacks.items() if now - since < LIFETIME)
+
+    @property
+    def does(self) -> frozenset[str]:
+        """The capabilities that the model has shown."""
+        now = self._clock()
+        return frozenset(capability for capability, since in self._does.items() if now - since < LIFETIME)
 
     def remember(self, changes: Iterable[Change]) -> None:
         """Remember changes, joined with those of the same key."""
@@ -74,6 +81,10 @@ class Learned:
         """Remember that the model lacks something."""
         now = self._clock()
         self._lacks.update(dict.fromkeys(capabilities, now))
+
+    def grant(self, capability: str) -> None:
+        """Remember that the model can do something."""
+        self._does[capability] = self._clock()
 
 
 class LearnedByModel:
@@ -101,9 +112,14 @@ class LearnedByModel:
         return learned
 
     def lacks(self, model: str) -> frozenset[str]:
-        """The capabilities that the server has denied a model in chats."""
-        learned = self._models.get((model, "chat"))
-        return learned.lacks if learned else frozenset()
+        """The capabilities that the server has denied a model in chats and in completions of text."""
+        known = (self._models.get((model, kind)) for kind in ("chat", "completion"))
+        return frozenset().union(*(learned.lacks for learned in known if learned))
+
+    def does(self, model: str) -> frozenset[str]:
+        """The capabilities that a model has shown, of those that a server may not tell of: `embedding`."""
+        learned = self._models.get((model, "embedding"))
+        return learned.does if learned else frozenset()
 
     def attempts(
         self,

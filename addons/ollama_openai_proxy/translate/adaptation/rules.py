@@ -102,9 +102,14 @@ _DENIES_VISION = re.compile(
     r"(?:support|accept|allow)s? (?:images?|vision|multimodal)|\b(?:images?|vision|image_url|image inputs?)['\"`]? (?:is|are) ",
     re.IGNORECASE,
 )
+_DENIES_INSERT = re.compile(r"\b(?:infill|suffix|fill[- ]in[- ]the[- ]middle|fim)\b", re.IGNORECASE)
 _WITH_OTHERS = re.compile(
     r"reasoning|thinking|stream|tool_choice ['\"`]|response[_ ]format|json|with (?:tools|images)|parallel", re.IGNORECASE
 )
+
+
+_SUFFIXES = frozenset({"suffix", "input_suffix"})
+"""Parameters for the text behind what is to be filled in; the second is llama.cpp's."""
 
 
 def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
@@ -125,7 +130,7 @@ def findings(refusal: RefusalText, sent: Sent) -> list[Finding]:
 
 
 def lacks(refusal: RefusalText, sent: Sent) -> frozenset[str]:
-    """The capabilities, in Ollama's terms, that a refusal denies the model as such: `tools`, `vision`."""
+    """The capabilities, in Ollama's terms, that a refusal denies the model as such: `tools`, `vision`, `insert`."""
     if refusal.status not in STATUSES:
         return frozenset()
     found: set[str] = set()
@@ -137,6 +142,8 @@ def lacks(refusal: RefusalText, sent: Sent) -> frozenset[str]:
             found.add("tools")
         if refuses and _DENIES_VISION.search(sentence) and _has_images(sent):
             found.add("vision")
+        if refuses and not _SUFFIXES.isdisjoint(sent) and _DENIES_INSERT.search(sentence):
+            found.add("insert")
     return frozenset(found)
 
 

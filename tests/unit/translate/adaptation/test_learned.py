@@ -243,6 +243,36 @@ def test_a_model_without_tools_or_vision_is_known_by_its_refusal(
     assert book.lacks("m") == set()
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "lacks"),
+    [
+        # llama.cpp's /infill, vLLM, a server that refuses the parameter
+        (501, "Infill is not supported by this model: prefix token is missing. suffix token is missing. ", {"insert"}),
+        (400, "suffix is not currently supported", {"insert"}),
+        (422, "Unsupported fields in the request: {'suffix'}", {"insert"}),
+        (400, "The suffix is too long", set()),
+        (400, "This model does not support tools.", set()),
+    ],
+)
+@pytest.mark.parametrize("sent", [{"input_prefix": "a", "input_suffix": "b"}, {"prompt": "a", "suffix": "b"}])
+def test_a_model_that_does_not_fill_in_is_known_by_its_refusal(
+    book: LearnedByModel, sent: dict[str, str], status: int, text: str, lacks: set[str]
+) -> None:
+    book.attempts({"model": "m", **sent}).learn(status, text, None)
+    assert book.lacks("m") == lacks
+    book.attempts({"model": "n", "prompt": "a"}).learn(status, text, None)
+    assert book.lacks("n") == set()
+
+
+def test_what_a_model_has_shown_is_known_for_a_while(book: LearnedByModel, clock: Clock) -> None:
+    assert book.does("m") == set()
+    book.of("m", "embedding").grant("embedding")
+    assert book.does("m") == {"embedding"}
+    assert book.does("n") == set()
+    clock.now += LIFETIME
+    assert book.does("m") == set()
+
+
 def test_a_model_lacks_nothing_that_was_not_asked_for(book: LearnedByModel) -> None:
     book.attempts(CALL).learn(400, "This model does not support tools or images.", None)
     assert book.lacks("m") == set()
