@@ -304,6 +304,10 @@ class Backend:
                 return
         await self.adapted(parameters, attempt)
 
+    def uses(self, path: str) -> bool:
+        """Whether calls of a path (`/v1/…`) may go to the server as they are; others are translated."""
+        return self.options.uses(path, self.profile.translated)
+
     def uses_responses(self, chat: Mapping[str, Any]) -> bool:
         """Whether a chat completion is made by a call of `/v1/responses`.
 

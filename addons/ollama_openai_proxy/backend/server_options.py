@@ -41,10 +41,15 @@ class ServerOptions:
     apis: frozenset[ApiName] | None = None
     ca_file: Path | None = None
 
-    def uses(self, path: str) -> bool:
-        """Return whether calls of a path (`/v1/…`) may go to the server as they are."""
+    def uses(self, path: str, translated: frozenset[str] = frozenset()) -> bool:
+        """Return whether calls of a path (`/v1/…`) may go to the server as they are.
+
+        Args:
+            path: of the call.
+            translated: the APIs that are translated where nobody says which APIs are used.
+        """
         api = _API_OF.get(path)
-        return self.apis is None or api is None or api in self.apis
+        return api is None or (api not in translated if self.apis is None else api in self.apis)
 
     def plain_headers(self) -> dict[str, str]:
         """Return the headers with their values in plain text."""

@@ -131,6 +131,7 @@ class Profile:
         levels_unknown: whether models of many makers are behind it, so that the levels of one are not known by the server.
         stops_answers: whether a running answer ends when another request comes.
         responses_beside_tools: whether its newest models reason beside tools only in `/v1/responses`.
+        translated: the APIs that are translated although the server has them, since clients miss something in its answers.
     """
 
     name: ProfileName
@@ -157,6 +158,7 @@ class Profile:
     levels_unknown: bool = False
     stops_answers: bool = False
     responses_beside_tools: bool = False
+    translated: frozenset[Literal["responses", "messages"]] = frozenset()
 
     @property
     def template_thinking(self) -> bool:
@@ -230,6 +232,9 @@ PROFILES: dict[ProfileName, Profile] = {
             raw_schema="json_schema",
             infill=True,
             top_k_off=-1,
+            # Seen: events of its responses have no indices, which the OpenAI SDK needs, and an answer that was cut is
+            # "completed". Its messages do not turn thinking on.
+            translated=frozenset({"responses", "messages"}),
         ),
         *(
             Profile(

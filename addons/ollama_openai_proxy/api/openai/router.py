@@ -157,7 +157,7 @@ class OpenAIServer:
             return await _decide(call, keep_alive)
         if path == OPENAI_CHAT and call.model is not None and call.data is not None:
             return await _chat(call, call.data, call.model, keep_alive, answering)
-        if not call.backend.options.uses(path):
+        if not call.backend.uses(path):
             if path not in TRANSLATED:
                 raise BackendError(501, f"{path} is not among the APIs that are used of the back end {call.backend.name}")
             return await _translate(call, keep_alive, answering)
