@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import pytest
+from openai import APIStatusError, OpenAI
 
 from tests.live.proxy import ProxyProcess
 from tests.patience import PATIENCE
@@ -238,3 +239,33 @@ def test_a_server_without_embeddings_is_no_server_without_the_model(picky: Picky
     picky.refuses = first_of((lambda call: "input" in call, 404, "Not Found"))
     reply = post(proxy, "/api/embed", input=["x1"])
     assert (reply.status_code, reply.json()) == (501, {"error": "the back end has no embeddings: Not Found"})
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_chat_completion_of_openais_api_is_made_otherwise_if_a_refusal_shows_how(
+    picky: PickyBackend, proxy: ProxyProcess, status: int
+) -> None:
+    picky.refuses = first_of((lambda call: "seed" in call, status, "Unsupported fields in the request: {'seed'}"))
+    with OpenAI(base_url=f"{proxy.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE) as client:
+        create: Any = client.chat.completions.create
+        for calls in (3, 1):
+            picky.calls.clear()
+            assert create(model="m", messages=HELLO, seed=1).choices[0].message.content == "hello"
+            # The call as it came, and what the translation learns from its own first refusal; from then on nothing of it.
+            assert len(picky.calls) == calls
+        chunks = list(create(model="m", messages=HELLO, seed=1, stream=True))
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "hello"
+        picky.calls.clear()
+        create(model="m", messages=HELLO, user="u")
+        assert picky.calls == [{"model": "m", "messages": HELLO, "user": "u"}], (
+            "a call without the refused field came otherwise"
+        )
+        picky.refuses = first_of((lambda call: True, status, "Please be polite"))
+        refused = refusal_of(lambda: create(model="m", messages=HELLO))
+    assert (refused.status_code, "Please be polite" in str(refused)) == (status, True)
+
+
+def refusal_of(call: Callable[[], object]) -> APIStatusError:
+    with pytest.raises(APIStatusError) as caught:
+        call()
+    return caught.value

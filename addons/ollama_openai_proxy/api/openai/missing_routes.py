@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...net.body import MOST_ERROR, read_whole
+from ...translate.adaptation.finding import STATUSES
 from ...translate.not_found import MISSING, names_missing_route
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def whole_refusal(reply: Reply) -> Reply:
     Raises:
         BackendError: the back end broke off.
     """
-    return await _in_one_piece(reply) if 400 <= reply.status < 500 else reply
+    return await _in_one_piece(reply) if reply.status in STATUSES or 400 <= reply.status < 500 else reply
 
 
 async def _in_one_piece(reply: Reply) -> Reply:

@@ -16,6 +16,8 @@ from ...net.off_loop import off_loop
 from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_names import shown
+from ...translate.adaptation.finding import STATUSES
+from ...translate.adaptation.passed_chats import knows_better, learns_better
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
@@ -233,13 +235,19 @@ async def _decide(call: Call, keep_alive: float) -> Reply:
 
 
 async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: float, answering: Answering) -> Reply:
-    """Ask for a chat completion: as it came or, of a model that only `/v1/responses` has, by translation."""
+    """Ask for a chat completion: as it came, or by translation.
+
+    A call is translated if its model has only `/v1/responses`, or if a refusal shows how the call can be made otherwise.
+    """
     backend = call.backend
     if not (backend.options.uses(OPENAI_CHAT) or backend.uses_responses(data)):
         raise BackendError(501, f"{OPENAI_CHAT} is not among the APIs that are used of the back end {backend.name}")
-    if not answering.begun and not backend.uses_responses(data):
+    if not (answering.begun or backend.uses_responses(data) or knows_better(backend.learned, data)):
         reply = await whole_refusal(await _forward(call, keep_alive))
-        if not (isinstance(reply.body, bytes) and backend.learns_responses(data, reply.status, reply.body)):
+        if not isinstance(reply.body, bytes) or reply.status not in STATUSES:
+            return reply
+        told = (data, reply.status, reply.body)
+        if not (backend.learns_responses(*told) or learns_better(backend.learned, *told)):
             return reply
     # Few installations need this, and it takes a while to load.
     from .chat_completions import create_chat_completion

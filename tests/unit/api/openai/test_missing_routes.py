@@ -103,6 +103,7 @@ async def test_a_refusal_is_read_whole_and_nothing_else() -> None:
     assert (refused.status, refused.body, refused.length) == (404, b"nope", None)
     known = Reply(400, {}, b"nope")
     assert await whole_refusal(known) is known
-    for status in (200, 500):
+    assert (await whole_refusal(Reply(500, {}, KnownParts([b"x"])))).body == b"x"
+    for status in (200, 503):
         reply = Reply(status, {}, KnownParts([b"x"]))
         assert await whole_refusal(reply) is reply
