@@ -108,7 +108,9 @@ def _vector(embedding: Any) -> Vector:
             singles.byteswap()
         vector = singles.tolist()
     else:
-        vector = [float(x) for x in embedding]
+        # A server that does not pool has a vector for each token. Of a model that does not pool, Ollama takes the last one.
+        by_token = bool(embedding) and all(isinstance(each, list) for each in embedding)
+        vector = [float(x) for x in (embedding[-1] if by_token else embedding)]
     # A sum of numbers of which one is infinite, or none at all, is not finite either.
     if not math.isfinite(sum(vector)):
         raise ValueError("not a number")

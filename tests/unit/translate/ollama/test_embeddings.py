@@ -47,6 +47,10 @@ def test_vectors_without_indexes_keep_their_order(index: dict[str, Any]) -> None
     assert vectors({"data": [{"embedding": [2], **index}, {"embedding": [1], **index}]}, 2) == [[2.0], [1.0]]
 
 
+def test_of_vectors_for_each_token_the_last_one_counts() -> None:
+    assert vectors({"data": [{"embedding": [[1.0, 2.0], [3.0, 4.0]]}, {"embedding": [[5, 6]]}]}, 2) == [[3.0, 4.0], [5.0, 6.0]]
+
+
 def normalised(vector: list[float], dimensions: int = 0) -> list[float]:
     return json.loads(normalised_json(vector, dimensions))  # type: ignore[no-any-return]
 
@@ -68,7 +72,7 @@ def test_too_few_or_too_many_vectors_are_the_back_ends_fault(data: Any) -> None:
     [
         *({}, {"embedding": None}, {"embedding": 5}, {"embedding": ["x"]}, {"embedding": [None]}, {"embedding": "?"}),
         *({"embedding": "QUI="}, {"embedding": [math.nan]}, {"embedding": [math.inf]}, "x", None),
-        {"embedding": [[1.0]]},
+        *({"embedding": [[[1.0]]]}, {"embedding": [1.0, [1.0]]}),
     ],
 )
 def test_what_is_no_vector_is_the_back_ends_fault(entry: Any) -> None:
