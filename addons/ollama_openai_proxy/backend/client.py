@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base, root_url
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
-from ..net.body import MOST_LIST, read_whole
+from ..net.body import MOST_ERROR, MOST_LIST, read_whole
 from ..net.connection_pool import Connections, why_unreachable
 from ..net.forwarding import Relay
 from ..net.http_messages import REQUEST_ID
@@ -38,7 +38,7 @@ from ..translate.not_found import MISSING, names_missing_route
 from ..translate.ollama.embeddings import is_without_vectors
 from ..translate.ollama_descriptions import DEFAULT_BACKEND, read_models
 from ..translate.reader.server_errors import ModelNames, error_in_chunk, server_error
-from ..translate.refused_key import refused_key, told_in_body
+from ..translate.refused_key import OTHER_STATUSES, names_refused_key, refused_key, told_in_body
 from ..translate.responses_backend.reasoning_items import without_items
 from ..translate.responses_backend.request import responses_parameters
 from ..translate.responses_backend.when_needed import reasons_beside_tools
@@ -212,6 +212,10 @@ class Backend:
             request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
         )
         _note_id(reply.headers)
+        if reply.status in OTHER_STATUSES and not isinstance(reply.body, bytes):
+            reply = replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)
+        if isinstance(reply.body, bytes) and names_refused_key(reply.status, error_text(reply.body.decode("utf-8", "replace"))):
+            reply = replace(reply, status=int(HTTPStatus.UNAUTHORIZED))
         if reply.status == HTTPStatus.UNAUTHORIZED:
             reply = replace(reply, body=told_in_body(await read_whole(reply.body), *self._key_sent()), length=None)
         kept = [(name, value) for name, value in reply.headers.items() if not _of_its_site(name.lower())]

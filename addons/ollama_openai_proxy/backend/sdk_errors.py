@@ -10,6 +10,7 @@ from ..net.body import TooLargeError
 from ..net.redirects import RedirectError
 from ..net.server_names import about_server
 from ..translate.error_text import error_text
+from ..translate.refused_key import names_refused_key
 from .lazy_sdk import httpx2, openai
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def _refusal(error: openai.APIStatusError) -> Refusal:
         except ValueError:
             phrase = "an unknown status"
         text = f"the back end answered {status} {phrase}"
+    if names_refused_key(status, text):
+        status = 401
     headers = {name.title(): error.response.headers[name] for name in _KEPT_HEADERS if name in error.response.headers}
     return Refusal(status if 400 <= status <= 599 else 502, text, headers, error.param, error.body or text)
 

@@ -6,12 +6,33 @@ Only the sentence for the user changes; the back end's code, type and parameter 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 type KeyOwner = Literal["proxy", "client", "nobody"]
 """Whose key a call to a back end carried."""
 
+OTHER_STATUSES = frozenset({400, 403})
+"""Statuses beside 401 with which servers refuse a key."""
+_LONGEST_BEGINNING = 160
+_KEY_REFUSED = re.compile(
+    r"\b(?:incorrect|invalid|wrong|missing)\s(?:x-)?api[\s_-]?key\b|\bapi[\s_-]?key\s(?:is\s)?(?:not\svalid|invalid|missing|expired|not\sfound)"
+    # LiteLLM without a database, in which it would look a key up that is not its own.
+    r"|^no\sconnected\sdb\b",
+    re.IGNORECASE,
+)
+
 _TEXT_KEYS = ("message", "detail", "msg", "error")
+
+
+def names_refused_key(status: int, said: str) -> bool:
+    """Whether a refusal is about the key, though its status is not 401: so refuse xAI, Gemini and LiteLLM.
+
+    Args:
+        status: of the refusal.
+        said: what the back end says. Only its beginning counts, since a text may quote the client's own words.
+    """
+    return status in OTHER_STATUSES and _KEY_REFUSED.search(said[:_LONGEST_BEGINNING].strip()) is not None
 
 
 def refused_key(said: str, owner: KeyOwner, backend: str) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ollama_openai_proxy.translate.refused_key import KeyOwner, refused_key, told_in_body
+from ollama_openai_proxy.translate.refused_key import KeyOwner, names_refused_key, refused_key, told_in_body
 
 PROXY = "the back end refused the proxy's own key (OPENAI_API_KEY), not yours"
 
@@ -50,3 +50,24 @@ def test_a_body_keeps_all_but_its_sentence(body: Any, told: Any) -> None:
 @pytest.mark.parametrize("body", [b"", b"Unauthorized", b"<html>", b"\xff"])
 def test_a_body_that_is_no_json_stays(body: bytes) -> None:
     assert told_in_body(body, "proxy", "OPENAI_API_KEY") is body
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "named"),
+    [
+        # xAI, Gemini, LiteLLM without a database
+        (400, "Incorrect API key provided: sk***ng. You can obtain an API key from https://console.x.ai.", True),
+        (400, "API key not valid. Please pass a valid API key.", True),
+        (400, "No connected db.", True),
+        (403, "Invalid API-Key provided.", True),
+        (403, "The api key is expired", True),
+        (401, "Incorrect API key provided", False),
+        (422, "Invalid API key", False),
+        (400, "the model has no connected db.", False),
+        (400, "Unsupported parameter: 'key'", False),
+        (400, "messages[0] " + "is too long " * 20 + "Invalid API key", False),
+        (400, "", False),
+    ],
+)
+def test_a_key_that_is_refused_with_another_status_is_seen(status: int, said: str, named: bool) -> None:
+    assert names_refused_key(status, said) is named
