@@ -335,6 +335,8 @@ PROFILES: dict[ProfileName, Profile] = {
             thinking={},
             formats=frozenset(),
             stream_options=False,
+            # Seen: its responses refuse reasoning and formats, and are a stream unless a call says otherwise.
+            translated=frozenset({"responses"}),
         ),
         Profile(
             "litellm",

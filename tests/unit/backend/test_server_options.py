@@ -21,6 +21,7 @@ ALL: frozenset[ApiName] = frozenset({"chat", "completions", "responses", "messag
         ("generic", None, set()),
         ("vllm", None, set()),
         ("llamacpp", None, {"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"}),
+        ("transformers", None, {"/v1/responses"}),
         # Whoever names the APIs gets them.
         ("llamacpp", ALL, set()),
         ("llamacpp", frozenset({"chat", "responses"}), {"/v1/completions", "/v1/messages", "/v1/messages/count_tokens"}),
