@@ -265,6 +265,20 @@ def test_a_chat_completion_of_openais_api_is_made_otherwise_if_a_refusal_shows_h
     assert (refused.status_code, "Please be polite" in str(refused)) == (status, True)
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [(404, "Not Found", 501), (405, "Method Not Allowed", 501), (404, "The model `m` does not exist", 404)],
+)
+def test_a_server_without_chat_is_told_from_a_model_that_is_not_there(
+    picky: PickyBackend, proxy: ProxyProcess, status: int, text: str, expected: int
+) -> None:
+    picky.refuses = first_of((lambda call: True, status, text))
+    refused = post(proxy, "/v1/chat/completions", messages=HELLO)
+    assert refused.status_code == expected
+    assert text in refused.json()["error"]["message"]
+    assert len(picky.calls) == 1
+
+
 def refusal_of(call: Callable[[], object]) -> APIStatusError:
     with pytest.raises(APIStatusError) as caught:
         call()

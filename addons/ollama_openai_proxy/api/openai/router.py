@@ -19,9 +19,11 @@ from ...schemas.ollama.model_names import shown
 from ...translate.adaptation.finding import STATUSES
 from ...translate.adaptation.passed_chats import knows_better, learns_better
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
+from ...translate.not_found import MISSING
 from ...translate.ollama.request import completion_defaults, default_parameters
 from ...translate.ollama_descriptions import openai_entry
 from ...translate.openai_responses.compaction import has_trigger, with_summaries
+from ...translate.reader.server_errors import ModelNames, server_error
 from ..completion import Answering
 from ..first_answer import first_answer
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
@@ -244,8 +246,11 @@ async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: floa
         raise BackendError(501, f"{OPENAI_CHAT} is not among the APIs that are used of the back end {backend.name}")
     if not (answering.begun or backend.uses_responses(data) or knows_better(backend.learned, data)):
         reply = await whole_refusal(await _forward(call, keep_alive))
-        if not isinstance(reply.body, bytes) or reply.status not in STATUSES:
+        if not isinstance(reply.body, bytes) or reply.status not in STATUSES | MISSING:
             return reply
+        if reply.status in (404, 405) and names_no_route(reply):
+            # Clients take a 404 for a model that is not there.
+            raise server_error(reply.body.decode("utf-8", "replace"), ModelNames(), status=reply.status)
         told = (data, reply.status, reply.body)
         if not (backend.learns_responses(*told) or learns_better(backend.learned, *told)):
             return reply
