@@ -19,6 +19,8 @@ from multiprocessing import Pipe, Process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
@@ -84,7 +86,7 @@ def main() -> int:
     seed = random.randrange(1 << 32) if options.seed is None else options.seed
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    port = _free_port()
+    port = free_port()
     settings = {"PROXY_API_KEYS": KEY, "PROXY_PORT": str(port), "OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "ollama_openai_proxy"], env=os.environ | settings, stderr=subprocess.DEVNULL
@@ -291,12 +293,6 @@ def _cpu(pid: int) -> float:
 def _resident(pid: int) -> int:
     """The bytes of memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

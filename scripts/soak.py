@@ -20,7 +20,6 @@ from scripts.soaking.judging import Verdict
 from scripts.soaking.phases import Options, Soak
 from scripts.soaking.processes import BackendProcess, Failed
 from scripts.soaking.report import as_text
-from scripts.soaking.spoiling import KINDS
 from scripts.soaking.tally import Tally
 
 if TYPE_CHECKING:
@@ -68,10 +67,11 @@ def main() -> int:
 
 def _soak(options: argparse.Namespace, backend: BackendProcess, folder: Path) -> int:
     modes: list[Mode] = list(MODES) if options.mode == "both" else [options.mode]
-    given = Options(options.seed, options.minutes / len(modes), options.patience, options.spoil)
+    given = Options(options.seed, options.minutes / len(modes), options.patience, options.requests)
     tallies = []
     for mode in modes:
-        print(f"scripts/soak: {mode} mode, seed {options.seed}, {given.minutes:g} min", file=sys.stderr)
+        extent = f"{given.requests} requests" if given.requests else f"{given.minutes:g} min"
+        print(f"scripts/soak: {mode} mode, seed {options.seed}, {extent}", file=sys.stderr)
         tally = Tally(mode)
         tallies.append(tally)
         asyncio.run(Soak(mode, given, backend, folder, tally).run())
@@ -112,18 +112,15 @@ def _options() -> argparse.Namespace:
         prog="scripts/soak", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=_positive, default=10.0, metavar="M", help="of all modes together (default: 10)")
+    parser.add_argument(
+        "--requests", type=_count, default=0, metavar="N", help="of the crowds of each mode, whatever time they take"
+    )
     parser.add_argument("--mode", choices=[*MODES, "both"], default="both", help="of the proxy (default: both)")
     parser.add_argument("--seed", type=int, metavar="N", help="of what is tried (default: any)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--case", type=_case, metavar="CASE", help="try this one case, and show what was sent and what came")
     parser.add_argument(
         "--patience", type=_positive, default=20.0, metavar="S", help="after which an answer hangs (default: 20)"
-    )
-    parser.add_argument(
-        "--spoil",
-        choices=KINDS,
-        default="",
-        help="spoil answers behind the proxy, to see that it is noticed: no soak, only a crowd",
     )
     options = parser.parse_args()
     if options.seed is None:
@@ -139,6 +136,12 @@ def _positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 1")
+    return int(text)
 
 
 def _case(text: str) -> Case:

@@ -274,11 +274,11 @@ class Settings(BaseSettings):
         example="0.0.0.0",  # noqa: S104  # an example, no binding
         read_once=True,
     )
-    proxy_port: Port = setting(
-        0,
-        "The port to listen on.",
+    proxy_port: Annotated[int, Field(ge=0, le=65535)] = setting(
+        DEFAULT_PORTS["translate"],
+        "The port to listen on. 0 takes any free port; the log says which one.",
         group=Group.ADDRESS,
-        must_be="a port number from 1 to 65535, for example 11434",
+        must_be="a port number from 1 to 65535, for example 11434, or 0 for any free port",
         example="11500",
         default_text="`11434` (Ollama's own), in fix mode `11435`",
         read_once=True,
@@ -791,7 +791,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _pick_defaults(self) -> Self:
-        if self.proxy_port == 0:
+        if "proxy_port" not in self.model_fields_set:
             self.proxy_port = DEFAULT_PORTS[self.proxy_mode]
         if self.head_timeout is None:
             self.head_timeout = self.client_timeout

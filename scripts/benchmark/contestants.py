@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
 
+from scripts.ports import free_port
+
 from .load import Job, Outcome
 
 if TYPE_CHECKING:
@@ -270,14 +272,6 @@ def end(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listener(port: int) -> int | None:

@@ -14,11 +14,10 @@ from .delivery import TYPES, answer_length
 from .judging import Verdict, judge
 from .processes import SILENCE, ProxyProcess
 from .speech import ODD
-from .spoiling import Relay
 from .tally import BAD, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from .cases import Mode
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from .judging import Judgement
     from .processes import BackendProcess
     from .tally import Tally
+
+type RarePhase = tuple[str, Callable[[], Awaitable[None]]]
 
 QUICK_LANES, WAITING_LANES, PIPELINES = 24, 8, 2
 BURST = 500
@@ -41,13 +42,25 @@ class Options(NamedTuple):
     Attributes:
         minutes: of each mode.
         patience: seconds after which an answer hangs.
-        spoil: how to spoil answers; "" is not at all.
+        requests: of the crowds of each mode, instead of the minutes; 0 lets the minutes count.
     """
 
     seed: int
     minutes: float
     patience: float
-    spoil: str = ""
+    requests: int = 0
+
+
+class Stretch(NamedTuple):
+    """How long a crowd stays.
+
+    Attributes:
+        done: which part of it is over, as a number that is 1 in the end.
+        last_wait: the part after which no client begins to wait for what will not come.
+    """
+
+    done: Callable[[], float]
+    last_wait: float = 0.5
 
 
 class Soak:
@@ -74,11 +87,10 @@ class Soak:
         self._kept = Clients(0, options.patience)
 
     async def run(self) -> None:
-        """Soak, for the time that there is."""
+        """Soak, for the time or the requests that there are."""
         tally = self._tally
         begun = time.monotonic()
-        seconds = self._options.minutes * 60
-        rare: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        rare: list[RarePhase] = [
             ("stops", self._stops),
             ("burst", self._burst),
             ("absence", self._absence),
@@ -88,29 +100,15 @@ class Soak:
         # A short run has no time for all of them; another seed tries others.
         first = self._options.seed % len(rare)
         rare = rare[first:] + rare[:first]
-        longest = 0.0
         async with self._proxy() as (proxy, clients):
-            deadline = time.monotonic() + seconds
-            if self._options.spoil:
-                await self._spoiled(proxy, seconds)
-            else:
-                self._kept.port = proxy.port
-                await self._warm_up(clients)
-                idle = await self._settled(proxy)
-                slice_seconds = min(max(seconds / 12, 3.0), 30.0)
-                turn = 0
-                while (left := deadline - time.monotonic()) > slice_seconds / 2:
-                    await self._crowd(proxy, clients, min(slice_seconds, left), heavy=turn % 4 == 0)
-                    if deadline - time.monotonic() > longest:
-                        name, phase = rare[turn % len(rare)]
-                        started = time.monotonic()
-                        await self._go_through(name, phase())
-                        longest = max(longest, time.monotonic() - started)
-                    turn += 1
-                self._phase = "end"
-                await clients.close()
-                await self._kept.close()
-                await self._check_left(proxy, idle)
+            self._kept.port = proxy.port
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            await (self._by_requests if self._options.requests else self._by_time)(proxy, clients, rare)
+            self._phase = "end"
+            await clients.close()
+            await self._kept.close()
+            await self._check_left(proxy, idle)
             await self._end(proxy)
         if not tally.verdicts[Verdict.RIGHT]:
             self._fail("process", "not one answer was right: nothing was tried")
@@ -130,6 +128,35 @@ class Soak:
             await self._end(proxy)
         return seen, judgements
 
+    async def _by_time(self, proxy: ProxyProcess, clients: Clients, rare: Sequence[RarePhase]) -> None:
+        """Crowds, and after each a rare phase that there is time for."""
+        seconds = self._options.minutes * 60
+        deadline = time.monotonic() + seconds
+        slice_seconds = min(max(seconds / 12, 3.0), 30.0)
+        longest, turn = 0.0, 0
+        while (left := deadline - time.monotonic()) > slice_seconds / 2:
+            await self._crowd(proxy, clients, self._seconds(min(slice_seconds, left)), heavy=turn % 4 == 0)
+            if deadline - time.monotonic() > longest:
+                name, phase = rare[turn % len(rare)]
+                started = time.monotonic()
+                await self._go_through(name, phase())
+                longest = max(longest, time.monotonic() - started)
+            turn += 1
+
+    async def _by_requests(self, proxy: ProxyProcess, clients: Clients, rare: Sequence[RarePhase]) -> None:
+        """Two crowds with half of the requests each, one of them with large calls, and a rare phase after each."""
+        for heavy, (name, phase) in zip((True, False), rare, strict=False):
+            await self._crowd(proxy, clients, self._requests(self._options.requests // 2), heavy=heavy)
+            await self._go_through(name, phase())
+
+    def _seconds(self, seconds: float) -> Stretch:
+        begun = time.monotonic()
+        return Stretch(lambda: (time.monotonic() - begun) / seconds, 1 - min(0.5, SILENCE / seconds))
+
+    def _requests(self, number: int) -> Stretch:
+        before = self._tally.requests
+        return Stretch(lambda: (self._tally.requests - before) / number)
+
     # -- The phases ----------------------------------------------------------------------------------------------------
 
     async def _warm_up(self, clients: Clients) -> None:
@@ -138,34 +165,32 @@ class Soak:
             await self._try(clients, Case(self._mode, call), only_right=True)
         await clients.close()
 
-    async def _crowd(self, proxy: ProxyProcess, clients: Clients, seconds: float, *, heavy: bool) -> None:
+    async def _crowd(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
         """Everyone at once."""
-        await self._go_through("crowd", self._mix(proxy, clients, seconds, heavy=heavy))
+        await self._go_through("crowd", self._mix(proxy, clients, stretch, heavy=heavy))
         self._tally.most_uses = max(self._tally.most_uses, clients.most_uses, self._kept.most_uses)
 
-    async def _mix(self, proxy: ProxyProcess, clients: Clients, seconds: float, *, heavy: bool) -> None:
-        until = time.monotonic() + seconds
+    async def _mix(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
         kept = self._kept
 
-        async def lane(next_case: Callable[[], Case], until: float, clients: Clients = clients) -> None:
-            while time.monotonic() < until:
+        async def lane(next_case: Callable[[], Case], until: float = 1, clients: Clients = clients) -> None:
+            while stretch.done() < until:
                 await self._try(clients, next_case())
 
         samples: list[tuple[int, int]] = []
 
         async def watch() -> None:
-            while time.monotonic() < until:
+            while stretch.done() < 1:
                 samples.append((self._tally.requests, proxy.memory()))
                 await asyncio.sleep(1)
 
         planner = self._planner
-        waiting = until - min(seconds / 2, SILENCE)
-        lanes = [lane(planner.quick, until) for _ in range(QUICK_LANES)]
-        lanes += [lane(planner.waiting, waiting) for _ in range(WAITING_LANES)]
-        lanes += [lane(planner.pipelined, until) for _ in range(PIPELINES)]
-        lanes.append(lane(planner.kept, until, kept))
+        lanes = [lane(planner.quick) for _ in range(QUICK_LANES)]
+        lanes += [lane(planner.waiting, stretch.last_wait) for _ in range(WAITING_LANES)]
+        lanes += [lane(planner.pipelined) for _ in range(PIPELINES)]
+        lanes.append(lane(planner.kept, clients=kept))
         # What is large for a moment says nothing about what stays.
-        lanes.append(lane(lambda: next(self._heavy), until - seconds / 2) if heavy else watch())
+        lanes.append(lane(lambda: next(self._heavy), 0.5) if heavy else watch())
         await asyncio.gather(*lanes)
         self._tally.samples += [samples] if samples else []
 
@@ -268,23 +293,6 @@ class Soak:
             if (status := await asyncio.to_thread(proxy.end)) != 0:
                 self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
 
-    async def _spoiled(self, proxy: ProxyProcess, seconds: float) -> None:
-        """A crowd whose answers are spoiled on their way."""
-        self._phase = "spoiled"
-        relay = Relay(self._options.spoil, proxy.port)
-        clients = Clients(await relay.listen(), self._options.patience)
-        idle = await self._settled(proxy)
-        until = time.monotonic() + seconds
-
-        async def lane() -> None:
-            while time.monotonic() < until:
-                await self._try(clients, self._planner.plain())
-
-        await asyncio.gather(*(lane() for _ in range(QUICK_LANES)))
-        await clients.close()
-        await self._check_left(proxy, idle)
-        relay.close()
-
     # -- Their parts ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -314,29 +322,12 @@ class Soak:
         self._tally.complain(proxy.complaints, self._phase)
 
     def _start(
-        self,
-        clients: Clients,
-        cases: Iterable[Case],
-        *,
-        may_break: bool = False,
-        only_right: bool = False,
-        only_error: bool = False,
+        self, clients: Clients, cases: Iterable[Case], **expected: bool
     ) -> list[asyncio.Task[tuple[list[Seen], list[Judgement]]]]:
-        return [
-            asyncio.create_task(self._try(clients, case, may_break=may_break, only_right=only_right, only_error=only_error))
-            for case in cases
-        ]
+        return [asyncio.create_task(self._try(clients, case, **expected)) for case in cases]
 
-    async def _all(
-        self,
-        clients: Clients,
-        cases: Iterable[Case],
-        *,
-        may_break: bool = False,
-        only_right: bool = False,
-        only_error: bool = False,
-    ) -> None:
-        await asyncio.gather(*self._start(clients, cases, may_break=may_break, only_right=only_right, only_error=only_error))
+    async def _all(self, clients: Clients, cases: Iterable[Case], **expected: bool) -> None:
+        await asyncio.gather(*self._start(clients, cases, **expected))
 
     async def _try(
         self, clients: Clients, case: Case, *, may_break: bool = False, only_right: bool = False, only_error: bool = False

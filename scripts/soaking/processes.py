@@ -7,7 +7,6 @@ import mmap
 import os
 import resource
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from scripts.ports import free_port
 
 if TYPE_CHECKING:
     from .cases import Mode
@@ -288,14 +289,6 @@ class Board:
                 return int(tasks)
             time.sleep(0.01)
         raise Failed("the proxy does not count its tasks")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _self_signed() -> bytes:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from tests.standins import ScriptedBackend
 
 
+LONGEST = (
+    *("test_workers.py", "test_soak.py", "test_secrets.py", "test_any_server.py", "test_doors.py", "test_drain.py"),
+    *("test_model_loading.py", "test_server_bounds.py", "test_load_balancer.py", "test_examples.py", "test_compat.py"),
+)
+"""Parallel runs begin with these files, so that none of them runs alone in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture
 def backend(_shared: tuple[ScriptedBackend, ProxyProcess]) -> Iterator[ScriptedBackend]:
     backend = _shared[0]

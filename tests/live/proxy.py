@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
+from scripts.ports import free_port as free_port
 from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
@@ -36,8 +36,13 @@ DOORS: dict[Door, list[str]] = {
 }
 
 
+QUIET = ("warning", "error")
+WHERE = re.compile(r"Ollama API on http://\S+?:(\d+) \(|proxy to \S+ listening at \S+?:(\d+)[. ]")
+"""How the console command's log, and mitmproxy's, name the port that a proxy listens on."""
+
+
 class ProxyProcess:
-    """Starts the proxy on a free port, waits until it answers, and stops it with SIGTERM.
+    """Starts the proxy on any free port, waits until it answers, and stops it with SIGTERM.
 
     Args:
         door: how it is started.
@@ -45,7 +50,7 @@ class ProxyProcess:
         settings: environment variables; nothing else of the tests' environment that concerns the proxy is passed on.
         wait: False for a proxy that is expected not to start; then `exit_code` waits for its end.
         cwd: the working directory, where the proxy looks for `.env`.
-        url: where it answers, if something else than `PROXY_PORT` decides that.
+        url: where it answers, if something else than `PROXY_PORT` decides that; else its log says so.
         command: what to run instead of the door's own command.
     """
 
@@ -60,9 +65,10 @@ class ProxyProcess:
         command: list[str] | None = None,
         **settings: str,
     ) -> None:
-        own = settings.setdefault("PROXY_PORT", str(free_port()))
-        self.url = url or f"http://127.0.0.1:{own}"
-        self.port = int(self.url.rpartition(":")[2]) if url or own.isdigit() else 0
+        # One that says little does not say where it listens.
+        own = settings.setdefault("PROXY_PORT", str(free_port()) if settings.get("LOG_LEVEL") in QUIET else "0")
+        self._url = url
+        self._port = int(url.rpartition(":")[2]) if url else int(own) if own.isdigit() else 0
         self._command = (command or DOORS[door]) + (arguments or [])
         self._wait = wait
         self._cwd = cwd
@@ -88,6 +94,26 @@ class ProxyProcess:
         self.stop()
         if self._json and error is None and self._wait:
             check_log(self.log)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; waits until it has said so where it chooses the port itself."""
+        if not self._port:
+            wait_until(lambda: self._said_port() or self._has_ended(), lambda: f"the proxy says no port:\n{self.log}")
+            assert self._said_port(), f"the proxy says no port:\n{self.log}"
+            self._port = self._said_port()
+        return self._port
+
+    @property
+    def url(self) -> str:
+        return self._url or f"http://127.0.0.1:{self.port}"
+
+    def _said_port(self) -> int:
+        found = WHERE.search(self.log)
+        return int(found[1] or found[2]) if found else 0
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     @property
     def pid(self) -> int:
@@ -156,6 +182,9 @@ class ProxyProcess:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise AssertionError(f"the proxy ended with status {self.exit_code()}:\n{self.log}")
+            if not (self._port or self._said_port()):
+                time.sleep(0.02)
+                continue
             try:
                 httpx.head(f"{self.url}/api/version", timeout=PATIENCE, trust_env=False)
             except httpx.TransportError:
@@ -174,11 +203,3 @@ def check_log(text: str) -> None:
         entry = json.loads(line)
         assert entry.keys() >= EVERY_LINE
         assert entry.keys() <= EVERY_LINE | DOCUMENTED, entry.keys() - EVERY_LINE - DOCUMENTED
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
+from ollama_openai_proxy.settings import DEFAULT_PORTS
 
 from tests.live.proxy import DOORS, ROOT, Door, ProxyProcess, free_port
 from tests.patience import PATIENCE
@@ -167,6 +168,24 @@ def test_mitmproxys_own_options_win_over_the_settings(backend: ScriptedBackend) 
             assert str(unused) not in proxy.log
         with pytest.raises(httpx.ConnectError):
             get(f"http://127.0.0.1:{both}")
+
+
+ANY_PORT: list[tuple[Door, list[str]]] = [
+    ("console", ["--port", "0"]),
+    ("mitmdump", ["--listen-port", "0"]),
+    ("mitmdump", ["--set", "proxy_port=0"]),
+]
+
+
+def test_port_0_is_any_free_port_and_the_log_names_the_port(backend: ScriptedBackend) -> None:
+    proxies = [
+        ProxyProcess(door=door, arguments=words, OPENAI_API_BASE_URL=backend.base_url, PROXY_PORT="")
+        for door, words in ANY_PORT
+    ]
+    with started(*proxies):
+        for proxy in proxies:
+            assert proxy.port not in DEFAULT_PORTS.values()
+            assert len(get(proxy.url, "/api/tags").json()["models"]) == 2
 
 
 def test_no_connection_to_the_upstream_is_opened_before_there_is_a_request() -> None:

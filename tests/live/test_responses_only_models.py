@@ -289,7 +289,7 @@ def test_what_the_model_refuses_is_learned(backend: ScriptedBackend, llama: olla
         Error(400, error_body("Unsupported parameter: 'temperature' is not supported with this model.", param="temperature")),
     )
     assert llama.chat("codex", [USER], think="low", options={"temperature": 0.1}).message.content == TEXT
-    last = backend.requests[-1].json
+    last = [request for request in backend.requests if request.method == "POST"][-1].json
     assert last["reasoning"] == {"effort": "medium"}
     assert "temperature" not in last
 

@@ -92,6 +92,8 @@ class Pod:
             "PATH": os.pathsep.join([str(programs), str(BIN), os.environ["PATH"]]),
             "OLLAMA_PRIVATE_PORT": str(self.private_port),
             "FAKE_OLLAMA_NOTES": str(self._notes),
+            # The script itself tells the port of the pod.
+            "PROXY_PORT": str(free_port()),
             **settings,
         }
         self.process = ProxyProcess(command=[str(SCRIPT)], cwd=folder, **self.environment)  # type: ignore[arg-type]  # texts

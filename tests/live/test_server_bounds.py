@@ -284,19 +284,27 @@ REFUSALS: dict[str, tuple[bytes, int]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def refusing(backend: ScriptedBackend) -> Iterator[ProxyProcess]:
+    """A proxy that takes small bodies only."""
+    with ProxyProcess(
+        OPENAI_API_BASE_URL=backend.base_url, PROXY_API_KEYS=KEY, MAX_BODY_SIZE="400KB", KEEP_ALIVE_TIMEOUT="1"
+    ) as running:
+        yield running
+
+
 @pytest.mark.parametrize("size", [MIB // 2, 3 * MIB, 30 * MIB])
 @pytest.mark.parametrize(("header", "status"), REFUSALS.values(), ids=REFUSALS)
 def test_a_client_that_writes_its_whole_body_first_sees_why_it_was_refused(
-    backend: ScriptedBackend, header: bytes, status: int, size: int
+    refusing: ProxyProcess, header: bytes, status: int, size: int
 ) -> None:
-    with ProxyProcess(OPENAI_API_BASE_URL=backend.base_url, PROXY_API_KEYS=KEY, MAX_BODY_SIZE="400KB") as proxy:
-        for framing in (b"Content-Length: %d\r\n\r\n" % size + bytes(size), _in_chunks(bytes(size))):
-            with Raw(proxy.port, timeout=PATIENCE) as connection:
-                # At once more than a client's own buffers hold. What the server does not take is lost, and the answer is not.
-                connection.send(b"POST /api/chat HTTP/1.1\r\n" + HOST + header + framing)
-                if size < 4 * MIB:
-                    assert connection.answer().status == status
-                    assert connection.is_closed(within=PATIENCE)
+    for framing in (b"Content-Length: %d\r\n\r\n" % size + bytes(size), _in_chunks(bytes(size))):
+        with Raw(refusing.port, timeout=PATIENCE) as connection:
+            # At once more than a client's own buffers hold. What the server does not take is lost, and the answer is not.
+            connection.send(b"POST /api/chat HTTP/1.1\r\n" + HOST + header + framing)
+            if size < 4 * MIB:
+                assert connection.answer().status == status
+                assert connection.is_closed(within=PATIENCE)
 
 
 def _in_chunks(body: bytes) -> bytes:

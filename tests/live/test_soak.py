@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scripts import soak as script
+from scripts.soaking import phases
+from scripts.soaking.cases import parse_case
+from scripts.soaking.judging import Verdict, judge
+from scripts.soaking.phases import Options, Soak
+from scripts.soaking.processes import BackendProcess
+from scripts.soaking.tally import Failure, Tally
 from tests.live.proxy import ROOT
+from tests.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripts.soaking.cases import Case
+    from scripts.soaking.clients import Seen
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the script reads /proc")
 
-MINUTES = "1" if os.environ.get("CI") else "0.25"
 NUMBERS = ("silent_truncations", "wrong_answers", "hangs", "log_complaints", "failed")
 
 
@@ -27,7 +42,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_is_lost_leaked_or_hung(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    ended = run("--minutes", MINUTES, "--seed", "1", "--json", str(file))
+    ended = run("--requests", "600", "--seed", "1", "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     modes: dict[str, Any] = json.loads(file.read_text())["modes"]
     assert list(modes) == ["translate", "fix"]
@@ -40,26 +55,68 @@ def test_nothing_is_lost_leaked_or_hung(tmp_path: Path) -> None:
         assert counts["cut_positions"]["walked"] > 50
 
 
-@pytest.mark.parametrize(
-    ("spoil", "kind"), [("truncate", "truncated"), ("alter", "wrong"), ("hang", "hang"), ("leak", "sockets")]
-)
-def test_answers_that_are_spoiled_on_their_way_are_counted(spoil: str, kind: str, tmp_path: Path) -> None:
-    file = tmp_path / "soak.json"
-    ended = run(
-        *("--mode", "translate", "--minutes", "0.05", "--patience", "5", "--seed", "1"), "--spoil", spoil, "--json", str(file)
-    )
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    counts = json.loads(file.read_text())["modes"]["translate"]
-    found = {
-        "truncated": counts["silent_truncations"],
-        "wrong": counts["wrong_answers"],
-        "hang": counts["hangs"],
-        "sockets": counts["left"]["sockets"],
-    }
-    assert found[kind] > 0
-    assert (found["hang"] > 0, found["sockets"] > 0) == (spoil == "hang", spoil == "leak")
-    if spoil != "leak":
-        assert "again, alone: scripts/soak --case translate/" in ended.stdout
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Seen]:
+    """A case, and the right answer to it as a client got it."""
+    case = parse_case("translate/chat/none/stay/17")
+    folder = tmp_path_factory.mktemp("soak")
+    with BackendProcess(folder) as backend:
+        soak = Soak(case.mode, Options(1, 1, PATIENCE), backend, folder, Tally(case.mode))
+        (seen,), (judgement,) = asyncio.run(soak.alone(case))
+    assert judgement.verdict is Verdict.RIGHT
+    return case, seen
+
+
+SPOILED: dict[str, tuple[Callable[[Seen], Seen], Verdict]] = {
+    "without the last frame": (
+        lambda seen: replace(seen, body=b"".join(seen.body.splitlines(keepends=True)[:-1])),
+        Verdict.TRUNCATED,
+    ),
+    "with another letter": (
+        lambda seen: replace(seen, body=re.sub(rb'(?<="content":")[A-Za-z]', b"~", seen.body, count=1)),
+        Verdict.WRONG,
+    ),
+    "cut": (lambda seen: replace(seen, end="cut"), Verdict.WRONG),
+    "without an end": (lambda seen: replace(seen, end="hang"), Verdict.HANG),
+}
+
+
+@pytest.mark.parametrize(("spoil", "verdict"), SPOILED.values(), ids=SPOILED)
+def test_an_answer_that_is_not_what_the_back_end_meant_to_say_is_noticed(
+    tried: tuple[Case, Seen], spoil: Callable[[Seen], Seen], verdict: Verdict
+) -> None:
+    case, seen = tried
+    assert judge(case, spoil(seen)).verdict is verdict
+
+
+def test_a_connection_that_stays_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phases, "SETTLE_SECONDS", 0.5)
+    tally = Tally("translate")
+
+    async def leave_one_open(soak: Soak) -> None:
+        async with soak._proxy() as (proxy, _):
+            idle = await soak._settled(proxy)
+            _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            await soak._check_left(proxy, idle)
+            writer.close()
+
+    with BackendProcess(tmp_path) as backend:
+        asyncio.run(leave_one_open(Soak("translate", Options(1, 1, PATIENCE), backend, tmp_path, tally)))
+    assert tally.left == {"sockets": 1}
+    assert tally.bad
+
+
+def test_a_run_in_which_something_was_wrong_fails_and_tells_how_to_try_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def find(self: Soak) -> None:
+        self._tally.fail(Failure(Verdict.WRONG, "crowd", "translate/chat/none/stay/1", "another letter"))
+
+    monkeypatch.setattr(Soak, "run", find)
+    options = argparse.Namespace(mode="translate", seed=1, minutes=1.0, patience=1.0, requests=0, json=None)
+    with BackendProcess(tmp_path) as backend:
+        assert script._soak(options, backend, tmp_path) == 1
+    assert "again, alone: scripts/soak --case translate/chat/none/stay/1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -80,7 +137,7 @@ def test_a_case_can_be_tried_alone(case: str, verdict: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [("--minutes", "0"), ("--case", "nonsense"), ("--case", "fix/chat/beauty/stay/1"), ("--spoil", "x"), ("--unknown",)],
+    [("--minutes", "0"), ("--case", "nonsense"), ("--case", "fix/chat/beauty/stay/1"), ("--requests", "1"), ("--unknown",)],
 )
 def test_a_wrong_argument_is_refused(wrong: tuple[str, ...]) -> None:
     ended = run(*wrong)

@@ -59,6 +59,7 @@ def test_each_mode_has_its_port_and_its_server(mode: Any) -> None:
     assert settings.proxy_port == DEFAULT_PORTS[mode]
     assert settings.upstream_url == {"translate": "http://b:2", "fix": "http://o:1"}[mode]
     assert load_settings(KEYED | {"proxy_mode": mode, "proxy_port": "5"}).proxy_port == 5
+    assert load_settings(KEYED | {"proxy_mode": mode, "proxy_port": "0"}).proxy_port == 0
 
 
 def test_the_key_is_not_shown() -> None:

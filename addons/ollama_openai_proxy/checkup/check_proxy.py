@@ -27,6 +27,8 @@ async def check_port(settings: Settings) -> Finding:
         if taken and await is_proxy(url):
             return Finding("ok", f"the proxy listens on {url} already")
         return Finding("problem", str(error))
+    if settings.proxy_port == 0:
+        return Finding("ok", f"the proxy can listen on a free port of {settings.proxy_host or 'this machine'}")
     return Finding("ok", f"the proxy can listen on {url}")
 
 

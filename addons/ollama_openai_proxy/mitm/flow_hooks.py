@@ -59,6 +59,10 @@ class FlowAddon(ProxyAddon):
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin at once with a request that does not have to be there as a whole."""
         self._patience.head_arrived(flow)
+        if flow.request.port == 0:
+            # The port that mitmproxy's mode names where any free port is taken; users see the one that the client asked. Not by
+            # the property: that one sets the Host header, too.
+            flow.request.data.port = flow.client_conn.sockname[1]
         if flow.response is not None or not _announces_body(flow.request) or _replays():
             return
         asked = flow_request(flow, parts=STILL_TO_COME)

@@ -113,7 +113,11 @@ class OllamaScript:
     def _url(self) -> str:
         """Where clients find the proxy."""
         host = "127.0.0.1" if self._settings.proxy_host in ("", "0.0.0.0", "::") else self._settings.proxy_host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.proxy_port}"
+        port = self._settings.proxy_port
+        if port == 0:
+            addresses = ctx.master.addons.get("proxyserver").listen_addrs()
+            port = addresses[0][1] if addresses else 0
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _watch(self, flow: HTTPFlow) -> FlowWatcher:
         return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)
@@ -180,7 +184,7 @@ def _read_settings() -> Settings:
 def _with_users_address(settings: Settings) -> Settings:
     """The settings with the address of mitmproxy's own options, where the user set those."""
     given = {"proxy_host": _set_by_user("listen_host"), "proxy_port": _set_by_user("listen_port")}
-    return settings.model_copy(update={name: value for name, value in given.items() if value})
+    return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
 def _set_by_user(option: str) -> Any:

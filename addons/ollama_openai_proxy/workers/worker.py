@@ -57,13 +57,16 @@ def serve(settings: Settings, start: WorkerStart | None = None) -> None:
     level = settings.log_level if settings.log_level in ("debug", "error") else "warning"
     logging.getLogger("asyncio").setLevel(level.upper())
     check_loop(settings)
-    sockets = _sockets(settings, start)
+    sockets = _open(settings, start)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(settings, sockets, start))
 
 
-def _sockets(settings: Settings, start: WorkerStart | None) -> list[socket.socket]:
-    """The sockets to serve: those that the supervisor has, and others that are opened now."""
+def _open(settings: Settings, start: WorkerStart | None) -> Sockets:
+    """The sockets to serve: those that the supervisor has, and others that are opened now.
+
+    They are kept by the port of the settings, so that all workers share the port that stands for `PROXY_PORT=0`.
+    """
     opened = start.sockets if start else {}
     addresses = [(settings.proxy_host, settings.proxy_port)]
     if settings.metrics_port and start:
@@ -85,10 +88,10 @@ def _sockets(settings: Settings, start: WorkerStart | None) -> list[socket.socke
         for address in opened.keys() - serving.keys():
             for each in opened[address]:
                 each.close()
-    return [each for group in serving.values() for each in group]
+    return serving
 
 
-async def _serve(settings: Settings, sockets: list[socket.socket], start: WorkerStart | None) -> None:
+async def _serve(settings: Settings, sockets: Sockets, start: WorkerStart | None) -> None:
     from ..api.error_shapes import error_response
     from ..backend.lazy_sdk import load as load_sdk
 
@@ -112,11 +115,11 @@ async def _serve(settings: Settings, sockets: list[socket.socket], start: Worker
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(server.stop))
     if start is None or start.is_first:
-        _say_where(settings, sockets)
+        _say_where(settings, sockets[settings.proxy_host, settings.proxy_port])
     if settings.proxy_mode == "translate":
         # In a thread that the end does not wait for.
         loop.call_later(SDK_DELAY, threading.Thread(target=load_sdk, daemon=True).start)
-    await server.serve(sockets)
+    await server.serve([each for group in sockets.values() for each in group])
     await application.close()
     if link:
         await link.close()
@@ -125,11 +128,10 @@ async def _serve(settings: Settings, sockets: list[socket.socket], start: Worker
 def _say_where(settings: Settings, sockets: list[socket.socket]) -> None:
     for each in sockets:
         host, port, *_ = each.getsockname()
-        if port == settings.proxy_port:
-            logger.info(
-                "Ollama API on http://%s:%d (%s mode, in front of %s)",
-                f"[{host}]" if ":" in host else host,
-                port,
-                settings.proxy_mode,
-                settings.servers,
-            )
+        logger.info(
+            "Ollama API on http://%s:%d (%s mode, in front of %s)",
+            f"[{host}]" if ":" in host else host,
+            port,
+            settings.proxy_mode,
+            settings.servers,
+        )

@@ -2,22 +2,8 @@
 import { Output, embedMany, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 import { createOllama } from "ollama-ai-provider-v2";
 import {
-  CALL,
-  CHAT_MODEL,
-  PARAMETERS,
-  PLAIN_MODEL,
-  PNG,
-  SAID,
-  SCHEMA,
-  UNKNOWN_MODEL,
-  URL,
-  asked,
-  collect,
-  expect,
-  expectError,
-  expectFreed,
-  perform,
-  prepare,
+  CALL, CHAT_MODEL, PARAMETERS, PLAIN_MODEL, PNG, SAID, SCHEMA, UNKNOWN_MODEL, URL, asked, collect, expect,
+  expectError, expectFreed, perform, prepare,
 } from "./scenario.mjs";
 
 const ollama = createOllama({ baseURL: `${URL}/api` });

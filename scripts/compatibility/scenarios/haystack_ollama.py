@@ -1,8 +1,5 @@
 """Haystack's `ollama-haystack`."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

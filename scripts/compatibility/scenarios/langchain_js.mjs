@@ -2,22 +2,8 @@
 import { HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { ChatOllama, Ollama, OllamaEmbeddings } from "@langchain/ollama";
 import {
-  CALL,
-  CHAT_MODEL,
-  PLAIN_MODEL,
-  PNG,
-  SAID,
-  SCHEMA,
-  TOOL,
-  UNKNOWN_MODEL,
-  URL,
-  asked,
-  collect,
-  expect,
-  expectError,
-  expectFreed,
-  perform,
-  prepare,
+  CALL, CHAT_MODEL, PLAIN_MODEL, PNG, SAID, SCHEMA, TOOL, UNKNOWN_MODEL, URL, asked, collect, expect,
+  expectError, expectFreed, perform, prepare,
 } from "./scenario.mjs";
 
 const chat = (fields = {}) => new ChatOllama({ model: CHAT_MODEL, baseUrl: URL, maxRetries: 0, ...fields });

@@ -1,8 +1,5 @@
 """LiteLLM with its two ways of calling Ollama: `ollama_chat/` and `ollama/`, which turns a chat into a prompt."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

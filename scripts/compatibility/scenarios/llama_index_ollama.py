@@ -1,8 +1,5 @@
 """LlamaIndex: `llama-index-llms-ollama` and `llama-index-embeddings-ollama`."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

@@ -1,8 +1,5 @@
 """The command `llm` with its plugin `llm-ollama`, through llm's Python interface."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

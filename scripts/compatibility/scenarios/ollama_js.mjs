@@ -1,23 +1,8 @@
 // Every method of the official JavaScript client, from 0.5 to the newest.
 import { Ollama } from "ollama";
 import {
-  CALL,
-  CHAT_MODEL,
-  Lacking,
-  PLAIN_MODEL,
-  PNG,
-  SAID,
-  SCHEMA,
-  TOOL,
-  UNKNOWN_MODEL,
-  URL,
-  asked,
-  collect,
-  expect,
-  expectError,
-  expectFreed,
-  perform,
-  prepare,
+  CALL, CHAT_MODEL, Lacking, PLAIN_MODEL, PNG, SAID, SCHEMA, TOOL, UNKNOWN_MODEL, URL, asked, collect, expect,
+  expectError, expectFreed, perform, prepare,
 } from "./scenario.mjs";
 
 const messages = [{ role: "user", content: "hello" }];

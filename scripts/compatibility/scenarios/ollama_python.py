@@ -1,8 +1,5 @@
 """Every public method of the official Python SDK, from 0.1.9 to the newest."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

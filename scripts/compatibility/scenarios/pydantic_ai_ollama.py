@@ -1,8 +1,5 @@
 """Pydantic AI with its Ollama provider, which calls `/v1/chat/completions`."""
 
-# A scenario is described by its sentence.
-# ruff: noqa: D103
-
 from __future__ import annotations
 
 import asyncio

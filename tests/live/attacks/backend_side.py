@@ -39,11 +39,11 @@ SETUPS: list[tuple[Door, Mode]] = [
     ("mitmdump", "fix"),
 ]
 
+in_mode = pytest.mark.in_mode
+"""`@in_mode("fix")`: the test is about that mode, and is not made for the setups of the other one."""
 
-def in_mode(mode: Mode) -> pytest.MarkDecorator:
-    """Run a test that uses `hostile` in one mode only, at both doors."""
-    return pytest.mark.parametrize("_hostile", [setup for setup in SETUPS if setup[1] == mode], ids=" ".join, indirect=True)
-
+one_setup_each = pytest.mark.one_setup_each
+"""The test is dear: each of its parameters is tried in one setup, by turns, and in the others nightly."""
 
 CALLS: dict[str, Call] = {
     "a chat": ("/api/chat", {"model": MODEL, "messages": HELLO}),

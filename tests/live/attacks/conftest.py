@@ -12,7 +12,41 @@ from tests.live.attacks.targets import NAMES, TARGETS, target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.live.attacks.backend_side import Mode
     from tests.live.attacks.targets import Target
+    from tests.live.proxy import Door
+
+
+@pytest.hookimpl(tryfirst=True)  # before the nightly ones are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Obey the marks `in_mode` and `one_setup_each`."""
+    items[:] = [item for item in items if _is_in_its_mode(item)]
+    turns: dict[tuple[str, str], int] = {}
+    for item in items:
+        if item.get_closest_marker("one_setup_each"):
+            own = (item.nodeid.partition("[")[0], repr(_other_parameters(item)))
+            turn = turns.setdefault(own, sum(name == own[0] for name, _ in turns))
+            if SETUPS.index(_setup_of(item)) != turn % len(SETUPS):
+                item.add_marker(pytest.mark.nightly)
+
+
+def _is_in_its_mode(item: pytest.Item) -> bool:
+    wanted = item.get_closest_marker("in_mode")
+    return wanted is None or bool(_setup_of(item)[1] == wanted.args[0])
+
+
+def _setup_of(item: pytest.Item) -> tuple[Door, Mode]:
+    (found,) = [value for value in _parameters(item).values() if value in SETUPS]
+    return found
+
+
+def _other_parameters(item: pytest.Item) -> dict[str, object]:
+    return {name: value for name, value in _parameters(item).items() if value not in SETUPS}
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    assert isinstance(item, pytest.Function)
+    return item.callspec.params
 
 
 @pytest.fixture(scope="module", params=TARGETS, ids=NAMES)

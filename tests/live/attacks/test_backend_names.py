@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.live.attacks.backend_side import CALLS, SETUPS, Mode, Says, head, setup
+from tests.live.attacks.backend_side import CALLS, SETUPS, Mode, Says, head, one_setup_each, setup
 from tests.live.proxy import Door, ProxyProcess
 from tests.live.raw_http import exchange, get, post
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.live.attacks.backend_side import Setup
 
 HOST = "localhost"
 FAR: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -30,10 +35,12 @@ def failing(port: int, *headers: str) -> dict[str, tuple[str, str]]:
     return told
 
 
-@pytest.mark.parametrize(("door", "mode"), SETUPS)
+@one_setup_each
+@pytest.mark.parametrize("behind", SETUPS, ids=" ".join)
 @pytest.mark.parametrize("far", FAR)
-def test_clients_elsewhere_are_told_the_id_of_their_request(door: Door, mode: Mode, far: str) -> None:
+def test_clients_elsewhere_are_told_the_id_of_their_request(behind: tuple[Door, Mode], far: str) -> None:
     settings, headers = FAR[far]
+    door, mode = behind
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         place = f"{HOST}:{nobody.getsockname()[1]}"
@@ -56,18 +63,25 @@ def test_clients_on_this_machine_are_told_the_server(door: Door, mode: Mode) -> 
         assert running.server.url in running.call(CALLS["OpenAI's embeddings"]).body.decode()
 
 
-@pytest.mark.parametrize(("door", "mode"), SETUPS)
+@pytest.fixture(scope="module", params=SETUPS, ids=" ".join)
+def impatient(request: pytest.FixtureRequest) -> Iterator[Setup]:
+    """A proxy that listens on every address."""
+    with setup(*request.param, PROXY_HOST="0.0.0.0", REQUEST_TIMEOUT="0.5", STREAM_IDLE_TIMEOUT="0.5") as running:
+        yield running
+
+
 @pytest.mark.parametrize("fault", ["close", "cut", "redirect", "late"])
-def test_no_fault_tells_the_name(door: Door, mode: Mode, fault: str) -> None:
-    with setup(door, mode, PROXY_HOST="0.0.0.0", REQUEST_TIMEOUT="0.5", STREAM_IDLE_TIMEOUT="0.5") as running:
-        says = {
-            "close": Says([], "close"),
-            "cut": Says([head(200, length=100), b"{"], "close"),
-            "redirect": Says([head(302, f"Location: {running.server.url}1/x", length=0)]),
-            "late": Says([]),
-        }
-        running.server.answer = running.server.lists = lambda _: says[fault]
-        for name in [*CALLS]:
-            answer = running.call(CALLS[name])
-            seen = json.dumps(answer.headers) + answer.body.decode()
-            assert f"127.0.0.1:{running.server.port}" not in seen, name
+def test_no_fault_tells_the_name(impatient: Setup, fault: str) -> None:
+    server = impatient.server
+    server.forget()
+    says = {
+        "close": Says([], "close"),
+        "cut": Says([head(200, length=100), b"{"], "close"),
+        "redirect": Says([head(302, f"Location: {server.url}1/x", length=0)]),
+        "late": Says([]),
+    }
+    server.answer = server.lists = lambda _: says[fault]
+    for name in [*CALLS]:
+        answer = impatient.call(CALLS[name])
+        seen = json.dumps(answer.headers) + answer.body.decode()
+        assert f"127.0.0.1:{server.port}" not in seen, name

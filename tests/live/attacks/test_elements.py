@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.live.attacks.backend_side import in_mode, one_setup_each
 from tests.live.attacks.targets import (
     BEARER,
     HELLO,
@@ -36,6 +37,7 @@ TOO_MANY: dict[str, bytes] = {
 }
 
 
+@one_setup_each
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/v1/messages"])
 @pytest.mark.parametrize("body", TOO_MANY.values(), ids=TOO_MANY)
 def test_too_many_values_are_refused_before_they_are_parsed(attacked: Target, path: str, body: bytes) -> None:
@@ -77,9 +79,8 @@ def test_each_kind_of_thing_has_its_limit(strict: Target, name: str, path: str, 
     assert strict.works()
 
 
+@in_mode("translate")  # in fix mode Ollama itself reads the context
 def test_a_context_that_unpacks_to_a_great_many_messages_is_taken_for_none(attacked: Target) -> None:
-    if attacked.mode == "fix":
-        pytest.skip("Ollama reads the context itself")
     packed = zlib.compress(b"[" + b'{"role":"","content":""},' * 600_000 + b"0]")
     padded = packed + bytes(-len(packed) % 3)
     context = [0x6F6C6C, len(packed), *(int.from_bytes(padded[i : i + 3]) for i in range(0, len(padded), 3))]
@@ -102,6 +103,7 @@ LARGE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@one_setup_each
 @pytest.mark.parametrize("kind", LARGE)
 def test_the_cost_of_what_is_allowed_grows_no_faster_than_its_size(attacked: Target, kind: str) -> None:
     path, call = LARGE[kind]
@@ -135,6 +137,7 @@ HEAVY: dict[str, bytes] = {
 }
 
 
+@one_setup_each
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/responses"])
 @pytest.mark.parametrize("body", HEAVY.values(), ids=HEAVY)
 def test_others_wait_little_while_a_large_body_is_read(attacked: Target, path: str, body: bytes) -> None:

@@ -70,6 +70,12 @@ async def test_a_free_port_of_this_machine_is_all_right() -> None:
     assert exposure == ("ok", "only this machine reaches 127.0.0.1, and clients need no key")
 
 
+async def test_any_free_port_is_all_right_and_not_called_0() -> None:
+    with ScriptedBackend() as backend:
+        listening = (await found(proxy_port="0", openai_api_base_url=backend.base_url))[0]
+    assert listening == ("ok", "the proxy can listen on a free port of 127.0.0.1")
+
+
 async def test_a_port_of_another_program_is_a_problem() -> None:
     with StrictOllama() as other, ScriptedBackend() as backend:
         listening = (await found(proxy_port=str(other.port), openai_api_base_url=backend.base_url))[0]
