@@ -49,7 +49,8 @@ def install_packages(lock: Path, place: Path, *, timeout: int = TIMEOUT) -> None
     """
     run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, place])
     interpreter = place / "bin" / "python"
-    command = [UV, "pip", "install", "--quiet", "--require-hashes", "--python", interpreter, "--requirements", lock]
+    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--require-hashes"]
+    command += ["--python", interpreter, "--requirements", lock]
     run(command, timeout=timeout)
 
 
