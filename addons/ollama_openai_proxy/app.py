@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 
 from .api.dispatch import TranslateServer
 from .api.error_shapes import error_reply
-from .api.paths import METRICS, surface_of, takes_file
+from .api.path_table import METRICS, surface_of, takes_file
 from .errors import ApiError
 from .fix.method_map import MethodMap, explain_lost_body, read_method_map
 from .fix.ollama_upstream import FixServer

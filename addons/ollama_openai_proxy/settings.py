@@ -24,7 +24,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .api.paths import OPENAI_PREFIX
+from .api.path_table import OPENAI_PREFIX
 from .environment import find_mistake
 from .net.bounds import Bounds, Counts, most_connections
 from .net.http_messages import Timeouts

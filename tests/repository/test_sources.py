@@ -48,4 +48,4 @@ def test_the_drawing_of_the_rooms_has_each_of_them() -> None:
     drawn = {name for box in boxes for name in box["name"].split(", ")}
     package = ROOT / "addons/ollama_openai_proxy"
     rooms = {path.stem for path in package.iterdir() if path.stem not in ("__init__", "__pycache__", "py")}
-    assert drawn == {*rooms, "api.paths"}
+    assert drawn == {*rooms, "api.path_table"}

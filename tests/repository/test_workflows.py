@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,18 @@ def check(schema: str, *files: Path) -> None:
 def test_github_takes_the_workflows() -> None:
     assert sorted(WORKFLOWS) == ["analysis.yml", "ci.yml", "docs.yml", "image.yml", "nightly.yml", "release.yml"]
     check("vendor.github-workflows", *(GITHUB / "workflows").glob("*.yml"))
+
+
+@pytest.mark.nightly
+def test_actionlint_finds_no_mistake() -> None:
+    """Types of expressions, inputs of actions, and the shell scripts of steps, where shellcheck is installed."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("there is no go (Debian: apt install golang), with which actionlint is built")
+    command = [go, "tool", "actionlint", *map(str, sorted((GITHUB / "workflows").glob("*.yml")))]
+    folder = Path(__file__).parent / "actionlint"
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_dependabot_takes_its_file() -> None:

@@ -8,7 +8,7 @@ from ..models.catalogue import Catalogue
 from ..models.lookup import Models
 from .ollama.router import OllamaServer
 from .openai.router import OpenAIServer
-from .paths import surface_of
+from .path_table import surface_of
 
 if TYPE_CHECKING:
     from ..net.http_messages import Reply, Request

@@ -11,12 +11,12 @@ from ..errors import ApiError
 from ..net.http_messages import MALFORMED
 from ..schemas.ollama.json_encoding import JSON_TYPE, encode_json, error_body
 from ..translate.writers.error_objects import anthropic_error, openai_error
-from .paths import surface_of
+from .path_table import surface_of
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from .paths import Surface
+    from .path_table import Surface
 
 
 def error_reply(surface: Surface, error: ApiError, request_id: str) -> tuple[str, bytes]:

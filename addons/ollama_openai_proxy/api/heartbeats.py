@@ -17,7 +17,7 @@ from ..net.body import Body, read_whole
 from ..net.http_messages import Reply
 from ..net.request_context import current_record
 from ..translate.error_text import error_text
-from .paths import MESSAGES, OPENAI_RESPONSES
+from .path_table import MESSAGES, OPENAI_RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

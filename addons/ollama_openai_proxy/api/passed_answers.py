@@ -10,7 +10,7 @@ from ..translate.writers.ollama_chat import ChatForm
 from ..translate.writers.ollama_frames import OllamaStreamWriter
 from ..translate.writers.ollama_generate import GenerateForm
 from .error_shapes import error_event
-from .paths import CHAT, GENERATE, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, surface_of
+from .path_table import CHAT, GENERATE, MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, surface_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

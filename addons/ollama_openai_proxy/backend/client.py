@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import to_json
 
-from ..api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base, root_url
+from ..api.path_table import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base, root_url
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.body import MOST_ERROR, MOST_LIST, read_whole

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import OPENAI_BASE, SHOW, root_url
+from ..api.path_table import OPENAI_BASE, SHOW, root_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

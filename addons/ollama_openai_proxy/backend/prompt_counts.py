@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import root_url
+from ..api.path_table import root_url
 from ..errors import BackendError
 from ..translate.not_found import MISSING
 from ..translate.tokenizer_calls import TOKENIZE, count_calls

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
-from ..api.paths import OPENAI_BASE, OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base
+from ..api.path_table import OPENAI_BASE, OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base
 from ..errors import ApiError
 from ..models.name_patterns import is_pattern, matches
 from ..net.connection_pool import Connections

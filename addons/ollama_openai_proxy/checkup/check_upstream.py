@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..api.paths import TAGS, VERSION
+from ..api.path_table import TAGS, VERSION
 from ..errors import ApiError
 from ..net.forwarding import Relay
 from ..net.http_messages import Request

@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import LIVE
+from ..api.path_table import LIVE
 from ..errors import ApiError
 from ..net.body import read_whole
 from ..net.forwarding import Relay

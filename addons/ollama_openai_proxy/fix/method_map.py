@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
-from ..api.paths import API_PREFIXES, OPENAI_MODELS, ROUTES, find_route
+from ..api.path_table import API_PREFIXES, OPENAI_MODELS, ROUTES, find_route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..api.paths import Route
+    from ..api.path_table import Route
 
 type Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
 

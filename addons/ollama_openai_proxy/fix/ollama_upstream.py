@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from ..api.heartbeats import WriterFiller, kept_waiting, silence_limits
 from ..api.passed_answers import make_early_machine, make_passed_machine, stream_headers
-from ..api.paths import CHAT, GENERATE, TAGS, VERSION, find_route
+from ..api.path_table import CHAT, GENERATE, TAGS, VERSION, find_route
 from ..errors import BackendError
 from ..guard.keys import read_keys
 from ..net.body import MOST_LIST, read_whole

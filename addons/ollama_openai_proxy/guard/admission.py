@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
-from ..api.paths import calls_model, surface_of
+from ..api.path_table import calls_model, surface_of
 from ..errors import ApiError, InvalidRequest
 from ..net.body import ReleasingBody
 from ..net.http_messages import NO_TUNNEL, Reply

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..api.paths import SHOW, TAGS, VERSION
+from ..api.path_table import SHOW, TAGS, VERSION
 from .target import Target, read_target
 
 UNAUTHORIZED = http.HTTPStatus.UNAUTHORIZED

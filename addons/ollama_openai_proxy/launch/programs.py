@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..api.paths import CHAT, MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from ..api.path_table import CHAT, MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 from . import setups
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..api.paths import OPENAI_BASE
+from ..api.path_table import OPENAI_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from multidict import CIMultiDict
 
-from ..api.paths import has_dot_segments
+from ..api.path_table import has_dot_segments
 from ..errors import ApiError, BackendError, InvalidRequest, Unreachable
 from ..translate.pass_through import RawMachine
 from .answer_driver import AnswerDriver, ServerAnswer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..api.paths import ROUTES, find_route
+from ..api.path_table import ROUTES, find_route
 
 if TYPE_CHECKING:
-    from ..api.paths import Operation
+    from ..api.path_table import Operation
 
 OTHER = "other"
 """The endpoint of every path that is not known, and the method of every request whose method is none."""

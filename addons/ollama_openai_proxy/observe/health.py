@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from ..api.paths import LIVE, READY
+from ..api.path_table import LIVE, READY
 from ..errors import ApiError
 from ..net.http_messages import Reply
 from ..schemas.ollama.json_encoding import JSON_TYPE, encode_json

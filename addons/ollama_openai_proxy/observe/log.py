@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..api.paths import LIVE, METRICS, READY
+from ..api.path_table import LIVE, METRICS, READY
 from ..net.request_context import current_record
 from .lossy_stream import lossy
 

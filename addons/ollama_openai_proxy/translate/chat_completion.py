@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..schemas.ollama.options import check_options
-from .conversation import chat_messages, continue_last_message, with_instruction
+from .conversation_normalizer import chat_messages, continue_last_message, with_instruction
 from .parameter_ranges import lowered_limit, within_ranges
 from .server_profiles import sampling_parameters, supported_format, thinking_parameters
 from .thinking_levels import level_for
@@ -17,7 +17,7 @@ from .tool_schemas import completed_parameters
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .conversation import Turn
+    from .conversation_normalizer import Turn
     from .ollama_descriptions import Model
     from .server_profiles import Profile
     from .thinking_levels import Level

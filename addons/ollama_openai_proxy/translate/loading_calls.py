@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from ..api.paths import GENERATE, LLAMA_SWAP_UNLOAD, LOADED, OPENAI_MODELS, below_base
+from ..api.path_table import GENERATE, LLAMA_SWAP_UNLOAD, LOADED, OPENAI_MODELS, below_base
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

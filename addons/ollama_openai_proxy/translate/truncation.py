@@ -16,7 +16,7 @@ from .token_estimate import message_tokens, prompt_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .conversation import OpenAIMessage
+    from .conversation_normalizer import OpenAIMessage
 
 type Parameters = dict[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.api.error_shapes import error_event, error_reply, error_response
-from ollama_openai_proxy.api.paths import Surface, surface_of
+from ollama_openai_proxy.api.path_table import Surface, surface_of
 from ollama_openai_proxy.errors import ApiError
 
 ID = "request-1"

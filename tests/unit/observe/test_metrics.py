@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.api.paths import ROUTES
+from ollama_openai_proxy.api.path_table import ROUTES
 from ollama_openai_proxy.fix.method_map import ENDPOINTS as FIXED
 from ollama_openai_proxy.net.request_context import Record
 from ollama_openai_proxy.observe.endpoint_labels import ENDPOINTS, OPERATIONS, endpoint_of

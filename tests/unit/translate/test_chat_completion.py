@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.translate.chat_completion import ChatCall, chat_completion, function_tools
-from ollama_openai_proxy.translate.conversation import Turn
+from ollama_openai_proxy.translate.conversation_normalizer import Turn
 from ollama_openai_proxy.translate.ollama_descriptions import read_model
 from ollama_openai_proxy.translate.server_profiles import PROFILES, ProfileName
 from ollama_openai_proxy.translate.tool_names import ToolNames

@@ -34,7 +34,7 @@ from ...translate.writers.ollama_generate import GenerateAnswerWriter, GenerateF
 from ..completion import Answering, Completion
 from ..first_answer import first_answer
 from ..heartbeats import WriterFiller, kept_waiting, silence_limits
-from ..paths import OPENAI_COMPLETIONS
+from ..path_table import OPENAI_COMPLETIONS
 from .shortened_chat import ShortenedChat
 
 if TYPE_CHECKING:

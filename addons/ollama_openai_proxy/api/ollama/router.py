@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...net.http_messages import Request
     from ...settings import Settings
     from ...workers.link import Link
-    from ..paths import Handler
+    from ..path_table import Handler
 
 
 class OllamaServer:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ...net.http_messages import Reply
 from ...schemas.ollama.json_encoding import TEXT_TYPE
-from ..paths import find_route
+from ..path_table import find_route
 
 if TYPE_CHECKING:
-    from ..paths import Handler
+    from ..path_table import Handler
 
 
 def handler_of(method: str, path: str) -> Handler | Reply:

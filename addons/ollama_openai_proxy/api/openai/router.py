@@ -28,7 +28,7 @@ from ..completion import Answering
 from ..first_answer import first_answer
 from ..heartbeats import Waiting, WriterFiller, kept_waiting, silence_limits
 from ..passed_answers import make_early_machine, make_passed_machine, stream_headers
-from ..paths import (
+from ..path_table import (
     COMPACT,
     COUNT_TOKENS,
     HELLO,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from ...api.paths import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, ROUTES, below_base
+from ...api.path_table import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, ROUTES, below_base
 from .formatting import clipped, compact, indented, list_of, printable, read_json, section, text_of
 from .response_text import answer_text
 

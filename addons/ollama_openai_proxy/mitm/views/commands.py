@@ -21,7 +21,7 @@ from mitmproxy.addons.eventstore import EventStore
 from mitmproxy.log import ALERT, LogEntry
 from mitmproxy.utils import strutils
 
-from ...api.paths import API_PREFIXES
+from ...api.path_table import API_PREFIXES
 from .backend_side import BACKEND, CALL, kept
 from .curl import ollama_curl, openai_curl
 from .flow_comparison import Side, difference, statistics_of

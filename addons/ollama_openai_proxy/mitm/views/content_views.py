@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitmproxy import contentviews, http
 
-from ...api.paths import ROUTES
+from ...api.path_table import ROUTES
 from .backend_side import BACKEND, CALL, kept, other_side
 from .request_text import conversation_of
 from .response_text import answer_text

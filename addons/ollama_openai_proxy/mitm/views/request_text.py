@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...api.paths import OPENAI_RESPONSES, find_route, surface_of
+from ...api.path_table import OPENAI_RESPONSES, find_route, surface_of
 from .attachments import described
 from .conversation_text import content_lines, message_text
 from .formatting import clipped, compact, indented, list_of, number, printable, read_json, section, short, table, text_of

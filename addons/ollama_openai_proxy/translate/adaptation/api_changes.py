@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...api.paths import OPENAI_RESPONSES
+from ...api.path_table import OPENAI_RESPONSES
 from ..responses_backend.request import SUMMARY
 from .changes import Call, Change, Kind, LeaveOut
 from .finding import Finding

@@ -26,7 +26,7 @@ from ...schemas.anthropic import (
     URLSource,
 )
 from ..chat_completion import ChatCall, chat_completion, function_tools
-from ..conversation import Call, Turn, chat_messages
+from ..conversation_normalizer import Call, Turn, chat_messages
 from ..ollama.request import response_format
 from ..opaque_state import decode_state
 from ..server_profiles import PROFILES
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ...schemas.anthropic import Block, ImageSource, MessagesRequest
     from ...schemas.ollama.requests import Think
     from ..chat_completion import Parameters
-    from ..conversation import Content, Part
+    from ..conversation_normalizer import Content, Part
     from ..ollama_descriptions import Model
     from ..server_profiles import Profile
 

@@ -6,13 +6,13 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from ..conversation import Call, Turn
+from ..conversation_normalizer import Call, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...schemas.ollama.requests import Message
-    from ..conversation import Content, Part, Role
+    from ..conversation_normalizer import Content, Part, Role
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "assistant": "assistant", "tool": "tool"}
 """Every other role is the user's. Few servers know that of a developer, and OpenAI takes both for the same."""

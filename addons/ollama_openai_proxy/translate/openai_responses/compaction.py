@@ -16,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
-from ..conversation import Turn
+from ..conversation_normalizer import Turn
 from ..token_estimate import text_tokens
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidRequest
-from ..conversation import Call, Turn
+from ..conversation_normalizer import Call, Turn
 from ..opaque_state import decode_state
 from .compaction import COMPACTIONS, TRIGGER, open_summary, summary_message
 from .content_parts import beside_text, text_of, user_content
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...schemas.openai_responses import Item
-    from ..conversation import Role
+    from ..conversation_normalizer import Role
     from ..opaque_state import State
 
 _ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system", "developer": "system"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InvalidRequest
 from ...schemas.openai_responses import Text, ToolChoice
 from ..chat_completion import ChatCall, chat_completion
-from ..conversation import Turn
+from ..conversation_normalizer import Turn
 from ..tool_names import ToolNames
 from .compaction import compaction_turn
 from .input_items import turns

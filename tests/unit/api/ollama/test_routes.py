@@ -2,7 +2,7 @@
 
 import pytest
 from ollama_openai_proxy.api.ollama.routes import handler_of
-from ollama_openai_proxy.api.paths import ROUTES
+from ollama_openai_proxy.api.path_table import ROUTES
 from ollama_openai_proxy.net.http_messages import Reply
 
 DIGEST = f"sha256:{'0' * 64}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.schemas.ollama.requests import Message
-from ollama_openai_proxy.translate.conversation import chat_messages
+from ollama_openai_proxy.translate.conversation_normalizer import chat_messages
 from ollama_openai_proxy.translate.ollama.chat_messages import media_part, turns
 from ollama_openai_proxy.translate.server_profiles import PROFILES
 from ollama_openai_proxy.translate.tool_names import ToolNames

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.openai_responses import Item
-from ollama_openai_proxy.translate.conversation import UNRECORDED_REASONING, chat_messages
+from ollama_openai_proxy.translate.conversation_normalizer import UNRECORDED_REASONING, chat_messages
 from ollama_openai_proxy.translate.opaque_state import encode_state
 from ollama_openai_proxy.translate.openai_responses.compaction import seal_summary, summary_message
 from ollama_openai_proxy.translate.openai_responses.input_items import turns

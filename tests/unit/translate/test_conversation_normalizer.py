@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_openai_proxy.translate.conversation import (
+from ollama_openai_proxy.translate.conversation_normalizer import (
     UNRECORDED_REASONING,
     Call,
     Turn,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import ollama_openai_proxy
 import pytest
-from ollama_openai_proxy.api.paths import (
+from ollama_openai_proxy.api.path_table import (
     API_PREFIXES,
     ROUTES,
     Route,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(ollama_openai_proxy.__file__).parent
-TABLE = PACKAGE / "api" / "paths.py"
+TABLE = PACKAGE / "api" / "path_table.py"
 ARRIVED = ("GET", "POST", "PUT", "PATCH", "DELETE")
 FIX = Mender(MethodMap(), restore=True, pseudo_endpoints=True, bodiless=True)
 
