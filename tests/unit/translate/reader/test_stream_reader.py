@@ -116,6 +116,19 @@ def test_geminis_thoughts_are_thinking() -> None:
     assert brief(read(body)) == [("thinking", "Hm"), ("text", "Hi"), ("finish", "stop")]
 
 
+def test_logprobs_beside_a_call_alone_come_with_an_empty_text() -> None:
+    reader = StreamReader(tools=TOOLS)
+    call = {"index": 0, "id": "call_1", "function": {"name": next(iter(TOOLS)), "arguments": '{"city": "Par'}}
+    beside = chunk({"tool_calls": [call]})
+    beside["choices"][0]["logprobs"] = LOGPROBS
+    events = reader.feed(event(beside)) + reader.feed(
+        event(chunk({"tool_calls": [{"index": 0, "function": {"arguments": 'is"}'}}]}))
+    )
+    events += reader.feed(event(chunk({}, "tool_calls")) + b"data: [DONE]\n\n")
+    assert [item.logprobs for item in events if isinstance(item, Text)] == [LOGPROBS["content"]]
+    assert isinstance(events[0], ToolCallBegin)
+
+
 def test_logprobs_come_with_their_text() -> None:
     entry = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}
     with_logprobs = chunk({"content": "Hi"})
