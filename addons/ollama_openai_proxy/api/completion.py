@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ..backend.client import Backend
+    from ..errors import BackendError
     from ..translate.ollama_descriptions import Model
     from .heartbeats import Waiting
 
@@ -69,6 +70,7 @@ class Completion:
         raw: whether the text of the answer passes as it is, so that nothing in it is taken for thinking.
         content_filter_fails: whether the client's API has no word for an answer that a content filter stopped.
         keep_alive: seconds of silence after which the client gets a sign of life; 0 is never.
+        refusal: how the server has refused the call before; the first attempt is made as the refusal asks for.
         attempts: makes the call as often as needed, with other parameters where the server refuses; by default once.
         began: is called when the answer begins.
         ended: is called when an answer that has begun has ended, complete or not.
@@ -86,6 +88,7 @@ class Completion:
     raw: bool = False
     content_filter_fails: bool = False
     keep_alive: float = 0
+    refusal: BackendError | None = None
     attempts: Callable[[Parameters, Ask], Awaitable[None]] | None = None
     began: Callable[[], None] | None = None
     ended: Callable[[], None] | None = None
@@ -139,7 +142,9 @@ class Answering:
         driver = self._driver
 
         async def ask(parameters: Parameters) -> None:
-            await backend.answer(completion.path, parameters, driver, self._make_machine, whole=not stream)
+            await backend.answer(
+                completion.path, parameters, driver, self._make_machine, whole=not stream, refusal=completion.refusal
+            )
 
         try:
             if completion.attempts is None:

@@ -266,7 +266,14 @@ class Backend:
             return None
 
     async def answer(
-        self, path: str, parameters: Parameters, driver: AnswerDriver, make_machine: Callable[[Call], Machine], *, whole: bool
+        self,
+        path: str,
+        parameters: Parameters,
+        driver: AnswerDriver,
+        make_machine: Callable[[Call], Machine],
+        *,
+        whole: bool,
+        refusal: BackendError | None = None,
     ) -> None:
         """Ask for a streamed completion; returns when the answer has begun or, where `whole` says so, is complete.
 
@@ -276,6 +283,7 @@ class Backend:
             driver: takes the answer.
             make_machine: makes a machine for each attempt.
             whole: whether to wait for the end.
+            refusal: how the server has refused the call before.
 
         Raises:
             BackendError: the server cannot be reached, refuses, or failed before that.
@@ -300,13 +308,13 @@ class Backend:
         if path == CHAT and self.uses_responses(parameters):
             try:
                 await self.adapted(parameters, attempt, beginning=(UseResponses(),))
-            except Refusal as refusal:
-                if not (refusal.status in MISSING and names_missing_route(refusal.told)):
+            except Refusal as error:
+                if not (error.status in MISSING and names_missing_route(error.told)):
                     raise
                 self.missing.add(OPENAI_RESPONSES)
             else:
                 return
-        await self.adapted(parameters, attempt)
+        await self.adapted(parameters, attempt, refusal=refusal)
 
     def uses(self, path: str) -> bool:
         """Whether calls of a path (`/v1/…`) may go to the server as they are; others are translated."""
@@ -464,6 +472,7 @@ class Backend:
         *,
         excluding: tuple[type[Change], ...] = (),
         beginning: tuple[Change, ...] = (),
+        refusal: BackendError | None = None,
     ) -> T:
         """Make a call, and make it again in the way that the server's refusal asks for; what it refuses is remembered.
 
@@ -472,6 +481,7 @@ class Backend:
             attempt: makes the call once.
             excluding: the changes that may not be made.
             beginning: the changes that are made from the beginning.
+            refusal: how the server has refused the call before, so that the first attempt is made otherwise.
 
         Raises:
             ContextTooLong: the prompt alone is longer than the model's context.
@@ -480,19 +490,21 @@ class Backend:
         attempts = self.learned.attempts(parameters, excluding, beginning)
         record = current_record()
         self._note_running()
+        if refusal is not None:
+            self._tell(parameters, attempts.learn(refusal.status, refusal.message, refusal.param).changes)
         while True:
             if record.watcher is not None:
                 record.watcher.sent(self.name, self._base_url, sent_body(attempts.call), with_key=self._brings_key())
             try:
                 result = await attempt(attempts.call)
-            except Refusal as refusal:
+            except Refusal as error:
                 if record.watcher is not None:
-                    record.watcher.note(f"the back end refused with {refusal.status}: {refusal.message}")
-                lesson = attempts.learn(refusal.status, *_in_chat_terms(refusal, attempts.call))
+                    record.watcher.note(f"the back end refused with {error.status}: {error.message}")
+                lesson = attempts.learn(error.status, *_in_chat_terms(error, attempts.call))
                 self._tell(parameters, lesson.changes)
                 if not lesson.again:
                     if lesson.too_long is not None:
-                        raise ContextTooLong(refusal, lesson.too_long) from refusal
+                        raise ContextTooLong(error, lesson.too_long) from error
                     raise
             else:
                 attempts.confirm()

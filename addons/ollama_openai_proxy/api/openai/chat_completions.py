@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...backend.client import Backend
+    from ...errors import BackendError
     from ...net.http_messages import Reply
     from ...translate.ollama_descriptions import Model
     from ..completion import Answering
 
 
 async def create_chat_completion(
-    data: Mapping[str, Any], name: str, model: Model, backend: Backend, keep_alive: float, answering: Answering
+    data: Mapping[str, Any],
+    name: str,
+    model: Model,
+    backend: Backend,
+    keep_alive: float,
+    answering: Answering,
+    refusal: BackendError | None = None,
 ) -> Reply:
     """Answer a call of `/v1/chat/completions`.
 
@@ -35,6 +42,7 @@ async def create_chat_completion(
         backend: the model's server.
         keep_alive: seconds of silence after which the client gets a comment; 0 is never.
         answering: makes the answer.
+        refusal: how the server refused the call as it came; the call is made in the way that the refusal asks for.
 
     Raises:
         ApiError: the request cannot be translated, or the back end refuses.
@@ -61,6 +69,7 @@ async def create_chat_completion(
             stream=stream,
             prompt_tokens=prompt_tokens(messages, data.get("tools") or ()),
             keep_alive=keep_alive,
+            refusal=refusal,
         )
     )
 

@@ -17,7 +17,7 @@ from ...schemas.go_json_syntax import syntax_error
 from ...schemas.ollama.json_encoding import encode_json
 from ...schemas.ollama.model_names import shown
 from ...translate.adaptation.finding import STATUSES
-from ...translate.adaptation.passed_chats import knows_better, learns_better
+from ...translate.adaptation.passed_chats import knows_better, teaching_refusal
 from ...translate.anthropic.models import anthropic_entry, anthropic_list
 from ...translate.not_found import MISSING
 from ...translate.ollama.request import completion_defaults, default_parameters
@@ -242,6 +242,7 @@ async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: floa
     A call is translated if its model has only `/v1/responses`, or if a refusal shows how the call can be made otherwise.
     """
     backend = call.backend
+    refusal: BackendError | None = None
     if not (backend.options.uses(OPENAI_CHAT) or backend.uses_responses(data)):
         raise BackendError(501, f"{OPENAI_CHAT} is not among the APIs that are used of the back end {backend.name}")
     if not (answering.begun or backend.uses_responses(data) or knows_better(backend.learned, data)):
@@ -252,12 +253,14 @@ async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: floa
             # Clients take a 404 for a model that is not there.
             raise server_error(reply.body.decode("utf-8", "replace"), ModelNames(), status=reply.status)
         told = (data, reply.status, reply.body)
-        if not (backend.learns_responses(*told) or learns_better(backend.learned, *told)):
-            return reply
+        if not backend.learns_responses(*told):
+            refusal = teaching_refusal(backend.learned, *told)
+            if refusal is None:
+                return reply
     # Few installations need this, and it takes a while to load.
     from .chat_completions import create_chat_completion
 
-    return await create_chat_completion(data, call.name, model, backend, keep_alive, answering)
+    return await create_chat_completion(data, call.name, model, backend, keep_alive, answering, refusal)
 
 
 async def _translate(call: Call, keep_alive: float, answering: Answering) -> Reply:

@@ -14,6 +14,7 @@ from ..reader.server_errors import ModelNames, server_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...errors import BackendError
     from .learned import LearnedByModel
 
 _UNTRANSLATED = ("audio", "functions", "modalities", "prediction", "web_search_options")
@@ -32,8 +33,8 @@ def knows_better(learned: LearnedByModel, chat: Mapping[str, Any]) -> bool:
     return learned.attempts(chat).call.parameters != chat
 
 
-def learns_better(learned: LearnedByModel, chat: Mapping[str, Any], status: int, body: bytes) -> bool:
-    """Whether the refusal of a chat completion shows how the call can be made otherwise.
+def teaching_refusal(learned: LearnedByModel, chat: Mapping[str, Any], status: int, body: bytes) -> BackendError | None:
+    """Return the refusal of a chat completion if it shows how the call can be made otherwise, and None if it does not.
 
     Args:
         learned: what the server's refusals have taught.
@@ -42,9 +43,9 @@ def learns_better(learned: LearnedByModel, chat: Mapping[str, Any], status: int,
         body: of the refusal.
     """
     if not _is_translatable(chat):
-        return False
+        return None
     error = server_error(_parsed(body), ModelNames(), status=status)
-    return learned.attempts(chat).learn(status, error.message, error.param).again
+    return error if learned.attempts(chat).learn(status, error.message, error.param).again else None
 
 
 def _is_translatable(chat: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ollama_openai_proxy.translate.adaptation.learned import LearnedByModel
-from ollama_openai_proxy.translate.adaptation.passed_chats import knows_better, learns_better
+from ollama_openai_proxy.translate.adaptation.passed_chats import knows_better, teaching_refusal
 
 from tests.unit.clock import Clock
 
@@ -34,12 +34,12 @@ def book() -> LearnedByModel:
 )
 def test_a_refusal_that_shows_another_way_is_seen(book: LearnedByModel, status: int, body: object, again: bool) -> None:
     raw = (body if isinstance(body, str) else json.dumps(body)).encode()
-    assert learns_better(book, CHAT, status, raw) is again
+    assert (teaching_refusal(book, CHAT, status, raw) is not None) is again
 
 
 @pytest.mark.parametrize("more", [{"n": 2}, {"modalities": ["audio"]}, {"functions": [{"name": "f"}]}])
 def test_what_a_translation_would_lose_stays_refused(book: LearnedByModel, more: dict[str, Any]) -> None:
-    assert not learns_better(book, CHAT | more, 400, b"The parameter seed is not supported")
+    assert teaching_refusal(book, CHAT | more, 400, b"The parameter seed is not supported") is None
     _learn(book)
     assert not knows_better(book, CHAT | more)
 
@@ -55,7 +55,7 @@ def test_what_was_learned_counts_for_calls_that_it_changes(book: LearnedByModel)
 
 def test_nothing_is_made_otherwise_where_nothing_may_be_learned() -> None:
     book = LearnedByModel(Clock(), enabled=False)
-    assert not learns_better(book, CHAT, 400, b"The parameter seed is not supported")
+    assert teaching_refusal(book, CHAT, 400, b"The parameter seed is not supported") is None
     _learn(book)
     assert not knows_better(book, CHAT)
 
