@@ -25,9 +25,9 @@ START_SECONDS = 30.0
 
 
 @contextmanager
-def demo_backend(cache: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def demo_backend(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the program; gives the process and the base URL it prints (``http://HOST:PORT/v1``)."""
-    command = [sys.executable, str(PROGRAM), "--cache", str(cache), *arguments]
+    command = [sys.executable, str(PROGRAM), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         hurry = threading.Timer(START_SECONDS, process.kill)
         hurry.start()
@@ -62,13 +62,8 @@ def wait_until_refused(base_url: str, seconds: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
-
-
-@pytest.fixture(scope="module")
-def chat(cache: Path) -> Iterator[httpx.Client]:
-    with demo_backend(cache) as (_, url), api(url) as client:
+def chat() -> Iterator[httpx.Client]:
+    with demo_backend() as (_, url), api(url) as client:
         yield client
 
 
@@ -80,7 +75,6 @@ def test_a_streamed_answer_has_words_and_ends_with_the_usage(chat: httpx.Client)
     request = {
         "model": "demo",
         "messages": [{"role": "user", "content": "Why is the sky blue?"}],
-        "seed": 4,
         "max_tokens": 40,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -91,8 +85,7 @@ def test_a_streamed_answer_has_words_and_ends_with_the_usage(chat: httpx.Client)
     assert data[-1] == "[DONE]"
     chunks = [json.loads(event) for event in data[:-1]]
     text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
-    assert text.isascii()
-    assert text.split()
+    assert text == "The sky is blue because air scatters blue light more than red light."
     assert 1 <= chunks[-1]["usage"]["completion_tokens"] <= 40
 
 
@@ -116,7 +109,7 @@ def test_an_answer_held_to_a_schema_is_complete_json(chat: httpx.Client, tempera
     }
     request = {
         "model": "demo",
-        "messages": [{"role": "user", "content": "Describe somebody."}],
+        "messages": [{"role": "user", "content": "Bob is 42 years old."}],
         "temperature": temperature,
         "seed": 1,
         "response_format": {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}},
@@ -125,16 +118,17 @@ def test_an_answer_held_to_a_schema_is_complete_json(chat: httpx.Client, tempera
     person = json.loads(choice["message"]["content"])
     assert choice["finish_reason"] == "stop"
     assert [type(person[key]) for key in ("name", "age", "tags")] == [str, int, list]
+    assert person["name"] == "Bob"
 
 
-def test_each_slot_has_the_context_that_was_asked_for(cache: Path) -> None:
-    with demo_backend(cache, "--context", "512", "--parallel", "2", "--alias", "other") as (_, url), api(url) as client:
+def test_each_slot_has_the_context_that_was_asked_for() -> None:
+    with demo_backend("--context", "512", "--parallel", "2", "--alias", "other") as (_, url), api(url) as client:
         (model,) = client.get("/models").json()["data"]
         assert (model["id"], model["meta"]["n_ctx"]) == ("other", 512)
 
 
-def test_embeddings_are_one_unit_vector_per_input(cache: Path) -> None:
-    with demo_backend(cache, "--embeddings") as (_, url), api(url) as client:
+def test_embeddings_are_one_unit_vector_per_input() -> None:
+    with demo_backend("--embeddings") as (_, url), api(url) as client:
         answer = client.post("/embeddings", json={"model": "demo-embed", "input": ["one", "another text", "one"]}).json()
     first, second, third = (item["embedding"] for item in answer["data"])
     assert first == pytest.approx(third, abs=1e-4)
@@ -142,9 +136,9 @@ def test_embeddings_are_one_unit_vector_per_input(cache: Path) -> None:
     assert sum(number * number for number in second) == pytest.approx(1, abs=1e-3)
 
 
-def test_only_the_right_key_opens_it(cache: Path) -> None:
+def test_only_the_right_key_opens_it() -> None:
     request = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-    with demo_backend(cache, "--api-key", "right") as (_, url):
+    with demo_backend("--api-key", "right") as (_, url):
         statuses = []
         for key in (None, "wrong", "right"):
             with api(url, key) as client:
@@ -153,9 +147,9 @@ def test_only_the_right_key_opens_it(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_the_middle_of_an_answer(cache: Path, number: signal.Signals) -> None:
-    with demo_backend(cache, "--context", "32768") as (process, url), api(url) as client:
-        request = {"prompt": "On", "max_tokens": 30000, "ignore_eos": True, "stream": True}
+def test_a_signal_ends_it_in_the_middle_of_an_answer(number: signal.Signals) -> None:
+    with demo_backend("--context", "2048") as (process, url), api(url) as client:
+        request = {"prompt": "On", "max_tokens": 2000, "ignore_eos": True, "stream": True}
         with client.stream("POST", "/completions", json=request) as response:
             next(response.iter_lines())
             process.send_signal(number)
@@ -166,9 +160,9 @@ def test_a_signal_ends_it_in_the_middle_of_an_answer(cache: Path, number: signal
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a process keeps its parent's number when that is gone")
-def test_it_ends_when_the_process_that_started_it_is_killed(cache: Path) -> None:
+def test_it_ends_when_the_process_that_started_it_is_killed() -> None:
     starter = "import subprocess, sys; subprocess.run(sys.argv[1:])"
-    command = [sys.executable, "-c", starter, sys.executable, str(PROGRAM), "--cache", str(cache)]
+    command = [sys.executable, "-c", starter, sys.executable, str(PROGRAM)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         word, _, url = process.stdout.readline().strip().partition(" ")
@@ -177,21 +171,30 @@ def test_it_ends_when_the_process_that_started_it_is_killed(cache: Path) -> None
     wait_until_refused(url, seconds=5)
 
 
-def test_a_port_in_use_is_told_in_one_line(cache: Path) -> None:
+def test_a_port_in_use_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, str(PROGRAM), "--cache", str(cache), "--port", str(port)]
+        command = [sys.executable, str(PROGRAM), "--port", str(port)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1
     assert str(port) in ended.stderr
 
 
-def test_the_model_file_is_written_once_and_leaves_nothing_else(tmp_path: Path) -> None:
-    with demo_backend(tmp_path):
-        (written,) = tmp_path.iterdir()
-        before = written.stat()
-    with demo_backend(tmp_path):
-        (kept,) = tmp_path.iterdir()
-    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert before.st_size < 1_000_000
+def test_a_missing_model_is_told_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(PROGRAM), "--model", str(tmp_path / "none.gguf")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert "none.gguf" in ended.stderr
+
+
+def test_the_model_file_is_small_and_says_what_it_is() -> None:
+    gguf = pytest.importorskip("gguf")
+    path = PROGRAM.parent / "demo_model" / "demo.gguf"
+    fields = gguf.GGUFReader(path).fields
+    assert path.stat().st_size < 1_200_000
+    assert fields["general.architecture"].contents() == "qwen2"
+    assert fields["qwen2.context_length"].contents() == 2048
+    template = (path.parent / "template.jinja").read_text("utf-8")
+    assert fields["tokenizer.chat_template"].contents() == template

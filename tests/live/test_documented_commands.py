@@ -147,7 +147,7 @@ def test_help_names_every_setting_of_the_page() -> None:
     assert [each for each in named if f"  {each}\n" not in shown] == []
 
 
-@pytest.mark.parametrize("script", ["docs", "run", "setup", "test", "conformance", "screenshots", "system"])
+@pytest.mark.parametrize("script", ["docs", "run", "setup", "test", "conformance", "screenshots", "system", "train_demo_model"])
 def test_every_script_that_contributors_are_told_of_says_what_it_does(script: str) -> None:
     shown = run([str(ROOT / "scripts" / script), "--help"])
     assert shown.returncode == 0
