@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +25,29 @@ class Unavailable(Exception):
     """An environment cannot be made; the sentence says why."""
 
 
-def lock_packages(packages: Iterable[str], lock: Path) -> None:
+def lock_packages(packages: Iterable[str], lock: Path, overrides: Iterable[str] = ()) -> None:
     """Write the newest versions of packages that fit, and the hashes of all that they need.
+
+    Args:
+        packages: what is wanted.
+        lock: the file to write.
+        overrides: packages with the versions that are taken whatever other packages want.
 
     Raises:
         Unavailable: no index answers, or there is nothing that fits.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    command: list[str | Path] = [UV, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade"]
-    command += ["--no-header", "--no-annotate", "--python-version", "3.12", "--no-python-downloads"]
-    run([*command, "--output-file", lock, "-"], input="\n".join(packages))
+    command: list[str | Path] = [UV, "pip", "compile", "--quiet", "--generate-hashes", "--upgrade", "--no-header"]
+    command += ["--no-annotate", "--python-version", "3.12", "--no-python-downloads"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        if overrides:
+            # An override may be for one platform only.
+            file.write("\n".join(overrides))
+            file.flush()
+            command += ["--python-platform", "x86_64-unknown-linux-gnu", "--override", file.name]
+        else:
+            command.append("--universal")
+        run([*command, "--output-file", lock, "-"], input="\n".join(packages))
 
 
 def locked_version(lock: Path, package: str) -> str | None:
@@ -41,16 +56,23 @@ def locked_version(lock: Path, package: str) -> str | None:
     return found and found[1]
 
 
-def install_packages(lock: Path, place: Path, *, timeout: int = TIMEOUT) -> None:
+def install_packages(lock: Path, place: Path, *, python: str = sys.executable, timeout: int = TIMEOUT) -> None:
     """Make a virtual environment with the packages of a lock.
+
+    Args:
+        lock: the versions and hashes.
+        place: the environment's folder.
+        python: the path or the version of its Python.
+        timeout: seconds that the installation may take.
 
     Raises:
         Unavailable: the packages cannot be installed here.
     """
-    run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, place])
+    run([UV, "venv", "--quiet", "--no-project", "--python", python, place], environment=_with_every_python())
     interpreter = place / "bin" / "python"
-    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--require-hashes"]
-    command += ["--python", interpreter, "--requirements", lock]
+    # A lock names all that is needed.
+    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--requirements", lock]
+    command += ["--python", interpreter]
     run(command, timeout=timeout)
 
 
@@ -64,14 +86,32 @@ def install_once(lock: Path, place: Path, install: Callable[[], None], *, python
         stamp.write_text(state)
 
 
-def run(command: Sequence[str | Path], *, cwd: Path = ROOT, input: str | None = None, timeout: int = TIMEOUT) -> None:  # noqa: A002
+def _with_every_python() -> dict[str, str]:
+    """The environment in which pyenv, if there is one, offers all versions that it has, and not only the chosen one."""
+    pyenv = shutil.which("pyenv")
+    if pyenv is None:
+        return dict(os.environ)
+    versions = subprocess.run([pyenv, "versions", "--bare"], capture_output=True, text=True, check=False).stdout.split()
+    return os.environ | {"PYENV_VERSION": ":".join(versions)}
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    input: str | None = None,  # noqa: A002
+    timeout: int = TIMEOUT,
+    environment: dict[str, str] | None = None,
+) -> None:
     """Run a command to its end.
 
     Raises:
         Unavailable: the command failed, or took too long.
     """
     try:
-        ended = subprocess.run(command, cwd=cwd, input=input, capture_output=True, text=True, timeout=timeout, check=False)
+        ended = subprocess.run(
+            command, cwd=cwd, input=input, capture_output=True, text=True, timeout=timeout, check=False, env=environment
+        )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{Path(command[0]).name} {command[1]} did not end within {timeout} s") from error
     if ended.returncode:

@@ -114,7 +114,7 @@ class LearnedByModel:
     def lacks(self, model: str) -> frozenset[str]:
         """The capabilities that the server has denied a model in chats and in completions of text."""
         known = (self._models.get((model, kind)) for kind in ("chat", "completion"))
-        return frozenset().union(*(learned.lacks for learned in known if learned))
+        return frozenset(capability for learned in known if learned for capability in learned.lacks)
 
     def does(self, model: str) -> frozenset[str]:
         """The capabilities that a model has shown, of those that a server may not tell of: `embedding`."""

@@ -1,0 +1,166 @@
+"""The proxy in front of real servers does what `docs/servers.md` says, and `scripts/servers` notices when it does not."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripts.locked_packages import Unavailable
+from scripts.real_servers.all_scenarios import SCENARIOS
+from scripts.real_servers.checkpoint import checkpoint_name
+from scripts.real_servers.programs import LOCKS, PROGRAMS, named
+from scripts.real_servers.relay import EVENTS, cut_answer
+from scripts.real_servers.results import (
+    PAGE,
+    REASONS,
+    Reason,
+    disagreements,
+    explain,
+    read_reasons,
+    read_results,
+    written,
+)
+from scripts.real_servers.scenarios import LACKING, PASSED
+from tests.live.proxy import ROOT
+
+if TYPE_CHECKING:
+    from scripts.real_servers.programs import Program
+
+CI = bool(os.environ.get("CI"))
+COMMAND = [sys.executable, "-m", "scripts.servers"]
+TITLES = [it.title for it in SCENARIOS]
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=1500, check=False)
+
+
+# ── the servers themselves
+
+
+@pytest.mark.parametrize("name", ["llamacpp", "litellm"])
+def test_the_proxy_does_what_the_page_says(name: str) -> None:
+    try:
+        named(name).install()
+    except Unavailable as error:
+        if CI:
+            raise
+        pytest.skip(f"{name} cannot be installed here: {error}")
+    ended = script("--check", "--only", name)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr.count(f"{name}: {PASSED}: ") > 30
+
+
+# ── the page, the results and the reasons
+
+
+def test_the_page_shows_the_recorded_results() -> None:
+    assert disagreements(PAGE.read_text("utf-8"), read_results(), read_reasons(REASONS.read_text("utf-8"))) == []
+
+
+def test_every_recorded_outcome_is_of_a_scenario_and_has_a_reason_if_it_is_a_failure() -> None:
+    texts = {(reason.server, reason.text) for reason in read_reasons(REASONS.read_text("utf-8"))}
+    recorded = read_results()
+    assert len(recorded) >= 3
+    for server, (version, outcomes) in recorded.items():
+        assert version == named(server).version
+        assert list(outcomes) == TITLES
+        assert {(server, it) for it in outcomes.values() if it not in (PASSED, LACKING)} <= texts
+    shown = {(server, outcome) for server, (_, outcomes) in recorded.items() for outcome in outcomes.values()}
+    assert {(server, text) for server, text in texts if server in recorded} <= shown
+
+
+def test_a_failure_needs_a_reason_and_a_reason_a_failure() -> None:
+    program, title = named("infinity"), TITLES[0]
+    listed = [Reason("infinity", (title,), "too old", "It is too old.", "https://example.com")]
+    cases = {
+        PASSED: (PASSED, 1),
+        "ValueError: too old": ("It is too old.", 0),
+        "ValueError: too young": ("ValueError: too young", 2),
+    }
+    for outcome, (expected, faults) in cases.items():
+        recorded, found = explain(program, {title: outcome}, listed)
+        assert (recorded[title], len(found)) == (expected, faults), outcome
+    assert explain(program, {title: PASSED}, []) == ({title: PASSED}, [])
+    assert explain(program, {}, listed) == ({}, [])
+    assert len(explain(program, {title: "too old"}, [])[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ('server = "infinity"\nscenarios = []\nerror = ""\ntext = ""', "link"),
+        ('server = "nobody"\nscenarios = []\nerror = ""\ntext = ""\nlink = ""', "nobody"),
+        ('server = "infinity"\nscenarios = ["It flies"]\nerror = ""\ntext = ""\nlink = ""', "It flies"),
+    ],
+)
+def test_a_wrong_reason_is_refused(entry: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        read_reasons(f"[[reason]]\n{entry}\n")
+
+
+def test_a_table_has_a_column_for_each_server_that_was_tried() -> None:
+    empty = "".join(f"<!-- servers: {kind} -->\n<!-- end -->\n" for kind in ("chat", "embeddings"))
+    reason = Reason("llamacpp", (TITLES[1],), "", "It cannot.", "https://example.com")
+    outcomes = dict.fromkeys(TITLES, PASSED) | {TITLES[1]: reason.text}
+    recorded = {"llamacpp": ("1.0", outcomes), "infinity": ("2.0", dict.fromkeys(TITLES, PASSED))}
+    text = written(empty, recorded, [reason])
+    assert f"| {TITLES[0]} | ✓ |\n" in text
+    assert f"| {TITLES[1]} | (1) |\n" in text
+    assert f"| {TITLES[-1]} | ✓ | ✓ |\n" in text
+    assert "(1) It cannot. ([source](https://example.com))" in text
+    assert written(text, recorded, [reason]) == text
+    assert disagreements(text, recorded, [reason]) == []
+    assert len(disagreements(text, recorded | {"infinity": ("3.0", outcomes)}, [reason])) == 1
+
+
+# ── the parts
+
+
+@pytest.mark.parametrize("program", [it for it in PROGRAMS if it.own], ids=lambda program: program.name)
+def test_every_server_is_locked_with_hashes_and_names_no_index(program: Program) -> None:
+    assert program.version
+    text = program.lock.read_text("utf-8")
+    assert "://" not in text
+    packages = re.findall(r"^[a-z0-9][^\n]*(?:\n +--hash[^\n]*)*", text, re.MULTILINE | re.IGNORECASE)
+    assert packages
+    assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_nothing_is_locked_that_no_server_uses() -> None:
+    assert {path.stem for path in LOCKS.iterdir()} == {program.name for program in PROGRAMS if program.own}
+
+
+@pytest.mark.parametrize("ending", [b"\n\n", b"\r\n\r\n"])
+def test_a_held_answer_stops_after_its_first_events_however_it_is_cut(ending: bytes) -> None:
+    events = [b"event %d" % number + ending for number in range(EVENTS + 3)]
+    expected = b"".join(events[:EVENTS])
+    assert cut_answer(b"".join(events), 0) == (expected, EVENTS)
+    passed, given = 0, b""
+    for event in events[:EVENTS]:
+        part, passed = cut_answer(event, passed)
+        given += part
+    assert (given, passed) == (expected, EVENTS)
+
+
+def test_tensors_get_the_names_of_a_checkpoint() -> None:
+    names = {
+        "token_embd.weight": "model.embed_tokens.weight",
+        "blk.3.attn_q.bias": "model.layers.3.self_attn.q_proj.bias",
+        "blk.11.ffn_down.weight": "model.layers.11.mlp.down_proj.weight",
+    }
+    assert {name: checkpoint_name(name) for name in names} == names
+    with pytest.raises(ValueError, match="ssm"):
+        checkpoint_name("blk.0.ssm.weight")
+
+
+def test_the_help_names_every_server_and_wrong_names_are_refused() -> None:
+    text = script("--help").stdout
+    for program in PROGRAMS:
+        assert f"  {program.name} " in text
+    assert script("--only", "nobody").returncode == 2
