@@ -95,7 +95,7 @@ async def _serve(settings: Settings, sockets: Sockets, start: WorkerStart | None
     from ..api.error_shapes import error_response
     from ..backend.lazy_sdk import load as load_sdk
 
-    make_lazy("uvicorn")  # its command line, which nobody needs here
+    make_lazy("uvicorn", parts={"Config": "uvicorn.config"})  # its command line, which nobody needs here
     from ..net.server import Server
 
     link = None
