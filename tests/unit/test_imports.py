@@ -36,7 +36,8 @@ def test_of_the_sdk_only_those_types_are_imported_that_its_code_needs() -> None:
 
 def test_a_lazy_package_is_not_loaded_for_a_name_of_which_the_module_is_known() -> None:
     program = (
-        "from ollama_openai_proxy.net.lazy_packages import make_lazy\nmake_lazy('uvicorn', parts={'Config': 'uvicorn.config'})\n"
+        "from ollama_openai_proxy.net.lazy_packages import make_lazy\n"
+        "make_lazy('uvicorn', parts={'Config': 'uvicorn.config'})\n"
         "import sys\nfrom uvicorn import Config\nfrom uvicorn.lifespan.off import LifespanOff\n"
         "from uvicorn.config import Config as wanted\nassert Config is wanted\nsys.exit('click' in sys.modules)"
     )
