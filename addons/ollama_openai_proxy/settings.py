@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .api.path_table import OPENAI_PREFIX
@@ -41,6 +41,8 @@ type ApiName = Literal["chat", "completions", "responses", "messages"]
 
 ENV_FILE = ".env"
 OPENAI_URL = "https://api.openai.com/v1"
+_OTHER_BASE_URLS = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
+"""Variables in which OpenAI's SDK, and its first release, have the base URL."""
 DEFAULT_PORTS: dict[Mode, int] = {"translate": 11434, "fix": 11435}
 MOST_WORKERS = 256
 DEFAULT_WAIT = 60.0
@@ -789,6 +791,8 @@ class Settings(BaseSettings):
         see="[What is kept](debugging.md#what-is-kept).",
     )
 
+    _demands_keys: bool = PrivateAttr(default=True)
+
     @model_validator(mode="after")
     def _pick_defaults(self) -> Self:
         if "proxy_port" not in self.model_fields_set:
@@ -802,6 +806,17 @@ class Settings(BaseSettings):
         if self.stream_idle_timeout is None:
             self.stream_idle_timeout = DEFAULT_TIMEOUTS[self.proxy_mode]
         return self
+
+    def without_demand_for_keys(self) -> Self:
+        """Return the settings for a process that need not call any server: keys that are missing do not stop its start."""
+        settings = self.model_copy()
+        settings._demands_keys = False  # noqa: SLF001  # of this class
+        return settings
+
+    @property
+    def demands_keys(self) -> bool:
+        """Whether the key of a server that needs one must be set."""
+        return self._demands_keys
 
     @property
     def timeouts(self) -> Timeouts:
@@ -861,8 +876,12 @@ class Settings(BaseSettings):
         return self.openai_api_base_url if self.proxy_mode == "translate" else self.ollama_upstream_url
 
 
-def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings:
-    """Read the settings; `overrides` maps field names to texts and leaves out what is None.
+def load_settings(overrides: Mapping[str, str | None] | None = None, *, demand_keys: bool = True) -> Settings:
+    """Read the settings.
+
+    Args:
+        overrides: texts by the names of fields; what is None is left out.
+        demand_keys: whether the keys of servers that need one must be set; not in a process that need not call any server.
 
     Raises:
         SettingsError: a value is wrong, or one is missing that the mode needs.
@@ -874,13 +893,23 @@ def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings
         settings = Settings(**given)  # type: ignore[arg-type]  # texts: pydantic makes the types
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+    if not demand_keys:
+        return settings.without_demand_for_keys()
     needs_key = settings.proxy_mode == "translate" and not settings.openai_api_key_passthrough and settings.has_own_server
     if needs_key and not settings.openai_api_key and _is_openai(settings.openai_api_base_url):
         raise SettingsError(
             "OPENAI_API_KEY is not set: set it to your OpenAI key, "
-            "or set OPENAI_API_BASE_URL to the OpenAI-compatible server you want to use."
+            f"or set OPENAI_API_BASE_URL to the OpenAI-compatible server you want to use.{_base_url_hint()}"
         )
     return settings
+
+
+def _base_url_hint() -> str:
+    """Return a sentence about a variable in which other programs have the base URL; "" if none is set."""
+    for name in _OTHER_BASE_URLS:
+        if environment_variable(name):
+            return f" {name} is set, but the proxy reads the URL from OPENAI_API_BASE_URL."
+    return ""
 
 
 def check_address(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from ollama import Client, ResponseError
 from ollama_openai_proxy.mitm.views.content_views import register, unregister
 
 from tests.live.example_session import CALLS, SAVE, SESSION
-from tests.live.proxy import ROOT, ProxyProcess
+from tests.live.proxy import BIN, ROOT, ProxyProcess
 from tests.standins import ScriptedBackend, Stream, finish, role, text, usage
 
 if TYPE_CHECKING:
@@ -113,6 +113,41 @@ def test_what_is_not_in_the_file_goes_to_the_back_end(replay: ProxyProcess) -> N
 
 def test_the_proxys_key_is_not_in_the_file(recorded: tuple[Path, list[tuple[str, str | None]]]) -> None:
     assert KEY.encode() not in recorded[0].read_bytes()
+
+
+# -- Without settings --------------------------------------------------------------------------------------------------
+
+DOORS: dict[str, list[str]] = {
+    "script": [str(BIN / "mitmdump"), "-s", str(ROOT / "addons/ollama.py")],
+    "package": [str(BIN / "ollama-openai-proxy"), "dump"],
+}
+UNSET = {"OPENAI_API_KEY": "", "OPENAI_API_BASE_URL": "", "LOG_FORMAT": "text"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"BACKENDS": "groq", "GROQ_API_KEY": ""}])
+@pytest.mark.parametrize("door", DOORS)
+def test_a_file_is_shown_without_a_key(tmp_path: Path, door: str, settings: dict[str, str]) -> None:
+    command = [*DOORS[door], "-nr", str(SESSION), "--set", "flow_detail=3"]
+    with ProxyProcess(command=command, cwd=tmp_path, wait=False, HOME=str(tmp_path), **UNSET, **settings) as shown:
+        assert shown.exit_code() == 0, shown.log
+    assert "is not set" not in shown.log
+    assert shown.log.count("/api/chat") >= 2
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_session_is_replayed_without_a_key(tmp_path: Path, example: list[HTTPFlow], door: str) -> None:
+    command = [*DOORS[door], "--server-replay", str(SESSION), *REPLAY, "--set", "server_replay_extra=404"]
+    with ProxyProcess(command=command, cwd=tmp_path, HOME=str(tmp_path), **UNSET) as proxy:
+        request = example[0].request
+        answer = httpx.post(f"{proxy.url}{request.path}", content=request.content, headers=json_type(), trust_env=False)
+        assert example[0].response is not None
+        assert (answer.status_code, answer.content) == (example[0].response.status_code, example[0].response.content)
+
+
+def test_to_serve_needs_a_key(tmp_path: Path) -> None:
+    with ProxyProcess(command=DOORS["script"], cwd=tmp_path, wait=False, HOME=str(tmp_path), **UNSET) as proxy:
+        assert proxy.exit_code() == 1
+    assert "OPENAI_API_KEY is not set" in proxy.log
 
 
 # -- The example -------------------------------------------------------------------------------------------------------

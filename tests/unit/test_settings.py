@@ -66,6 +66,29 @@ def test_the_key_is_not_shown() -> None:
     assert "sk" not in repr(load_settings(KEYED))
 
 
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_a_missing_key_is_told_and_the_name_of_a_url_that_is_not_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for other in ("OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(other, raising=False)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    plain = str(caught.value)
+    assert plain.startswith("OPENAI_API_KEY is not set: set it to your OpenAI key, or set OPENAI_API_BASE_URL ")
+    assert "but" not in plain
+    monkeypatch.setenv(name, "http://127.0.0.1:8000/v1")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == f"{plain} {name} is set, but the proxy reads the URL from OPENAI_API_BASE_URL."
+
+
+def test_no_key_is_demanded_where_no_server_need_be_called() -> None:
+    assert not load_settings(demand_keys=False).demands_keys
+    assert load_settings(KEYED).demands_keys
+    assert not load_settings(KEYED).without_demand_for_keys().model_copy(update={"proxy_port": 1}).demands_keys
+    with pytest.raises(SettingsError, match=r"^PROXY_PORT is wrong"):
+        load_settings({"proxy_port": "x"}, demand_keys=False)
+
+
 # ── values
 
 

@@ -175,7 +175,9 @@ def _has_list() -> bool:
 
 
 def _read_settings() -> Settings:
-    settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields})
+    # Without a server there is nobody who calls; in a replay, what is not in the file fails as any call without a key does.
+    demand_keys = ctx.options.server and not ctx.options.server_replay
+    settings = load_settings({name: getattr(ctx.options, name) for name in Settings.model_fields}, demand_keys=demand_keys)
     if settings.workers > 1:
         raise SettingsError("WORKERS is above 1, but mitmproxy's tools are one process: set WORKERS to 1.")
     return _with_users_address(settings)

@@ -41,6 +41,7 @@ class Server:
         place: where its URL is set.
         key_place: where its key is set.
         own_key: whether clients bring the key.
+        missing_key: a sentence about the key that must be set and is not; "" if none is missing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Server:
     place: str = ""
     key_place: str = ""
     own_key: bool = False
+    missing_key: str = ""
 
     def opened(self, timeouts: Timeouts | None = None, *, adapt: bool = True, limit: int | None = None) -> Backend:
         """Return a client of the server, perhaps with other time-outs than those of the settings.
@@ -142,6 +144,12 @@ def _named_server(name: str, entry: BackendEntry, settings: Settings, *, from_li
     key_place = entry.api_key_env or f"backends.{name}.api_key_env in MODELS_FILE"
     key = entry.key()
     own_key = first and settings.openai_api_key_passthrough
+    missing_key = ""
+    if key is None and not own_key and entry.api_key_env:
+        missing_key = (
+            f"{entry.api_key_env} is not set: backends.{name} in MODELS_FILE names it as its key; "
+            "set it, or take api_key_env out if the server needs no key."
+        )
     url = entry.url
     if preset is not None:
         where = "BACKENDS" if from_list else f"backends.{name} in MODELS_FILE"
@@ -155,8 +163,10 @@ def _named_server(name: str, entry: BackendEntry, settings: Settings, *, from_li
                 if not environment_variable(variable):
                     raise SettingsError(f"{variable} is not set: {where} needs it for the URL of {preset.profile}.")
             url = preset.filled_url(environment_variable)
-            if key is None and not own_key:
-                raise SettingsError(f"{key_place} is not set: {where} needs it as the key of {preset.profile}.")
+            if key is None and not own_key and not missing_key:
+                missing_key = f"{key_place} is not set: {where} needs it as the key of {preset.profile}."
+    if missing_key and settings.demands_keys:
+        raise SettingsError(missing_key)
     timeout = entry.timeout
     return Server(
         name,
@@ -171,6 +181,7 @@ def _named_server(name: str, entry: BackendEntry, settings: Settings, *, from_li
         place,
         key_place,
         own_key,
+        missing_key,
     )
 
 
