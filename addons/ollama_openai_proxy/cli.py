@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(words)
     overrides = {"proxy_mode": args.mode, "proxy_host": args.host, "proxy_port": args.port, "workers": args.workers}
     if args.action == "check":
-        return _in_one_process(overrides, check=True)
+        return _check(overrides)
     if not hasattr(os, "fork"):  # Windows
-        return _in_one_process(overrides, check=False)
+        return _in_one_process(overrides)
     from .workers.supervisor import Supervisor
 
     return Supervisor(PROGRAM, functools.partial(_work, overrides)).run()
@@ -104,20 +104,26 @@ def _work(overrides: Mapping[str, str | None], start: WorkerStart) -> int:
     return run_worker(start, overrides)
 
 
-def _in_one_process(overrides: Mapping[str, str | None], *, check: bool) -> int:
+def _check(overrides: Mapping[str, str | None]) -> int:
+    import asyncio
+
+    from .checkup import Finding, check, report
+    from .settings import SettingsError, load_settings
+
+    try:
+        findings = asyncio.run(check(load_settings(overrides)))
+    except SettingsError as error:
+        findings = [Finding("problem", str(error))]
+    text, status = report(findings)
+    sys.stdout.write(text)
+    return status
+
+
+def _in_one_process(overrides: Mapping[str, str | None]) -> int:
     from .settings import SettingsError, load_settings
 
     try:
         settings = load_settings(overrides)
-        if check:
-            import asyncio
-
-            from .checkup import check as look
-            from .checkup import report
-
-            text, status = report(asyncio.run(look(settings)))
-            sys.stdout.write(text)
-            return status
         from .workers.worker import serve
 
         serve(settings)

@@ -37,7 +37,8 @@ async def check(settings: Settings) -> list[Finding]:
     else:
         try:
             file = load_models_file(settings.models_file, names_beside_file(settings))
-            servers = configured_servers(settings, file)
+            # A key that is missing is a finding about its server, and the other servers are looked at all the same.
+            servers = configured_servers(settings.without_demand_for_keys(), file)
         except SettingsError as error:
             findings.append(Finding("problem", str(error)))
         else:

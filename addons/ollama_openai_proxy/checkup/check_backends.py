@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from ..api.path_table import OPENAI_BASE, OPENAI_CHAT, OPENAI_MODELS, ROUTES, below_base
 from ..errors import ApiError
+from ..models.model_table import ModelTable
 from ..models.name_patterns import is_pattern, matches
 from ..net.connection_pool import Connections
 from ..net.forwarding import Relay
@@ -21,7 +22,7 @@ from .findings import Finding, models_named
 from .probe import PATIENCE, as_json, is_page, read_body, why_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..backend.client import Backend
     from ..models.models_file import ModelEntry, ModelsFile
@@ -50,7 +51,8 @@ async def check_backends(servers: Sequence[Server], file: ModelsFile) -> list[Fi
     findings = [finding for look in looks for finding in look.findings]
     lists = {server.name: look.models for server, look in zip(servers, looks, strict=True)}
     findings += filter(None, (_filter(server, lists[server.name]) for server in servers))
-    return findings + list(filter(None, (_entry(name, entry, servers, lists) for name, entry in file.models.items())))
+    findings += filter(None, (_entry(name, entry, servers, lists) for name, entry in file.models.items()))
+    return findings + list(_fallbacks(file, servers, lists))
 
 
 def _filter(server: Server, models: Sequence[Model] | None) -> Finding | None:
@@ -93,7 +95,22 @@ def _entry(
     return Finding("warning", text)
 
 
+def _fallbacks(file: ModelsFile, servers: Sequence[Server], lists: Mapping[str, Sequence[Model] | None]) -> Iterator[Finding]:
+    """Names in `fallback` that are those of no model."""
+    known = {name: models for name, models in lists.items() if models is not None}
+    if len(known) < len(servers):
+        return  # any name may be one of a server without a list
+    table = ModelTable(file.models, servers, known)
+    for name, entry in file.models.items():
+        for other in entry.fallback:
+            if table.find(other) is None:
+                text = f"MODELS_FILE: models.{name}.fallback names {other!r}, which is no model: correct the name"
+                yield Finding("warning", text)
+
+
 async def _look(server: Server) -> _Look:
+    if server.missing_key:
+        return _Look([Finding("problem", server.missing_key)])
     backend = server.opened(PATIENCE)
     try:
         reply = await backend.forward(Request("GET", _MODELS), _MODELS)

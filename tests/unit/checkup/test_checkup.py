@@ -252,6 +252,48 @@ async def test_what_a_failing_back_end_says_is_told_without_the_key(status: int,
 # ── the models file
 
 
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (["nowhere"], ["nowhere"]),
+        (["gpt-test", "nowhere", "elsewhere"], ["nowhere", "elsewhere"]),
+        (["gpt-test:latest", "other", "default/gpt-test", "claude-3-haiku", "hidden"], []),
+    ],
+)
+async def test_a_fallback_that_is_no_model_is_doubtful(tmp_path: Path, names: list[str], unknown: list[str]) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text(
+        f"""
+        [models.a]
+        target = "gpt-test"
+        fallback = {names}
+
+        [models.other]
+        target = "gpt-test"
+
+        [models.hidden]
+        target = "gpt-test"
+        hidden = true
+
+        [models."claude-*"]
+        target = "gpt-test"
+        """
+    )
+    with ScriptedBackend() as backend:
+        findings = await behind(openai_api_base_url=backend.base_url, models_file=str(file))
+    assert findings[1:] == [
+        ("warning", f"MODELS_FILE: models.a.fallback names {name!r}, which is no model: correct the name") for name in unknown
+    ]
+
+
+async def test_a_fallback_may_be_any_name_where_a_server_has_no_list(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text("[models.a]\ntarget = 'b'\nfallback = ['nowhere']\n")
+    with Odd(lambda _: web.json_response({"error": "not found"}, status=404)) as server:
+        findings = await behind(openai_api_base_url=f"http://127.0.0.1:{server.port}/v1", models_file=str(file))
+    assert not [text for _, text in findings if "fallback" in text]
+
+
 async def test_every_back_end_of_the_models_file_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_KEY", KEY)
     monkeypatch.delenv("FARM_KEY", raising=False)
@@ -284,7 +326,7 @@ async def test_every_back_end_of_the_models_file_is_asked(tmp_path: Path, monkey
     levels = [finding.level for finding in findings]
     assert levels == ["ok", "ok", "problem", "problem", "warning"]
     assert findings[1].text.startswith(f"the back end lab at {lab.base_url} is of the kind")
-    assert findings[2].text == f"the back end farm at {farm.base_url} wants a key (401): set FARM_KEY"
+    assert findings[2].text.startswith("FARM_KEY is not set: backends.farm in MODELS_FILE names it as its key; set it")
     assert findings[3].text.endswith("refuses connections: start it, or correct backends.gone.url in MODELS_FILE")
     assert findings[4].text.startswith("MODELS_FILE: models.unknown is 'gpt-missing' of the back end lab, which lists no such")
 
