@@ -55,6 +55,15 @@ def _misspelt(names: Iterable[str], known: Collection[str], slips: int) -> tuple
     return None
 
 
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """Return the one of the known names that was probably meant by a name that is misspelt; None if none resembles the name."""
+    for slips in range(_SLIPS_IN_FILE + 1):
+        for each in known:
+            if _plain(name.lower()) == _plain(each.lower()) or _differ_by(name.lower(), each.lower(), slips):
+                return each
+    return None
+
+
 def _plain(name: str) -> str:
     return "".join(character for character in name if character.isalnum())
 

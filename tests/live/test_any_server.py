@@ -297,7 +297,7 @@ def test_patterns_filter_a_list(tmp_path: Path) -> None:
             'models.m.options is wrong: option "seed" must be of type integer.',
         ),
         ("[models.m]\nthink = 'hihg'", "models.m.think is 'hihg', which is no level"),
-        ("[models.m]\nthikn = true", "models.m.thikn is no setting."),
+        ("[models.m]\nthikn = true", "models.m.thikn is no key of a model: write `think`."),
         ("[models.m]\ntarget = 'x*'", "models.m.target is 'x*', which is a pattern"),
         ("[backends.b]\npreset = 'grok'", "backends.b.preset is 'grok', which is none"),
         ("[backends.b]\nurl = 'http://h/v1'\napis = ['chats']", "backends.b.apis is wrong: it must be some of chat,"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.environment import find_mistake
+from ollama_openai_proxy.environment import find_mistake, nearest_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,14 @@ def test_so_is_one_in_another_encoding_but_not_one_with_a_mark(tmp_path: Path) -
     assert "is not in UTF-8" in str(find_mistake(tmp_path / ".env", {}, KNOWN))
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPROXY_API_KEYS=x\n")
     assert find_mistake(tmp_path / ".env", {}, KNOWN) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("targt", "target"), ("Target", "target"), ("context-length", "context_length"), ("thikn", "think")),
+        *(("think_level", "think_levels"), ("url", None), ("", None)),
+    ],
+)
+def test_the_nearest_name_is_the_one_with_the_fewest_slips(name: str, meant: str | None) -> None:
+    assert nearest_name(name, ["think_levels", "think", "target", "context_length"]) == meant

@@ -5,6 +5,8 @@ Everything in it is optional; without a file the back end of the settings is ask
 
 from __future__ import annotations
 
+import json
+import re
 import ssl
 import tomllib
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from ..environment import nearest_name
 from ..errors import InvalidRequest
 from ..schemas.ollama.options import FORMER, KINDS, check_options
 from ..settings import (
@@ -34,7 +37,7 @@ from ..translate.thinking_levels import nearest_level
 from .name_patterns import is_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 type Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "decision"]
 
@@ -147,12 +150,14 @@ def load_models_file(path: Path | None, further: Iterable[str] = (DEFAULT_BACKEN
     """
     if path is None:
         return ModelsFile()
+    text = ""
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        content = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"MODELS_FILE {path} cannot be read ({error.strerror}): correct the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"MODELS_FILE {path} is no TOML: {error}.") from None
+        raise SettingsError(f"MODELS_FILE {path} is no TOML: {error}{_quotes_hint(text, str(error))}.") from None
     try:
         models_file = ModelsFile.model_validate(content)
         for name, backend in models_file.backends.items():
@@ -160,7 +165,7 @@ def load_models_file(path: Path | None, further: Iterable[str] = (DEFAULT_BACKEN
         for name, entry in models_file.models.items():
             _check_model(name, entry, {*further, *models_file.backends})
     except ValidationError as error:
-        raise SettingsError(f"MODELS_FILE {path}: {_complaint(error)}.") from None
+        raise SettingsError(f"MODELS_FILE {path}: {_complaint(error, content)}.") from None
     except _Mistake as mistake:
         raise SettingsError(f"MODELS_FILE {path}: {mistake}.") from None
     return models_file
@@ -238,16 +243,76 @@ def _check_model(name: str, entry: ModelEntry, servers: Container[str]) -> None:
             f"{place}.think is {entry.think!r}, which is no level: it must be true, false, or a level of think_levels"
         )
     if entry.think is not None and entry.think_levels and entry.think not in entry.think_levels:
-        raise _Mistake(f"{place}.think is {entry.think!r}, which is not in think_levels")
+        levels = ", ".join(json.dumps(level) for level in entry.think_levels)
+        raise _Mistake(
+            f"{place}.think is {entry.think!r}, which is not in think_levels: add it there, or set think to one of {levels}"
+        )
 
 
-def _complaint(error: ValidationError) -> str:
+_BARE_NAME = re.compile(
+    r"""\s*\[(models|backends)\.([^\]"']*?[^\]"'\sA-Za-z0-9_.-][^\]"']*?)(\.(?:options|headers|query))?\s*\]"""
+)
+"""The head of a table whose name has a character that a TOML key without quotes must not have."""
+
+
+def _quotes_hint(text: str, error: str) -> str:
+    """Return the end of a sentence about a name that needs quotes, if the error is in the line of such a name; else "".
+
+    Args:
+        text: of the file.
+        error: the TOML parser's message, which has the number of the line.
+    """
+    place = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    if not (head := _BARE_NAME.match(line)):
+        return ""
+    table, name, rest = head.groups("")
+    return f'; write the name in quotes: [{table}."{name}"{rest}]'
+
+
+def _unknown_key(location: Sequence[int | str], content: Mapping[str, Any]) -> str:
+    """What to say of a key that a table of the file does not have."""
+    place = ".".join(str(part) for part in location)
+    key = str(location[-1])
+    table: type[_Table]
+    if len(location) == 1:
+        table, wrong = ModelsFile, f"{place} is no table of the file"
+    elif location[0] == "models":
+        table, wrong = ModelEntry, f"{place} is no key of a model"
+    else:
+        table, wrong = BackendEntry, f"{place} is no key of a server"
+    if nearest := nearest_name(key, [*table.model_fields, *(_OLDER_KEYS if table is ModelEntry else ())]):
+        return f"{wrong}: write `{_OLDER_KEYS.get(nearest, nearest)}`"
+    value: Any = content
+    for part in location:
+        value = value[part]
+    if isinstance(value, dict) and len(location) > 1:
+        name = _dotted_name(".".join(map(str, location[1:])), value, table)
+        return f'{wrong}: if it is a part of the name, write the name in quotes: [{location[0]}."{name}"]'
+    return f"{wrong}: it must be one of {', '.join(table.model_fields)}"
+
+
+_OLDER_KEYS = {"model": "target"}
+"""Keys of a model that are understood under an older name."""
+
+
+def _dotted_name(name: str, value: dict[str, Any], table: type[_Table]) -> str:
+    """The whole name of a table whose name has dots, of which TOML makes tables within tables."""
+    while len(value) == 1:
+        ((part, inner),) = value.items()
+        if part in table.model_fields or not isinstance(inner, dict):
+            break
+        name, value = f"{name}.{part}", inner
+    return name
+
+
+def _complaint(error: ValidationError, content: Mapping[str, Any]) -> str:
     """What is wrong and where, without the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     match first["type"]:
         case "extra_forbidden":
-            return f"{place} is no setting"
+            return _unknown_key(first["loc"], content)
         case "value_error" if place.endswith(".apis"):
             return f"{place} is wrong: it must be {APIS_RULE}"
         case "value_error" if place.endswith(".api_key"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ollama_openai_proxy.models.models_file import ModelsFile, load_models_file
+from ollama_openai_proxy.models.models_file import ModelEntry, ModelsFile, load_models_file
 from ollama_openai_proxy.settings import SettingsError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "models.toml"
@@ -98,9 +98,48 @@ LAB = '[backends.lab]\nurl = "http://lab/v1"\n'
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        pytest.param("[model.a]", ": model is no setting.", id="an unknown table"),
-        pytest.param("[models.a]\nmodell = 1", ": models.a.modell is no setting.", id="an unknown key of a model"),
-        pytest.param(f"{LAB}apikey = '{SECRET}'", ": backends.lab.apikey is no setting.", id="an unknown key of a back end"),
+        pytest.param("[model.a]", ": model is no table of the file: write `models`.", id="a misspelt table"),
+        pytest.param(
+            "[services.a]", ": services is no table of the file: it must be one of backends, models.", id="an unknown table"
+        ),
+        pytest.param(
+            "[models.a]\ntargt = 'b'", ": models.a.targt is no key of a model: write `target`.", id="a misspelt key of a model"
+        ),
+        pytest.param(
+            "[models.a]\nmodell = 1", ": models.a.modell is no key of a model: write `target`.", id="an older key, misspelt"
+        ),
+        pytest.param(
+            "[models.a]\ncolour = 1",
+            f": models.a.colour is no key of a model: it must be one of {', '.join(ModelEntry.model_fields)}.",
+            id="an unknown key of a model",
+        ),
+        pytest.param(
+            "[models.a.optoins]\nseed = 1", ": models.a.optoins is no key of a model: write `options`.", id="a misspelt table"
+        ),
+        pytest.param(
+            f"{LAB}apikey = '{SECRET}'",
+            ": backends.lab.apikey is no key of a server: write `api_key`.",
+            id="a misspelt key of a back end",
+        ),
+        *[
+            pytest.param(
+                f"[models.{name}]\n{line}",
+                f": models.{place} is no key of a model: if it is a part of the name, write the name in quotes: "
+                f'[models."{name}"].',
+                id=f"a dot in the name {name}",
+            )
+            for name, place, line in (
+                ("llama3.2", "llama3.2", "target = 'x'"),
+                ("gpt-4.1.mini", "gpt-4.1", "target = 'x'"),
+                ("qwen2.5", "qwen2.5", "options = { seed = 1 }"),
+                ("a.b.c", "a.b", ""),
+            )
+        ],
+        pytest.param(
+            "[models.a]\nthink = 'high'\nthink_levels = [false, 'low']",
+            ": models.a.think is 'high', which is not in think_levels: add it there, or set think to one of false, \"low\".",
+            id="a level that is not among the levels",
+        ),
         pytest.param(
             f"{LAB}api_key = 'sk-…{SECRET}'",
             ": backends.lab.api_key is wrong: it must be an API key, which has neither spaces nor letters with accents.",
@@ -169,6 +208,26 @@ def test_what_is_no_toml_is_told_where(path: Path, text: str, where: str) -> Non
     assert sentence.startswith(f"MODELS_FILE {path} is no TOML: ")
     assert where in sentence
     assert SECRET not in sentence
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        ("[models.qwen3:8b]", '; write the name in quotes: [models."qwen3:8b"].'),
+        ("  [models.Qwen/Qwen3-8B ]", '; write the name in quotes: [models."Qwen/Qwen3-8B"].'),
+        ("[models.qwen3:8b.options]", '; write the name in quotes: [models."qwen3:8b".options].'),
+        ("[models.claude-*]", '; write the name in quotes: [models."claude-*"].'),
+        ("[backends.gpu:1]", '; write the name in quotes: [backends."gpu:1"].'),
+        ("[models.a] b", "."),
+        ('[models."a:b"] c', "."),
+        ("a:b = 1", "."),
+    ],
+)
+def test_a_name_that_needs_quotes_is_told_so(path: Path, head: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(path, f"# a comment\n{head}\ntarget = 'x'\n")
+    assert "line 2" in str(caught.value)
+    assert str(caught.value).endswith(f"){hint}")
 
 
 def test_a_wrong_profile_is_told_the_right_ones(path: Path) -> None:
