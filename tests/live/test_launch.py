@@ -155,6 +155,22 @@ def test_a_proxy_that_cannot_start_says_why(launch: Launcher) -> None:
     assert "OPENAI_API_KEY is not set" in ran.err
 
 
+@pytest.mark.parametrize("settings", [{}, {"OPENAI_API_BASE_URL": "https://api.openai.com/v1"}])
+def test_where_no_proxy_runs_nothing_is_printed_and_no_key_is_demanded(launch: Launcher, settings: dict[str, str]) -> None:
+    port = str(free_port())
+    ran = launch("claude", "--print", "--model", "coder", PROXY_PORT=port, **settings)
+    assert (ran.status, ran.out) == (1, "")
+    assert f"no proxy answers at http://127.0.0.1:{port}: start one" in ran.err
+    assert "OPENAI_API_KEY" not in ran.err
+
+
+@pytest.mark.parametrize(("name", "value"), [("PROXY_PORT", "often"), ("LOG_LEVEL", "loud")])
+def test_a_wrong_setting_is_said_where_no_proxy_runs(launch: Launcher, name: str, value: str) -> None:
+    ran = launch("claude", "--model", "coder", **({"PROXY_PORT": str(free_port())} | {name: value}))
+    assert (ran.status, ran.note) == (1, {})
+    assert f"{name} is wrong" in ran.err
+
+
 def test_a_key_of_the_settings_opens_the_running_proxy(launch: Launcher, model: CodingModel) -> None:
     with ProxyProcess(OPENAI_API_BASE_URL=model.base_url, PROXY_API_KEYS="first-long-key,second-long-key") as guarded:
         settings = {"PROXY_PORT": str(guarded.port), "OPENAI_API_BASE_URL": model.base_url}
@@ -196,7 +212,7 @@ def test_what_is_printed_does_the_same_in_a_shell(launch: Launcher, proxy: Proxy
             "Codex is not installed: there is no command codex. Install it with: npm install --global @openai/codex",
         ),
         (["vi"], 2, "there is no program 'vi'; there are claude, codex, "),
-        (["claude", "--model", "no-such-model"], 1, "refused /api/show: model 'no-such-model"),
+        (["claude", "--model", "no-such-model"], 1, "there is no model 'no-such-model': name a model with --model; http"),
         (["claude", "--url", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
         (["claude", "--url", "example"], 1, "example is no URL"),
     ],

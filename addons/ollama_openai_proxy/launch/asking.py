@@ -6,11 +6,14 @@ import http
 import http.client
 import json
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..api.path_table import SHOW, TAGS, VERSION
 from .target import Target, read_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 UNAUTHORIZED = http.HTTPStatus.UNAUTHORIZED
 PATIENCE = 30.0
@@ -43,30 +46,47 @@ def ask_target(url: str, key: str, model: str | None) -> Target:
     Raises:
         LaunchError: the proxy cannot be asked, refuses, or the model is not clear.
     """
+    names: list[str] = []
     if model is None:
-        name = _only_model(url, key)
+        name = _only_model(url, _listed(url, key))
     else:
         name = model
         # The list waits for the back ends; a description does not, and is made up for a model that is not listed yet.
         with suppress(LaunchError):
-            _call(url, "GET", TAGS, key, PATIENCE)
-    return read_target(url, key, name, _call(url, "POST", SHOW, key, PATIENCE, {"model": name}))
+            names = _listed(url, key)
+    status, value = _ask(url, "POST", SHOW, key, PATIENCE, {"model": name})
+    if status == http.HTTPStatus.NOT_FOUND and names:
+        raise LaunchError(f"there is no model {name!r}: {_choice(url, names)}")
+    return read_target(url, key, name, _taken(url, SHOW, status, value))
 
 
-def _only_model(url: str, key: str) -> str:
-    listed = _call(url, "GET", TAGS, key, PATIENCE).get("models")
+def _listed(url: str, key: str) -> list[str]:
+    """The names of the models that answer."""
+    listed = _taken(url, TAGS, *_ask(url, "GET", TAGS, key, PATIENCE)).get("models")
     models = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    names = [str(entry.get("name")) for entry in models if "completion" in (entry.get("capabilities") or ["completion"])]
+    return [str(entry.get("name")) for entry in models if "completion" in (entry.get("capabilities") or ["completion"])]
+
+
+def _only_model(url: str, names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
         raise LaunchError(f"{url} lists no model that answers: name one with --model.")
+    raise LaunchError(_choice(url, names))
+
+
+def _choice(url: str, names: Sequence[str]) -> str:
+    """What to do where a model must be named."""
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    raise LaunchError(f"name a model with --model; {url} has {shown}.")
+    return f"name a model with --model; {url} has {shown}."
 
 
-def _call(url: str, method: str, path: str, key: str, patience: float, body: object = None) -> dict[str, Any]:
-    status, value = _ask(url, method, path, key, patience, body)
+def _taken(url: str, path: str, status: int, value: Any) -> dict[str, Any]:
+    """The JSON object of a reply.
+
+    Raises:
+        LaunchError: it is a refusal, or no object.
+    """
     if status == UNAUTHORIZED:
         raise LaunchError(f"{url} wants a key: set OLLAMA_API_KEY to one of the proxy's keys. ({_told(value, status)})")
     if status >= http.HTTPStatus.BAD_REQUEST or not isinstance(value, dict):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..guard.keys import read_keys
-from ..settings import Settings, SettingsError, load_settings
+from ..settings import DEFAULT_PORTS, Settings, SettingsError, load_settings
 from .asking import LaunchError, ask_target, is_reachable
 from .command_lines import arguments_of
 from .printing import as_shell, listing, not_installed
@@ -84,9 +84,12 @@ def _server(url: str | None, stack: ExitStack, *, may_start: bool) -> tuple[str,
     if url:
         return url.rstrip("/"), key
     try:
-        settings, problem = load_settings(), None
+        # A proxy that runs already has its keys.
+        settings, problem = load_settings(demand_keys=False), None
     except SettingsError as error:
         settings, problem = None, error
+    if problem is not None and not (os.environ.get("PROXY_PORT") or "0").isdecimal():
+        raise problem
     running = _url_of(settings)
     if is_reachable(running):
         return running, key or _first_key(settings)
@@ -94,6 +97,7 @@ def _server(url: str | None, stack: ExitStack, *, may_start: bool) -> tuple[str,
         raise problem
     if not may_start:
         raise LaunchError(f"no proxy answers at {running}: start one, or name one with --url.")
+    load_settings()  # what would stop the start of a proxy is said here, as one sentence
     passes_keys_on = settings is not None and settings.openai_api_key_passthrough
     started, own_key = stack.enter_context(proxy_for_the_time(own_key=not passes_keys_on))
     return started, own_key or key
@@ -104,7 +108,7 @@ def _url_of(settings: Settings | None) -> str:
     host = settings.proxy_host if settings else "127.0.0.1"
     if host in ("", "0.0.0.0", "::"):  # noqa: S104  # no binding
         host = "127.0.0.1"
-    port = settings.proxy_port if settings else int(os.environ.get("PROXY_PORT") or 11434)
+    port = settings.proxy_port if settings else int(os.environ.get("PROXY_PORT") or DEFAULT_PORTS["translate"])
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
