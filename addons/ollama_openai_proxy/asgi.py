@@ -15,6 +15,7 @@ from .errors import describe
 from .net.body import BodyReader
 from .net.http_messages import DIRECT, Reply, Request
 from .net.response_head import reply_fields
+from .observe.log import set_up_own_logging
 from .observe.observers import Observers
 from .settings import SettingsError, load_settings
 
@@ -67,12 +68,15 @@ class Application:
                 raise ValueError(f"an ASGI scope of the type {kind} is not supported")
 
     def open(self) -> Front:
-        """Read the settings where none were given, and warn if everybody may call.
+        """Read the settings where none were given, log what they say, and warn if everybody may call.
 
         Raises:
             SettingsError: a setting, or a file that a setting names, is wrong.
         """
-        self._settings = settings = self._settings or load_settings()
+        if self._settings is None:
+            self._settings = load_settings()
+            set_up_own_logging(self._settings.log_level, self._settings.log_format)
+        settings = self._settings
         self._observers = observers = Observers(settings, self._link)
         self._front = front = Front(settings, observers.all, observers.metrics_of_the_main_port, self._link)
         if self._metrics_port is None:

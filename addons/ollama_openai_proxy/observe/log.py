@@ -72,9 +72,21 @@ def access_fields(record: Record) -> dict[str, Any]:
 
 def set_up_logging(level: str, form: LogFormat) -> None:
     """Log to stderr; to be called once, by a process that is nothing but the proxy."""
+    logging.basicConfig(level=level.upper(), handlers=[_handler(form)], force=True)
+
+
+def set_up_own_logging(level: str, form: LogFormat) -> None:
+    """Log what this package says to stderr, unless logging has been configured; for a process that serves other things, too."""
+    package = logging.getLogger(__name__.partition(".")[0])
+    if not package.hasHandlers():
+        package.addHandler(_handler(form))
+        package.setLevel(level.upper())
+
+
+def _handler(form: LogFormat) -> logging.Handler:
     handler = logging.StreamHandler(lossy(sys.stderr))
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return handler
 
 
 class TextFormatter(logging.Formatter):
