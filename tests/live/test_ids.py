@@ -248,7 +248,7 @@ def test_the_question_for_the_models_and_each_attempt_carry_the_id() -> None:
         line = line_of(proxy, "told")
         assert line["backend_ids"] == ["first", "second"]
         # So does what is logged in between.
-        assert any("from now on seed is left out" in entry["message"] for entry in logged(proxy, "told"))
+        assert any("for an hour, seed is left out" in entry["message"] for entry in logged(proxy, "told"))
 
 
 @pytest.mark.parametrize("name", [name for name in FIXED if name not in EVERYWHERE])
@@ -294,6 +294,6 @@ def test_text_lines_carry_it_too() -> None:
         backend.reply_with(Error(400, error_body("Unsupported parameter: 'seed'", param="seed")))
         exchange(proxy.port, post("/api/chat", CHAT | {"options": {"seed": 1}}, BEARER, "X-Request-Id: told"))
         wait_until(lambda: "POST /api/chat" in proxy.log)
-        about = [line for line in proxy.log.splitlines() if "from now on" in line or "/api/chat" in line]
+        about = [line for line in proxy.log.splitlines() if "for an hour" in line or "/api/chat" in line]
         assert len(about) == 2
         assert all("(told)" in line or " request_id=told " in line for line in about)

@@ -144,7 +144,7 @@ def test_each_kind_of_refusal_costs_one_call_and_the_second_request_none(picky: 
 def test_what_is_learned_stands_in_the_log_without_any_text_of_the_client(picky: PickyBackend, proxy: ProxyProcess) -> None:
     picky.refuses = first_of((lambda call: "seed" in call, 400, "Unknown parameter: 'seed'"))
     chat(proxy, options={"seed": 1}, messages=[{"role": "user", "content": "a secret"}])
-    assert "model m: from now on seed is left out" in proxy.log
+    assert "model m: for an hour, seed is left out" in proxy.log
     assert "a secret" not in proxy.log
 
 

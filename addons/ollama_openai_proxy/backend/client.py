@@ -514,7 +514,7 @@ class Backend:
         """Say in the log, in the user interface and in the metrics what was learned from a refusal."""
         record = current_record()
         for change in changes:
-            logger.info("back end %s, model %s: from now on %s", self.name, parameters["model"], change.describe())
+            logger.info("back end %s, model %s: for an hour, %s", self.name, parameters["model"], change.describe())
             if record.watcher is not None:
                 record.watcher.note(f"asked again: {change.describe()}")
         for kind in {change.kind for change in changes}:

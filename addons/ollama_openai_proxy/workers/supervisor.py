@@ -215,7 +215,7 @@ class Supervisor:
         if self._to_replace or self._starting:
             self._reload_again = True
             return
-        self._log.info("the settings are read anew")
+        self._log.info("reading the settings anew")
         self._to_replace = [*range(1, self._wanted + 1)]
         self._go_on()
 
