@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ CONFIGURED = {
 }
 
 
-def served(tmp_path: Path, *arguments: str, **settings: str) -> str:
+def served(tmp_path: Path, *arguments: str, **settings: Any) -> str:
     """The log of a server that has answered one call."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "ollama_openai_proxy.asgi:app", "--port", str(port), "--no-access-log"]

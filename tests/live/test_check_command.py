@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def checked(cwd: Path | None = None, **settings: str) -> tuple[list[str], int]:
+def checked(**settings: str) -> tuple[list[str], int]:
     """The lines that the command prints, and its exit status."""
     settings.setdefault("PROXY_PORT", str(free_port()))
     command = [sys.executable, "-m", "ollama_openai_proxy", "check"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
-    done = subprocess.run(command, env=kept | settings, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, env=kept | settings, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert "Traceback" not in done.stderr
     return done.stdout.splitlines(), done.returncode
 
@@ -82,8 +82,11 @@ def test_a_certificate_that_nobody_vouches_for_is_told_from_a_trusted_one(
         ({"PROXY_MODE": "both"}, "PROXY_MODE is wrong: it must be"),
     ],
 )
-def test_what_would_stop_the_start_is_a_problem(settings: dict[str, str], beginning: str, tmp_path: Path) -> None:
-    (line,), status = checked(cwd=tmp_path, **settings)
+def test_what_would_stop_the_start_is_a_problem(
+    settings: dict[str, str], beginning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (line,), status = checked(**settings)
     assert (line[:9], status) == ("problem  ", 1)
     assert line[9:].startswith(beginning)
 

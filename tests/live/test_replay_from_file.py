@@ -121,12 +121,12 @@ DOORS: dict[str, list[str]] = {
     "script": [str(BIN / "mitmdump"), "-s", str(ROOT / "addons/ollama.py")],
     "package": [str(BIN / "ollama-openai-proxy"), "dump"],
 }
-UNSET = {"OPENAI_API_KEY": "", "OPENAI_API_BASE_URL": "", "LOG_FORMAT": "text"}
+UNSET: dict[str, Any] = {"OPENAI_API_KEY": "", "OPENAI_API_BASE_URL": "", "LOG_FORMAT": "text"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"BACKENDS": "groq", "GROQ_API_KEY": ""}])
 @pytest.mark.parametrize("door", DOORS)
-def test_a_file_is_shown_without_a_key(tmp_path: Path, door: str, settings: dict[str, str]) -> None:
+def test_a_file_is_shown_without_a_key(tmp_path: Path, door: str, settings: dict[str, Any]) -> None:
     command = [*DOORS[door], "-nr", str(SESSION), "--set", "flow_detail=3"]
     with ProxyProcess(command=command, cwd=tmp_path, wait=False, HOME=str(tmp_path), **UNSET, **settings) as shown:
         assert shown.exit_code() == 0, shown.log

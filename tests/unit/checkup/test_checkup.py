@@ -290,7 +290,7 @@ async def test_a_fallback_may_be_any_name_where_a_server_has_no_list(tmp_path: P
     file = tmp_path / "models.toml"
     file.write_text("[models.a]\ntarget = 'b'\nfallback = ['nowhere']\n")
     with Odd(lambda _: web.json_response({"error": "not found"}, status=404)) as server:
-        findings = await behind(openai_api_base_url=f"http://127.0.0.1:{server.port}/v1", models_file=str(file))
+        findings = await behind(openai_api_base_url=f"{server.url}/v1", models_file=str(file))
     assert not [text for _, text in findings if "fallback" in text]
 
 
