@@ -24,8 +24,11 @@ class RedirectError(Exception):
         told: what clients on other machines are told, to whom no address is shown; goes on after "the back end".
     """
 
-    url: str
     told: ClassVar[str]
+
+    def __init__(self, sentence: str, url: str) -> None:
+        super().__init__(sentence)
+        self.url = url
 
 
 class RedirectsElsewhere(RedirectError):
@@ -35,9 +38,9 @@ class RedirectsElsewhere(RedirectError):
 
     def __init__(self, base_url: str, url: str) -> None:
         super().__init__(
-            f"the back end at {base_url} redirects to {url}, which is another server: set the base URL to {url} if it is yours"
+            f"the back end at {base_url} redirects to {url}, which is another server: set the base URL to {url} if it is yours",
+            url,
         )
-        self.url = url
 
 
 class TooManyRedirects(RedirectError):
@@ -48,9 +51,9 @@ class TooManyRedirects(RedirectError):
     def __init__(self, base_url: str, url: str) -> None:
         super().__init__(
             f"the back end at {base_url} redirects in circles, {MOST_REDIRECTS} times for one request, at last to {url}: "
-            "set the base URL to one that answers by itself"
+            "set the base URL to one that answers by itself",
+            url,
         )
-        self.url = url
 
 
 def redirected_url(url: str, status: int, location: str, *, base_url: str) -> str | None:
