@@ -249,10 +249,11 @@ def _check_model(name: str, entry: ModelEntry, servers: Container[str]) -> None:
         )
 
 
-_BARE_NAME = re.compile(
-    r"""\s*\[(models|backends)\.([^\]"']*?[^\]"'\sA-Za-z0-9_.-][^\]"']*?)(\.(?:options|headers|query))?\s*\]"""
-)
-"""The head of a table whose name has a character that a TOML key without quotes must not have."""
+_TABLE_HEAD = re.compile(r"""\s*\[(models|backends)\.([^\]"']+)\]""")
+"""The head of a table of a model or a server whose name has no quotes."""
+
+_INNER_TABLES = (".options", ".headers", ".query")
+"""What follows the name in the head of a table that belongs to a model or a server."""
 
 
 def _quotes_hint(text: str, error: str) -> str:
@@ -264,9 +265,13 @@ def _quotes_hint(text: str, error: str) -> str:
     """
     place = re.search(r"at line (\d+)", error)
     line = text.split("\n")[int(place[1]) - 1] if place else ""
-    if not (head := _BARE_NAME.match(line)):
+    if not (head := _TABLE_HEAD.match(line)):
         return ""
-    table, name, rest = head.groups("")
+    table, whole = head[1], head[2].strip()
+    rest = next((inner for inner in _INNER_TABLES if whole.endswith(inner)), "")
+    name = whole.removesuffix(rest)
+    if re.fullmatch(r"[A-Za-z0-9_.-]*", name):
+        return ""
     return f'; write the name in quotes: [{table}."{name}"{rest}]'
 
 
