@@ -159,9 +159,9 @@ class Backend:
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
         """The SDK's client, made with the first call."""
-        from .sdk_transport import HttpClient, Transport
+        from .sdk_transport import Client, HttpClient, Transport
 
-        return openai.AsyncOpenAI(
+        return Client(
             base_url=self._base_url,
             # The SDK insists on a key; where there is none, the header is left out of each request.
             api_key=self._key.get_secret_value() if self._key else "none",
@@ -570,7 +570,7 @@ class Backend:
         return [("Accept-Encoding", "identity"), *keys, *self.options.plain_headers().items()]
 
     def _url(self, path: str) -> str:
-        """Return the URL of a call; a relative one would cost the SDK a second parse each time."""
+        """Return the URL of a call, which the SDK parses once; a relative one costs it two parses each time."""
         return root_url(self._base_url) + path if path == INFILL else f"{self._base_url.rstrip('/')}/{path.lstrip('/')}"
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
@@ -580,7 +580,8 @@ class Backend:
             self._url(path),
             cast_to=httpx2.Response,
             body=parameters,
-            options={"headers": self._headers()},
+            # What is not given, the SDK copies anew from its defaults for each call.
+            options={"headers": self._headers(), "params": {}, "max_retries": 0, "timeout": None},
             stream=True,
             stream_cls=openai.AsyncStream[Any],
         )

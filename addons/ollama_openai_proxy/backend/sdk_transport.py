@@ -8,10 +8,12 @@ reads HTTP in Python and gives each HTTP chunk by itself, which costs several ti
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx2
+import openai
 from multidict import CIMultiDict
 
 from ..net.body import MOST_ERROR, MOST_LIST, BodyReader, TooLargeError
@@ -25,7 +27,25 @@ if TYPE_CHECKING:
     from ..net.connection_pool import Connections
 
 
-_MOST_URLS = 256
+_ENCODING = "latin-1"
+"""Of headers. Where it is not set, httpx2 decodes all headers of a message several times to find it out."""
+
+
+@lru_cache(maxsize=256)
+def _url(url: str) -> httpx2.URL:
+    """Parse a URL. A server has a handful of paths, and another URL for the description of each model."""
+    return httpx2.URL(url)
+
+
+class Client(openai.AsyncOpenAI):
+    """The SDK's client, which tells a server nothing about the machine that it runs on."""
+
+    def _prepare_url(self, url: str) -> httpx2.URL:
+        return _url(url) if "://" in url else super()._prepare_url(url)
+
+    def platform_headers(self) -> dict[str, str]:
+        """Return no headers: the SDK's own name the operating system and the version of Python."""
+        return {}
 
 
 class HttpClient(httpx2.AsyncClient):
@@ -38,7 +58,6 @@ class HttpClient(httpx2.AsyncClient):
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport=transport, timeout=None, follow_redirects=False)
         self._direct = transport
-        self._urls: dict[str, httpx2.URL] = {}
 
     def build_request(self, method: str, url: httpx2.URL | str, **parts: Any) -> httpx2.Request:
         """Return a request with the headers that are given, and no others; the transport's HTTP library adds `Host` and length.
@@ -50,14 +69,11 @@ class HttpClient(httpx2.AsyncClient):
         """
         if any(parts.get(name) is not None for name in ("params", "data", "files", "json", "cookies")):
             return super().build_request(method, url, **parts)
-        known = self._urls.get(url) if isinstance(url, str) else url
-        if known is None:
-            # A server has a handful of paths, and another URL for the description of each model.
-            if len(self._urls) >= _MOST_URLS:
-                self._urls.clear()
-            known = self._urls[str(url)] = httpx2.URL(url)
+        known = _url(url) if isinstance(url, str) else url
         stream = httpx2.ByteStream(parts.get("content") or b"")
-        return httpx2.Request(method, known, headers=parts.get("headers"), stream=stream)
+        request = httpx2.Request(method, known, headers=parts.get("headers"), stream=stream)
+        request.headers.encoding = _ENCODING
+        return request
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
         """Return the response to a request, with its body unless that is to be streamed.
@@ -110,7 +126,7 @@ class Transport(httpx2.AsyncBaseTransport):
             )
         masker = self._connections.masker
         body = response_body(response, response.headers.get("Content-Encoding", ""), masker)
-        return httpx2.Response(
+        answer = httpx2.Response(
             response.status,
             # The body comes without its coding.
             headers=[
@@ -120,6 +136,8 @@ class Transport(httpx2.AsyncBaseTransport):
             request=request,
             extensions={BODY: body},
         )
+        answer.headers.encoding = _ENCODING
+        return answer
 
     def _stream(self, method: str, status: int, body: Body) -> _Stream:
         if status >= 400:

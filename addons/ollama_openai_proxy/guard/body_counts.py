@@ -15,7 +15,7 @@ from ..schemas.go_json_decoding import first_value
 from ..schemas.json_elements import count_elements, most_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from ..net.bounds import Counts
 
@@ -37,25 +37,16 @@ def check_counts(body: bytes, most: Counts) -> int:
             raise InvalidRequest(
                 f"the request has more than {most.max_json_elements} values, which MAX_JSON_ELEMENTS allows", status=_TOO_MUCH
             )
-    limits = most[1:]
-    if elements > min(filter(None, limits), default=elements):
-        for name, number in _numbers(_parsed(body)):
-            limit = getattr(most, name)
-            if limit and number > limit:
-                raise InvalidRequest(
-                    f"the request has {number} {_WORDS[name]}, and {name.upper()} allows {limit}", status=_TOO_MUCH
-                )
+    # A part has no more values than the whole.
+    in_doubt = [name for name in _COUNTED if 0 < getattr(most, name) < elements]
+    if in_doubt:
+        content = _parsed(body)
+        for name in in_doubt:
+            words, count = _COUNTED[name]
+            number, limit = count(content), getattr(most, name)
+            if number > limit:
+                raise InvalidRequest(f"the request has {number} {words}, and {name.upper()} allows {limit}", status=_TOO_MUCH)
     return elements
-
-
-_WORDS = {
-    "max_messages": "messages",
-    "max_tools": "tools",
-    "max_stops": "stop strings",
-    "max_inputs": "inputs",
-    "max_schema_nodes": "values in its schemas",
-    "max_context": "numbers in its context",
-}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -74,20 +65,46 @@ def _folded(value: object) -> dict[str, Any]:
     return {name.lower(): item for name, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _numbers(body: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """What there is in a body, by the name of its limit."""
-    given = body.get("input", body.get("prompt"))
-    yield "max_messages", max(_length(body.get("messages")), _items(given))
-    yield "max_inputs", _length(given)
-    tools = body.get("tools")
-    functions = body.get("functions")
-    yield "max_tools", _length(tools) + _length(functions)
-    options = _folded(body.get("options"))
-    for name in ("stop", "stop_sequences"):
-        yield "max_stops", max(_length(body.get(name)), _length(options.get(name)))
-    yield "max_context", _length(body.get("context"))
-    formats = (body.get("format"), body.get("response_format"), body.get("text"), body.get("output_format"), tools, functions)
-    yield "max_schema_nodes", sum(map(_nodes, formats))
+def _messages(body: dict[str, Any]) -> int:
+    return max(_length(body.get("messages")), _items(_given(body)))
+
+
+def _inputs(body: dict[str, Any]) -> int:
+    return _length(_given(body))
+
+
+def _given(body: dict[str, Any]) -> object:
+    """What an embeddings call, a Responses call or a completion is about."""
+    return body.get("input", body.get("prompt"))
+
+
+def _tools(body: dict[str, Any]) -> int:
+    return _length(body.get("tools")) + _length(body.get("functions"))
+
+
+def _stops(body: dict[str, Any]) -> int:
+    places = (body, _folded(body.get("options")))
+    return max(_length(place.get(name)) for place in places for name in ("stop", "stop_sequences"))
+
+
+def _schema_nodes(body: dict[str, Any]) -> int:
+    return sum(_nodes(body.get(name)) for name in _WITH_SCHEMAS)
+
+
+def _context(body: dict[str, Any]) -> int:
+    return _length(body.get("context"))
+
+
+_WITH_SCHEMAS = ("format", "response_format", "text", "output_format", "tools", "functions")
+_COUNTED: dict[str, tuple[str, Callable[[dict[str, Any]], int]]] = {
+    "max_messages": ("messages", _messages),
+    "max_inputs": ("inputs", _inputs),
+    "max_tools": ("tools", _tools),
+    "max_stops": ("stop strings", _stops),
+    "max_context": ("numbers in its context", _context),
+    "max_schema_nodes": ("values in its schemas", _schema_nodes),
+}
+"""For each limit what it is about, and what counts that in a body."""
 
 
 def _length(value: object) -> int:

@@ -70,6 +70,11 @@ class PushingProtocol(ResponseHandler):
         if self.on_read is not None:
             self.on_read()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # as aiohttp calls it
+        """Read on after a pause; aiohttp calls this for each chunk that is taken, also without a pause."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _has_more(self) -> bool:
         """Whether a further response, or a part of one, came with the end of the last one."""
         if self.should_close:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import groupby, takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, SIGNATURE_UNKNOWN, split_id
@@ -91,7 +92,8 @@ class Turn:
     @property
     def empty(self) -> bool:
         """Whether nothing is said in it."""
-        return self.role != "tool" and not self.calls and _blank(self.content)
+        content = self.content
+        return not ((content.strip() if isinstance(content, str) else content) or self.calls or self.role == "tool")
 
 
 def chat_messages(
@@ -107,21 +109,14 @@ def chat_messages(
         by_id_only: whether results name the ids of their calls, as in Anthropic's API and in Responses.
     """
     system = [turn.content for turn in turns if turn.role == "system" and isinstance(turn.content, str) and not turn.empty]
-    groups = _grouped(_said([turn for turn in turns if turn.role != "system"]))
-    result_turns = {group.given: group.turns[0] for group in groups if group.given is not None}
-    pairs = pair_results(_sections(groups), by_id_only=by_id_only)
-    used = set(pairs.values())
-    builder = _Builder(profile, names, model, {made: result_turns[given] for made, given in pairs.items()})
-    if system:
-        builder.add("system", BETWEEN_MESSAGES.join(system))
-    for group in groups:
-        if group.role == "assistant":
-            builder.add_assistant(group)
-        elif group.given not in used:
-            # The result of a call that nobody made is information all the same.
-            builder.add("user", group.turns[0].content)
-    builder.settle()
-    return builder.messages
+    said = _said([turn for turn in turns if turn.role != "system"])
+    messages: list[OpenAIMessage] = [{"role": "system", "content": BETWEEN_MESSAGES.join(system)}] if system else []
+    if any(turn.calls or turn.role == "tool" for turn in said):
+        return messages + _with_tools(_grouped(said), _Builder(profile, names, model), by_id_only=by_id_only)
+    for role, neighbours in groupby(said, attrgetter("role")):
+        contents = [turn.content for turn in neighbours]
+        messages.append({"role": role, "content": contents[0] if len(contents) == 1 else _joined(contents)})
+    return messages
 
 
 def with_instruction(messages: Sequence[OpenAIMessage], instruction: str) -> list[OpenAIMessage]:
@@ -183,6 +178,22 @@ def _grouped(turns: Sequence[Turn]) -> list[_Group]:
     return groups
 
 
+def _with_tools(groups: Sequence[_Group], builder: _Builder, *, by_id_only: bool) -> list[OpenAIMessage]:
+    """The messages of a conversation with calls of tools, each with its result."""
+    result_turns = {group.given: group.turns[0] for group in groups if group.given is not None}
+    pairs = pair_results(_sections(groups), by_id_only=by_id_only)
+    used = set(pairs.values())
+    results = {made: result_turns[given] for made, given in pairs.items()}
+    for group in groups:
+        if group.role == "assistant":
+            builder.add_assistant(group, results)
+        elif group.given not in used:
+            # The result of a call that nobody made is information all the same.
+            builder.add("user", group.turns[0].content)
+    builder.settle()
+    return builder.messages
+
+
 def _sections(groups: Sequence[_Group]) -> list[Section]:
     sections = [Section()]
     for group in groups:
@@ -196,19 +207,18 @@ def _sections(groups: Sequence[_Group]) -> list[Section]:
 class _Builder:
     """Writes the messages, group by group."""
 
-    def __init__(self, profile: Profile, names: ToolNames, model: str, results: Mapping[Made, Turn]) -> None:
+    def __init__(self, profile: Profile, names: ToolNames, model: str) -> None:
         self.messages: list[OpenAIMessage] = []
         self._contents: list[Content] = []
         """What the last message is put together from, all at once: else each message would copy all before it."""
         self._profile = profile
         self._names = names
         self._signed = profile.name == "gemini" and any(name in model for name in _SIGNED_MODELS)
-        self._results = results
         # How often each id was asked for.
         self._ids: dict[str, int] = {}
         self._calls_made = 0
 
-    def add_assistant(self, group: _Group) -> None:
+    def add_assistant(self, group: _Group, results: Mapping[Made, Turn]) -> None:
         """Add an assistant's message and the results of its calls."""
         calls = [call for turn in group.turns for call in turn.calls]
         if not calls and len(group.turns) == 1:
@@ -231,7 +241,7 @@ class _Builder:
         self.settle()
         media: list[Part] = []
         for made, sent in zip(group.made, message["tool_calls"], strict=True):
-            result = self._results.get(made)
+            result = results.get(made)
             parts = _parts(result.content) if result else []
             texts = [part["text"] for part in parts if "text" in part]
             self.messages.append({"role": "tool", "tool_call_id": sent["id"], "content": "\n".join(texts)})
@@ -244,17 +254,18 @@ class _Builder:
         self._append({"role": role, "content": content})
 
     def _append(self, message: OpenAIMessage) -> None:
-        last = self.messages[-1] if self.messages else {"role": ""}
-        if last["role"] != message["role"] or "tool_calls" in last:
+        messages, contents = self.messages, self._contents
+        if contents and messages[-1]["role"] == message["role"]:
+            messages[-1] = message
+            contents.append(message["content"])
+            return
+        if len(contents) > 1:
             self.settle()
-            self.messages.append(message)
-            self._contents = [message["content"]]
-        else:
-            self.messages[-1] = message
-            self._contents.append(message["content"])
+        messages.append(message)
+        self._contents = [message["content"]]
 
     def settle(self) -> None:
-        """Give the last message the contents of all that were put together in it."""
+        """Give the last message the contents of all that were put together in it; nothing more goes into that message."""
         if len(self._contents) > 1:
             self.messages[-1]["content"] = _joined(self._contents)
         self._contents = []

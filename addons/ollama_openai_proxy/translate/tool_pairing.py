@@ -52,6 +52,8 @@ def pair_results(sections: Sequence[Section], *, by_id_only: bool = False) -> di
         sections: the conversation.
         by_id_only: whether a result must name the id of its call, as in APIs where clients have to.
     """
+    if not any(section.results for section in sections):
+        return {}
     pairs = _Pairs(sections)
     pairs.match(lambda call: call.id, lambda result: result.call_id)
     if not by_id_only:

@@ -40,6 +40,7 @@ _SCHEMA = frozenset({"items", "not", "if", "then", "else", "contains", "property
 _WITH_SCHEMAS = _SCHEMAS_BY_NAME | _SCHEMA_LISTS | _SCHEMA | {"additionalProperties"}
 _LISTS = frozenset({"required", "enum", "examples"}) | _SCHEMA_LISTS
 _TO_LOOK_AT = _LISTS | _WITH_SCHEMAS
+_PLAIN_KEYWORDS = frozenset({"type", "properties", "required", "additionalProperties"})
 _SIMPLE_TYPES = frozenset({"string", "number", "integer", "boolean"})
 _MAY_BE_NULL = frozenset({"default", "const", "example"})
 _SAYS_THE_TYPE = frozenset({"anyOf", "oneOf", "allOf", "$ref", "not", "if"})
@@ -56,7 +57,23 @@ def completed_parameters(schema: Mapping[str, Any] | None) -> Schema:
         A schema of type object with `properties`. At each place within it there is a `type` or a keyword that stands for one,
         and no keyword is null that must not be.
     """
-    return {**_completed({**(schema or {}), "type": "object"}, 0)}
+    if schema and _is_plain(schema):
+        return dict(schema)
+    return _completed({**(schema or {}), "type": "object"}, 0)
+
+
+def _is_plain(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema is complete: an object of simple properties, as most tools have it."""
+    if schema.get("type") != "object" or not schema.keys() <= _PLAIN_KEYWORDS:
+        return False
+    properties, required = schema.get("properties"), schema.get("required", ())
+    return (
+        properties.__class__ is dict
+        and schema.get("additionalProperties", False).__class__ is bool
+        and all(value.__class__ is dict and _is_simple(value) for value in properties.values())
+        and required.__class__ in (list, tuple)
+        and all(name.__class__ is str for name in required)
+    )
 
 
 def _completed(schema: Mapping[str, Any], depth: int) -> Schema:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from ollama_openai_proxy.backend.sdk_transport import Transport
+from ollama_openai_proxy.backend.sdk_transport import Client, HttpClient, Transport
 from ollama_openai_proxy.net.connection_pool import Connections
 
 if TYPE_CHECKING:
@@ -70,6 +70,25 @@ async def test_a_connection_is_used_again_and_a_request_arrives_as_it_is() -> No
     assert heads[0].startswith(b"POST /v1/x?a=%2F HTTP/1.1\r\n")
     assert b"x-own: 1\r\n" in heads[0].lower()
     assert heads[0].lower().count(b"content-length: 4\r\n") == heads[0].lower().count(b"user-agent: ") == 1
+
+
+async def test_the_sdk_tells_a_server_nothing_about_the_machine() -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(HEAD + b"2\r\n{}\r\n0\r\n\r\n")
+
+    async with serving(serve) as url:
+        connections = Connections(url, environment=False)
+        opened = Client(base_url=f"{url}/v1", api_key="k", http_client=HttpClient(Transport(connections)))
+        await opened.post("/chat/completions", cast_to=httpx2.Response, body={})
+        await opened.close()
+        await connections.close()
+    assert heads[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    assert b"authorization: bearer k\r\n" in heads[0].lower()
+    for told in (b"os", b"arch", b"runtime"):
+        assert b"x-stainless-" + told not in heads[0].lower()
 
 
 async def test_what_has_arrived_comes_together_and_leaving_frees_the_server() -> None:

@@ -16,7 +16,7 @@ from .refusal_text import RefusalText
 from .rules import findings, lacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from .changes import Change
     from .limit_rules import TooLong
@@ -49,6 +49,8 @@ class Learned:
     @property
     def changes(self) -> list[Change]:
         """The changes that hold now."""
+        if not self._lessons:
+            return []
         now = self._clock()
         for key in [key for key, (_, since) in self._lessons.items() if now - since >= LIFETIME]:
             del self._lessons[key]
@@ -66,8 +68,10 @@ class Learned:
         now = self._clock()
         return frozenset(capability for capability, since in self._does.items() if now - since < LIFETIME)
 
-    def remember(self, changes: Iterable[Change]) -> None:
+    def remember(self, changes: Sequence[Change]) -> None:
         """Remember changes, joined with those of the same key."""
+        if not changes:
+            return
         now = self._clock()
         known = {change.key: change for change in self.changes}
         for change in changes:
@@ -236,6 +240,8 @@ class Attempts:
     def _changed(self) -> Call:
         """The call with all changes that are known of its model or that it has learned itself."""
         changes = {change.key: change for change in self._learned.changes}
+        if not changes and not self._here:
+            return Call(self._parameters)
         for key, change in self._here.items():
             changes[key] = changes[key].merged(change) if key in changes else change
         changes = {key: change for key, change in changes.items() if not isinstance(change, self._excluding)}

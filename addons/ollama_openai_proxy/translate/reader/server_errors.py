@@ -18,6 +18,8 @@ NOT_UNDERSTOOD = "the back end sent an answer that cannot be understood"
 _LONGEST_QUOTE = 300
 
 _CODE_KEYS = ("code", "status_code", "statusCode", "error_code", "errorCode", "errcode", "http_code", "status")
+_CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+"""What a chunk has that tells nothing but the usage."""
 _FINE = frozenset({"", "0", "200", "20000", "success", "ok", "none", "null", "true"})
 _FAILED_STATUS = frozenset({"error", "failed", "failure", "fail"})
 _UNDER_WAY = frozenset(
@@ -77,6 +79,8 @@ def error_in_chunk(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -
         return None
     if chunk.get("object") == "error" or chunk.get("type") == "error":
         return chunk
+    if chunk.keys() <= _CHUNK_KEYS:
+        return None
     codes = [str(chunk[key]).lower() for key in _CODE_KEYS if _is_word(chunk.get(key))]
     # The word under `status` may tell of progress.
     status = chunk.get("status")

@@ -404,7 +404,7 @@ class StreamReader:
     def _note_reason(self, reason: str, choice: Mapping[str, Any]) -> None:
         """Note why the answer ended: a failure outweighs a cut, and a cut all else."""
         ranks = {"failed": 3, "filtered": 2, "cut": 1}
-        if ranks.get(ending_of(reason), 0) >= ranks.get(ending_of(self._reason), 0):
+        if not self._reason or ranks.get(ending_of(reason), 0) >= ranks.get(ending_of(self._reason), 0):
             self._reason = reason
         for key in ("stop_reason", "matched_stop", "stopping_word"):
             if isinstance(stop := choice.get(key), str) and stop and ending_of(stop) == "unknown":

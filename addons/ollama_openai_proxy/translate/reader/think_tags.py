@@ -24,6 +24,8 @@ _TAGS = {
 """Most models; Seed-OSS; Magistral; Gemini; Kimi-VL; Command A; MiniMax."""
 _ALONE = ("</think>", "</seed:think>", "[/THINK]", "</mm:think>")
 
+_FIRST_CHARACTERS = "".join({tag[0] for tag in (*_TAGS, *_ALONE)})
+"""Of tags; every text contains the empty one, of which it is not known yet what it begins with."""
 _LONGEST_TAG = max(map(len, _ALONE))
 
 type Part = tuple[bool, str]
@@ -91,12 +93,13 @@ class ThinkTags:
         text, self._held = self._held + text, ""
         if self._state == "start":
             lead = text.lstrip()
-            opening = next((tag for tag in _TAGS if lead.startswith(tag)), None)
+            may_be_tag = lead[:1] in _FIRST_CHARACTERS
+            opening = next((tag for tag in _TAGS if lead.startswith(tag)), None) if may_be_tag else None
             if opening is not None:
                 self.seen = True
                 self._state, self._closing = "thinking", (_TAGS[opening],)
                 text = lead[len(opening) :]
-            elif any(tag.startswith(lead) and tag != lead for tag in (*_TAGS, *_ALONE)):
+            elif may_be_tag and any(tag.startswith(lead) and tag != lead for tag in (*_TAGS, *_ALONE)):
                 self._held = text
                 return []
             else:

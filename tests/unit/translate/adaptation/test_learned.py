@@ -149,7 +149,7 @@ def test_changes_of_some_classes_can_be_excluded(book: LearnedByModel) -> None:
 
 def test_lessons_and_models_are_limited(book: LearnedByModel) -> None:
     learned = book.of("m", "chat")
-    learned.remember(LeaveOut(f"option_{number}") for number in range(MOST_LESSONS + 5))
+    learned.remember([LeaveOut(f"option_{number}") for number in range(MOST_LESSONS + 5)])
     assert len(learned.changes) == MOST_LESSONS
     for number in range(MOST_MODELS):
         book.of(f"model {number}", "chat")
