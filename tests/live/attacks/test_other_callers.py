@@ -22,8 +22,8 @@ FAR = "This model's maximum context length is 60 tokens, however you requested 9
 
 
 def conversation(first: str) -> list[dict[str, str]]:
-    said = [{"role": role, "content": f"{role} {number}"} for number in range(8) for role in ("user", "assistant")]
-    return [{"role": "user", "content": first}, *said, {"role": "user", "content": "hello"}]
+    said = [{"role": role, "content": f"{role} {number}"} for number in range(8) for role in ("assistant", "user")]
+    return [{"role": "user", "content": first}, *said]
 
 
 @pytest.mark.parametrize("door", DOORS)
