@@ -188,7 +188,7 @@ class Answering:
         """Note what an answer has shown of its server."""
         completion, reader = self._completion, self._reader
         if reader.closed_alone:
-            completion.backend.opens_thinking.add(completion.parameters["model"])
+            completion.backend.note_opened_thinking(completion.parameters["model"])
         if reader.unknown_finish_reason:
             completion.backend.note_finish_reason(reader.unknown_finish_reason)
         if completion.ended is not None and self._content:

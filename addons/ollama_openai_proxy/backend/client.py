@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -15,7 +16,15 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import to_json
 
-from ..api.path_table import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, below_base, root_url
+from ..api.path_table import (
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_RESPONSES,
+    below_base,
+    has_dot_segments,
+    root_url,
+)
 from ..errors import BackendError
 from ..net.answer_driver import ServerAnswer
 from ..net.body import MOST_ERROR, MOST_LIST, read_whole
@@ -75,6 +84,8 @@ KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-ke
 """Headers in which servers expect a key."""
 MOST_NOTED = 100
 """Unknown words for the end of an answer that are logged."""
+MOST_THINKING = 1000
+"""Models that are remembered because their answers begin with thinking; a server may take any name for a model."""
 REFUSED = frozenset({"backend_refused", "context_overflow"})
 """Kinds of errors that tell a refusal, see `server_error`."""
 CHAT = below_base(OPENAI_CHAT)
@@ -140,7 +151,7 @@ class Backend:
         secrets = [key, *self.options.headers.values(), *self.options.query.values()]
         masker = Masker(secret.get_secret_value() for secret in secrets if secret is not None)
         self._connections = Connections(base_url, environment=True, ca_file=self.options.ca_file, masker=masker)
-        self.opens_thinking: set[str] = set()
+        self.opens_thinking: OrderedDict[str, None] = OrderedDict()
         self._finish_reasons: set[str] = set()
         self._key = key
         self._passthrough = passthrough
@@ -364,6 +375,13 @@ class Backend:
             error.message = refused_key(error.message, *self._key_sent())
         return error
 
+    def note_opened_thinking(self, model: str) -> None:
+        """Remember that a model's answers begin with thinking that no tag opens."""
+        self.opens_thinking[model] = None
+        self.opens_thinking.move_to_end(model)
+        if len(self.opens_thinking) > MOST_THINKING:
+            self.opens_thinking.popitem(last=False)
+
     def note_finish_reason(self, word: str) -> None:
         """Log a word for the end of an answer that is not known, once."""
         if word not in self._finish_reasons and len(self._finish_reasons) < MOST_NOTED:
@@ -379,6 +397,8 @@ class Backend:
         Raises:
             BackendError: the server cannot be reached, or breaks off.
         """
+        if has_dot_segments(call.path):
+            raise BackendError(400, "the name of the model has a part that is not followed: . or ..")
         kept = {name: value for name, value in self._replaced_headers() if value}
         body = None if call.body is None else to_json(call.body)
         headers = kept if body is None else {**kept, "Content-Type": "application/json"}
@@ -398,6 +418,8 @@ class Backend:
             raise moved(error, self._base_url) from error
         except aiohttp.ClientError as error:
             raise broken("it closed the connection before the end", self._base_url) from error
+        except ValueError as error:
+            raise BackendError(502, "the back end sent an answer that cannot be understood") from error
         try:
             return response.status, read_json(content)
         except ValueError:

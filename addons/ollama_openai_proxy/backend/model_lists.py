@@ -113,13 +113,16 @@ def listed_entries(answer: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise ValueError("no list of models")  # noqa: TRY004  # one error for all that is wrong with it
     found = [_entry(entry) for entry in entries if isinstance(entry, dict | str)]
+    by_id: dict[str, list[dict[str, Any]]] = {}
+    for entry in found:
+        if isinstance(name := entry.get("id"), str):
+            by_id.setdefault(name, []).append(entry)
     beside = answer.get("models") if isinstance(answer, dict) else None
     for other in beside if isinstance(beside, list) else []:
         match other:
             case {"name": str(name), "capabilities": list(words)}:
-                for entry in found:
-                    if entry.get("id") == name:
-                        entry.setdefault("capabilities", words)
+                for entry in by_id.pop(name, ()):
+                    entry.setdefault("capabilities", words)
     return found
 
 

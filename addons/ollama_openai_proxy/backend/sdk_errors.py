@@ -40,12 +40,14 @@ class ContextTooLong(Refusal):
     Attributes:
         limit: tokens that the model takes; 0 where the server does not say.
         prompt_tokens: tokens that the prompt has; 0 where the server does not say.
+        quoted: whether both may be the client's own words, so that they say nothing of the calls of others.
     """
 
     def __init__(self, refusal: Refusal, length: TooLong) -> None:
         super().__init__(refusal.status, refusal.message, refusal.headers, refusal.param, refusal.told)
         self.limit = length.limit
         self.prompt_tokens = length.prompt_tokens
+        self.quoted = length.quoted
 
 
 def backend_error(error: openai.OpenAIError | httpx2.HTTPError, base_url: str) -> BackendError:

@@ -24,6 +24,8 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # names, not
 _APPS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
 _EDGE = re.compile(r"[a-z0-9]+-[0-9]+\.proxy\.runpod\.net", re.ASCII)
 """The names under which Runpod's edge serves a pod's ports. No page can make one of them resolve to another address."""
+_LONGEST_HOST = 300
+"""Characters of a name, which has 253 at most, with its port."""
 _LOCAL_DOMAINS = (".localhost", ".local", ".internal")
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
@@ -110,9 +112,13 @@ def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins))
 
 
-@lru_cache(maxsize=1024)
 def _is_local(host: str) -> bool:
-    name = _without_port(host).lower()
+    # What is longer is no name, and would stay in the cache.
+    return len(host) <= _LONGEST_HOST and _is_local_name(_without_port(host).lower())
+
+
+@lru_cache(maxsize=1024)
+def _is_local_name(name: str) -> bool:
     if name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_DOMAINS):
         return True
     try:

@@ -26,6 +26,8 @@ _LENGTH = re.compile(r"0|[1-9][0-9]{0,999}")
 _CODINGS = re.compile(r"(?:(?:compress|deflate|gzip)[ \t]*,[ \t]*)?chunked", re.IGNORECASE | re.ASCII)
 
 
+_LONGEST_CACHED = 64
+"""Characters of the names of headers that are remembered."""
 MOST_FRAMING = 1 << 16
 """Bytes of a chunk's size with its extensions, or of the trailers."""
 
@@ -89,12 +91,19 @@ def read_head(lines: Sequence[bytes | bytearray]) -> Head:
     return Head(method, path, authority, version, tuple(fields), headers, _length(headers, version))
 
 
-@lru_cache(maxsize=1024)
 def _key(name: str) -> str:
     """A header's name in lower case."""
+    # A long name would stay in the cache.
+    return _short_key(name) if len(name) <= _LONGEST_CACHED else _lowered(name)
+
+
+def _lowered(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise Malformed("malformed header")
     return name.lower()
+
+
+_short_key = lru_cache(maxsize=1024)(_lowered)
 
 
 def _target(method: str, target: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..backend.lazy_sdk import load as load_sdk
 from ..backend.sdk_errors import Refusal
 from ..errors import BackendError
+from ..net.masking import Masker
 from ..net.request_context import current_record
 from .model_table import ModelTable, own_name_at
 from .models_file import load_models_file
@@ -220,7 +221,10 @@ class _Listing:
             self._table = ModelTable(self._entries, self._servers, self._lists)
 
     def _note_failure(self, server: Server, error: BackendError) -> None:
-        logger.warning("back end %s does not list its models: %s", server.name, error.message)
+        key = current_record().client_key
+        # Some servers quote the key that they refuse.
+        told = Masker([key]).masked_text(error.message) if key else error.message
+        logger.warning("back end %s does not list its models: %s", server.name, told)
         self._failures[server.name] = error
 
 

@@ -55,7 +55,8 @@ class ServerWait:
         asked_for = [self._asked_for(error) for error in errors if self._is_worth_it(error)]
         if not asked_for:
             return None
-        delay = min(self._delay if seconds is None else seconds for seconds in asked_for)
+        # A server that asks for no wait at all would be asked without a pause.
+        delay = min(self._delay if seconds is None else max(seconds, FIRST_DELAY) for seconds in asked_for)
         self._delay = min(self._delay * 2, LONGEST_DELAY)
         return delay if self._clock() + delay <= self._until else None
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import zlib
 from typing import TYPE_CHECKING, Any
+
+from ..schemas.json_elements import count_elements
+from .packed_data import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +43,10 @@ to carry, and the back end is then asked without."""
 _MARK = "state1_"
 _BETWEEN = "__"
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
-_LARGEST = 1 << 20
+_MOST_TIMES = 6
+"""How many times its packed size a state may have; signatures hardly pack at all."""
+_PER_ELEMENT = 8
+"""Characters of the encoded state for each value of JSON in the state: a parsed value takes a hundred bytes."""
 
 
 def encode_state(state: Mapping[str, Any]) -> str:
@@ -50,8 +55,8 @@ def encode_state(state: Mapping[str, Any]) -> str:
     if not kept:
         return ""
     data = json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    text = _MARK + base64.urlsafe_b64encode(zlib.compress(data)).decode().rstrip("=")
-    return text if len(text) <= LONGEST_TEXT else ""
+    text = _MARK + base64.urlsafe_b64encode(pack(data, _MOST_TIMES)).decode().rstrip("=")
+    return text if len(text) <= LONGEST_TEXT and _is_plain(data, text) else ""
 
 
 def decode_state(text: str) -> State:
@@ -59,9 +64,11 @@ def decode_state(text: str) -> State:
     if not text.startswith(_MARK) or len(text) > LONGEST_TEXT or not _ALPHABET.fullmatch(text):
         return {}
     try:
-        data = base64.urlsafe_b64decode(text[len(_MARK) :] + "==")
-        value = json.loads(zlib.decompressobj().decompress(data, _LARGEST).decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError, zlib.error):
+        data = unpack(base64.urlsafe_b64decode(text[len(_MARK) :] + "=="), _MOST_TIMES)
+        if data is None or not _is_plain(data, text):
+            return {}
+        value = json.loads(data.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
         return {}
     return {name: value[name] for name in STATE_FIELDS & value.keys()} if isinstance(value, dict) else {}
 
@@ -78,3 +85,9 @@ def split_id(call_id: str) -> tuple[str, State]:
     if between and (state := decode_state(_MARK + text)):
         return plain, state
     return call_id, {}
+
+
+def _is_plain(data: bytes, text: str) -> bool:
+    """Whether a state has few values of JSON for the size of its text."""
+    most = len(text) // _PER_ELEMENT
+    return count_elements(data, most) <= most

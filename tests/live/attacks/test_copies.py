@@ -39,6 +39,8 @@ def test_models_made_with_long_prompts_make_way_or_are_refused(proxy: ProxyProce
     held = resident(proxy.worker)
     for number in range(12):
         assert create(f"huge-{number}", 20 * MIB) == 413
+    refused = {"model": "huge", "from": "gpt-test", "system": "x" * 5 * MIB, "stream": False}
+    assert "MAX_COPIES_SIZE" in exchange(proxy.port, post("/api/create", refused, BEARER)).json["error"]
     for number in range(20):
         assert create(f"large-{number}", MIB) == 200
     made = [name for name in names(proxy, BEARER) if name.startswith(("first", "large", "huge"))]

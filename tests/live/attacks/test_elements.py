@@ -120,6 +120,18 @@ def test_the_cost_of_what_is_allowed_grows_no_faster_than_its_size(attacked: Tar
     assert costs[1] < 10 * max(costs[0], 0.05), costs
 
 
+@in_mode("translate")
+def test_thinking_in_many_blocks_costs_by_its_size(attacked: Target) -> None:
+    costs = []
+    for count in (8_000, 32_000):
+        blocks = [{"type": "thinking", "thinking": "t" * 50, "signature": "s"}] * count
+        messages = [*HELLO, {"role": "assistant", "content": blocks}, *HELLO]
+        request = post("/v1/messages", {"model": "gpt-test", "max_tokens": 5, "messages": messages}, BEARER)
+        exchange(attacked.port, request)
+        costs.append(min(_cost(attacked, request) for _ in range(2)))
+    assert costs[1] < 10 * max(costs[0], 0.05), costs
+
+
 def _cost(attacked: Target, request: bytes) -> float:
     """The CPU time that a request takes."""
     used = cpu_seconds(attacked.proxy.worker)

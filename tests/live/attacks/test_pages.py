@@ -45,6 +45,15 @@ def test_an_image_does_nothing(opened: Target, action: str, told: tuple[str, ...
     assert arrived(opened) == before
 
 
+@pytest.mark.parametrize("path", ["/api/signout", "/api/user/keys/some", "/api/me"])
+@pytest.mark.parametrize("told", [(), ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image")], ids=["plain http", "https"])
+def test_an_image_stays_a_get_where_an_action_needs_no_body(opened: Target, path: str, told: tuple[str, ...]) -> None:
+    before = len(opened.backend.requests)
+    answer = exchange(opened.port, get(path, *IMAGE, *told))
+    assert {request.method for request in opened.backend.requests[before:]} <= {"GET"}
+    assert opened.mode == "fix" or answer.status == 405
+
+
 def test_programs_and_whoever_brings_a_key_may_use_a_query(opened: Target) -> None:
     path = f"/api/show?model={MODELS[opened.mode]}"
     assert exchange(opened.port, get(path, "User-Agent: curl/8.14.1")).status == 200

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from ollama_openai_proxy.guard.origins import Access
+from ollama_openai_proxy.guard.origins import Access, _is_local_name
 from ollama_openai_proxy.net.http_messages import Reply, Request
 
 HOST = "127.0.0.1:11434"
@@ -252,3 +252,11 @@ def test_behind_an_edge_origins_are_checked_all_the_same() -> None:
     preflight = access.refuse(request("https://app.example", "OPTIONS", POD), None)
     assert preflight is not None
     assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "https://app.example")
+
+
+def test_a_host_that_is_too_long_for_a_name_is_foreign_and_not_remembered() -> None:
+    for number in range(5):
+        before = _is_local_name.cache_info().currsize
+        long = f"{number}" + "x" * 300 + ".localhost"
+        assert LOCAL.refuse(request(host=long), None) == FORBIDDEN
+        assert _is_local_name.cache_info().currsize == before

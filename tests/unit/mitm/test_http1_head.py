@@ -5,7 +5,15 @@ from __future__ import annotations
 import h11
 import pytest
 from h11._receivebuffer import ReceiveBuffer
-from ollama_openai_proxy.mitm.http1_head import MOST_FRAMING, Head, Malformed, WithoutTrailers, drop_line_breaks, read_head
+from ollama_openai_proxy.mitm.http1_head import (
+    MOST_FRAMING,
+    Head,
+    Malformed,
+    WithoutTrailers,
+    _short_key,
+    drop_line_breaks,
+    read_head,
+)
 
 
 def read_lines(*lines: str) -> Head:
@@ -154,3 +162,14 @@ def test_line_breaks_before_a_head_are_dropped(before: bytes) -> None:
     buffer = buffer_of(before + b"GET")
     drop_line_breaks(buffer)
     assert bytes(buffer) == b"GET"
+
+
+def test_only_short_names_of_headers_are_remembered() -> None:
+    read_lines("GET / HTTP/1.1", "Short: a")
+    before = _short_key.cache_info().currsize
+    for number in range(5):
+        name = f"X{number}" + "y" * 100
+        assert read_lines("GET / HTTP/1.1", f"{name}: a").headers == {name.lower(): "a"}
+        with pytest.raises(Malformed):
+            read_lines("GET / HTTP/1.1", f"{name} : a")
+    assert _short_key.cache_info().currsize == before

@@ -40,7 +40,16 @@ def test_no_time_is_no_waiting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "delay"), [("3", 3.0), ("10", 10.0), ("11", None), ("Tue, 14 Nov 2023 22:13:25 GMT", 5.0), ("soon", 0.25)]
+    ("told", "delay"),
+    [
+        ("3", 3.0),
+        ("10", 10.0),
+        ("11", None),
+        ("Tue, 14 Nov 2023 22:13:25 GMT", 5.0),
+        ("soon", 0.25),
+        ("0", 0.25),
+        ("0.001", 0.25),
+    ],
 )
 def test_the_server_says_when(told: str, delay: float | None) -> None:
     assert wait(10).delay(loading(told)) == delay

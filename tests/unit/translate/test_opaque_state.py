@@ -74,3 +74,17 @@ def test_what_is_no_state_is_none(text: str) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     assert decode_state(text) == {}
     assert split_id(text) == (text, {})
+
+
+def test_what_unpacks_to_far_more_than_its_size_is_none() -> None:
+    many = b'{"extra_content":[' + b"[]," * 10_000 + b"0]}"
+    for data in (many, b'{"extra_content":"' + b"a" * 100_000 + b'"}'):
+        assert decode_state(_marked(zlib.compress(data))) == {}
+    # Also where it is not packed.
+    assert decode_state(_marked(zlib.compress(many, 0))) == {}
+    assert encode_state({"extra_content": [[]] * 10_000}) == ""
+
+
+def test_a_state_that_packs_very_well_comes_back() -> None:
+    state = {"extra_content": "a" * 10_000}
+    assert decode_state(encode_state(state)) == state

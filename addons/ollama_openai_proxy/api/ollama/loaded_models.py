@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...schemas.ollama.json_encoding import timestamp
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ...workers.link import Link
 
 DEFAULT_KEEP_ALIVE = 300.0
+MOST = 1000
+"""Models that are remembered; the one that was used longest ago makes way."""
 TABLE = "loaded"
 """The name under which workers share what is loaded."""
 SHARED_EVERY = 1.0
@@ -69,7 +71,9 @@ class Residents:
             return
         seconds = DEFAULT_KEEP_ALIVE if keep_alive is None else keep_alive
         expires = self._clock() + (FOREVER if math.isinf(seconds) else seconds)
-        self._residents[model.id] = Resident(model, expires)
+        # Neither a client's prompt nor what the server's list says is of use here, and both may be large.
+        model = replace(model, system="", options={}, entry={})
+        self._note(model.id, Resident(model, expires))
         if self._link is not None and abs(expires - self._told.get(model.id, 0)) > SHARED_EVERY:
             self._told[model.id] = expires
             self._link.tell(TABLE, model.id, {"model": model.as_json(), "expires": expires})
@@ -84,11 +88,19 @@ class Residents:
         self._residents = {name: resident for name, resident in self._residents.items() if resident.expires > now}
         return sorted(self._residents.values(), key=lambda resident: -resident.expires)
 
+    def _note(self, name: str, resident: Resident) -> None:
+        self._residents.pop(name, None)
+        self._residents[name] = resident
+        if len(self._residents) > MOST:
+            oldest = next(iter(self._residents))
+            del self._residents[oldest]
+            self._told.pop(oldest, None)
+
     def _learn(self, key: str, value: Any) -> None:
         if value is None:
             self._residents.pop(key, None)
             self._told.pop(key, None)
             return
         with suppress(TypeError, KeyError):  # of a worker with another version of this program
-            self._residents[key] = Resident(model_from_json(value["model"]), value["expires"])
+            self._note(key, Resident(model_from_json(value["model"]), value["expires"]))
             self._told[key] = value["expires"]

@@ -31,7 +31,8 @@ class ModelLoading:
         self._catalogue = catalogue
         self._models = models
         self._residents = residents
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """What is being told to servers, by server and model: one thing at a time, since a server may not answer for long."""
 
     async def set(self, model: Model, keep_alive: float | None) -> None:
         """Load a model, or unload it if `keep_alive` is 0.
@@ -60,10 +61,10 @@ class ModelLoading:
         if kind is None or keep_alive is None:
             return
         if keep_alive == 0:
-            self._begin(backend.loader.unload(kind, model.target), backend)
+            self._begin(backend.loader.unload(kind, model.target), backend, model.target)
         elif kind == "ollama":
             # Its OpenAI API has no such parameter.
-            self._begin(backend.loader.load(kind, model.target, keep_alive), backend)
+            self._begin(backend.loader.load(kind, model.target, keep_alive), backend, model.target)
 
     async def list(self) -> list[dict[str, Any]]:
         """The entries of `/api/ps`."""
@@ -104,10 +105,13 @@ class ModelLoading:
             logger.warning("back end %s does not tell which models are loaded: status %d", backend.name, error.status)
             return None
 
-    def _begin(self, work: Coroutine[Any, Any, None], backend: Backend) -> None:
-        task = asyncio.get_running_loop().create_task(self._done(work, backend))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self, work: Coroutine[Any, Any, None], backend: Backend, target: str) -> None:
+        """Tell a server something, in place of what it has been told of the model and has not answered."""
+        place = (backend.name, target)
+        if (earlier := self._tasks.get(place)) is not None:
+            earlier.cancel()
+        self._tasks[place] = task = asyncio.get_running_loop().create_task(self._done(work, backend))
+        task.add_done_callback(lambda ended: self._tasks.pop(place) if self._tasks.get(place) is ended else None)
 
     async def _done(self, work: Coroutine[Any, Any, None], backend: Backend) -> None:
         try:

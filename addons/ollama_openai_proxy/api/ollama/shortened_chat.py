@@ -52,13 +52,13 @@ class ShortenedChat:
             try:
                 await ask(parameters)
             except ContextTooLong as error:
-                limit = error.limit
-                told = told_size(parameters, limit, error.prompt_tokens)
+                told = told_size(parameters, error.limit, error.prompt_tokens)
+                is_known = bool(error.limit) and not error.quoted
                 if (shorter := shorten(parameters, told)) is None:
                     raise
             else:
                 return
-            if limit:
+            if is_known:
                 self._sizes.learn(*self._where, told)
             current_record().retries += 1
             parameters = self._noted(parameters, shorter)

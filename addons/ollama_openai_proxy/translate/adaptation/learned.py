@@ -7,6 +7,7 @@ following call has confirmed is remembered for the calls of others: `Attempts` k
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .changes import Call
@@ -194,7 +195,7 @@ class Attempts:
     def learn(self, status: int, text: str, param: str | None) -> Lesson:
         """Learn from a refusal of `call`."""
         refusal = RefusalText.of(status, text, param)
-        exceeded = too_long(refusal, self.call.parameters)
+        exceeded = _exceeded(refusal, self.call.parameters)
         if not self._enabled or self._count >= MOST_ATTEMPTS:
             return Lesson(again=False, changes=(), too_long=exceeded)
         if refusal.text != self._text:
@@ -269,6 +270,14 @@ class Missing:
     def add(self, path: str) -> None:
         """Remember that a path is missing."""
         self._since[path] = self._clock()
+
+
+def _exceeded(refusal: RefusalText, sent: Mapping[str, Any]) -> TooLong | None:
+    """The limit that the conversation exceeds, by the words of a refusal."""
+    exceeded = too_long(refusal, sent)
+    if exceeded is None:
+        return None
+    return replace(exceeded, quoted=too_long(without_quotations(refusal, sent), sent) != exceeded)
 
 
 def kind_of(parameters: Mapping[str, Any]) -> str:

@@ -49,10 +49,12 @@ class TooLong:
     Attributes:
         limit: tokens that the model takes; 0 where the server does not say.
         prompt_tokens: tokens that the prompt has; 0 where the server does not say.
+        quoted: whether the numbers may be the client's own words, which the server quotes.
     """
 
     limit: int
     prompt_tokens: int
+    quoted: bool = False
 
 
 def too_long(refusal: RefusalText, sent: Sent) -> TooLong | None:

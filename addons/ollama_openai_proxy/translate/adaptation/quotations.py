@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from .refusal_text import RefusalText
 
+_MOST_COMPARED = 1 << 20
+"""Characters of a call that are compared with a refusal."""
 _RUN = 4
 """Words in a row that are no coincidence."""
 _STRANGER = "\ufffd"
@@ -26,13 +28,17 @@ _STRANGER = "\ufffd"
 def without_quotations(refusal: RefusalText, sent: Mapping[str, Any]) -> RefusalText:
     """The refusal with a strange character for each word that it may have from the client.
 
-    These are four words in a row, or a whole text of two or three words, that also stand in what was sent.
+    These are four words in a row, or a whole text of two or three words, that also stand in what was sent. Of a call with very
+    long texts all words may be the client's: to look for them would take long, while other requests wait.
     """
+    texts = list(strings_in(list(sent.values())))
+    if sum(map(len, texts)) > _MOST_COMPARED:
+        return replace(refusal, text=_STRANGER)
     text = plain(refusal.text)
     words = list(PLAIN_WORD.finditer(text.lower()))
     said = [match[0] for match in words]
     quoted: set[int] = set()
-    for own in strings_in(list(sent.values())):
+    for own in texts:
         spoken = normalised(own)
         run = min(_RUN, spoken.count(" ") - 1)
         if run < 2:

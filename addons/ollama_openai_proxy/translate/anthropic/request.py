@@ -177,6 +177,7 @@ def _answer(blocks: Sequence[Block]) -> Turn:
     """A model's message. Its blocks of text are one text, parted only by what Anthropic's servers did in between."""
     turn = Turn("assistant")
     texts: list[str] = []
+    thoughts: list[str] = []
     for block in blocks:
         match block:
             case TextBlock(text=text):
@@ -184,11 +185,12 @@ def _answer(blocks: Sequence[Block]) -> Turn:
             case ToolUseBlock(id=call_id, name=name, input=arguments):
                 turn.calls.append(Call(name, _json(arguments), call_id))
             case ThinkingBlock(thinking=thinking, signature=signature):
-                turn.reasoning += thinking
+                thoughts.append(thinking)
                 turn.state = {**turn.state, **decode_state(signature)}
             case OtherBlock() if other := _other_text(block):
                 texts.append(f"\n{other}\n")
     turn.content = "".join(texts)
+    turn.reasoning = "".join(thoughts)
     return turn
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import base64
 import re
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
 from ..conversation_normalizer import Turn
+from ..packed_data import pack, unpack
 from ..token_estimate import text_tokens
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ MOST_KEPT_TOKENS = 20_000
 
 _MARK = "summary1_"
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
-_LARGEST = 4 << 20
+_MOST_TIMES = 6
+"""How many times its packed size a summary may have; prose has three times."""
 
 INSTRUCTION = (
     "The conversation has become too long and is about to be replaced by your summary of it. Write the summary for the model "
@@ -45,7 +46,7 @@ _INTRODUCTION = "The conversation before this message was replaced by a summary 
 
 def seal_summary(summary: str) -> str:
     """The text for `encrypted_content`; it is packed, not secret."""
-    data = zlib.compress(summary.encode("utf-8", "surrogatepass"))
+    data = pack(summary.encode("utf-8", "surrogatepass"), _MOST_TIMES)
     return _MARK + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
@@ -54,12 +55,10 @@ def open_summary(text: str) -> str | None:
     if not text.startswith(_MARK) or not _ALPHABET.fullmatch(text):
         return None
     try:
-        data = base64.urlsafe_b64decode(text[len(_MARK) :] + "==")
-        unpacked = zlib.decompressobj()
-        summary = unpacked.decompress(data, _LARGEST).decode("utf-8", "surrogatepass")
-    except (ValueError, zlib.error):
+        summary = unpack(base64.urlsafe_b64decode(text[len(_MARK) :] + "=="), _MOST_TIMES)
+        return None if summary is None else summary.decode("utf-8", "surrogatepass")
+    except ValueError:
         return None
-    return summary if unpacked.eof else None
 
 
 def summary_message(summary: str) -> str:

@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..surrogate_pairs import HalfJoiner
 from .lenient_json import read_lenient, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What may come before the arguments.
 _TRIVIAL = re.compile(r'(?:\s+|\{\s*\}|null|"")*+')
@@ -30,6 +33,8 @@ _ENCODED = re.compile(r'(?:[^"\\]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+')
 _BEGUN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _FENCED = re.compile(r"\s*+```[a-z]*+\s*+([^`]*+)```\s*+")
 _CLOSERS = {"{": "}", "[": "]"}
+_LONGEST_UNDECIDED = 64
+"""Characters before the arguments that are kept as they came."""
 
 
 class ArgumentText:
@@ -41,7 +46,21 @@ class ArgumentText:
         value: the object, where it is complete.
     """
 
-    __slots__ = ("_closers", "_held", "_in_string", "_inner", "_joiner", "_mode", "_sent", "broken", "complete", "value")
+    __slots__ = (
+        "_closers",
+        "_held",
+        "_in_string",
+        "_inner",
+        "_joiner",
+        "_last",
+        "_mode",
+        "_sent",
+        "_size",
+        "_spaces",
+        "broken",
+        "complete",
+        "value",
+    )
 
     def __init__(self) -> None:
         self.complete = False
@@ -50,6 +69,11 @@ class ArgumentText:
         self._mode: Literal["held", "object", "string", "whole"] = "held"
         self._held = ""
         self._sent: list[str] = []
+        self._size = 0
+        self._last = ""
+        """The last character that was given out and is no white space."""
+        self._spaces: list[str] = []
+        """White space behind a comma that is held back: put together once, and not with each piece."""
         self._closers: list[str] = []
         self._in_string = False
         self._inner: ArgumentText | None = None
@@ -73,11 +97,25 @@ class ArgumentText:
         return self._inner.text if self._inner is not None else "".join(self._sent)
 
     @property
+    def pieces(self) -> Sequence[str]:
+        """What was given out so far, in pieces."""
+        return self._inner.pieces if self._inner is not None else self._sent
+
+    @property
+    def size(self) -> int:
+        """Characters that were given out so far."""
+        return self._inner.size if self._inner is not None else self._size
+
+    def is_beginning_of(self, text: str) -> bool:
+        """Whether a text begins with all that was given out so far."""
+        return self.size <= len(text) and text.startswith(self.text)
+
+    @property
     def at_value(self) -> bool:
         """Whether the object goes on with a value, which may be an object."""
         if self._inner is not None:
             return self._inner.at_value
-        return self._in_string or "," in self._held or self.text.rstrip().endswith((":", "["))
+        return self._in_string or "," in self._held or self._last in (":", "[")
 
     def feed(self, piece: str) -> str:
         """The text that is certain now."""
@@ -115,8 +153,12 @@ class ArgumentText:
         return self._settle_lenient(self._held)
 
     def _decide(self) -> str:
-        rest = self._held[_TRIVIAL.match(self._held).end() :]  # type: ignore[union-attr]  # matches everywhere
+        end = _TRIVIAL.match(self._held).end()  # type: ignore[union-attr]  # matches everywhere
+        rest = self._held[end:]
         if _UNDECIDED.fullmatch(rest):
+            if len(self._held) > _LONGEST_UNDECIDED:
+                # All of it is looked at with each piece.
+                self._held = ("{}" if "{" in self._held[:end] else "") + rest.rstrip()
             return ""
         if _OBJECT.match(rest):
             self._mode, self._held = "object", ""
@@ -129,16 +171,20 @@ class ArgumentText:
         return ""
 
     def _object(self, piece: str) -> str:
+        if self._held.startswith(",") and piece.isspace():
+            self._spaces.append(piece)
+            return ""
         first = not self._sent
         if not first and piece.startswith(self._sent[0][:2]) and self._repeats(piece):
             piece = piece[len(self.text) :]
-        text, self._held = self._held + piece, ""
+        text, self._held = "".join([self._held, *self._spaces, piece]), ""
+        self._spaces.clear()
         made = self._scan(text)
         if self._closers and not self._in_string and (rest := made.rstrip()).endswith(","):
             # Perhaps one too many.
             made, self._held = rest[:-1], made[len(rest) - 1 :]
         if made:
-            self._sent.append(made)
+            self._give(made)
         if self._closers:
             return made
         self.value = read_object(self.text)
@@ -148,13 +194,14 @@ class ArgumentText:
         if first:
             # Nothing was sent: there is time to read it in another notation.
             self._sent.clear()
+            self._size = 0
             return self._settle_lenient(text)
         self.broken = True
         return made
 
     def _repeats(self, piece: str) -> bool:
         """Whether a piece is the whole text so far and more, and no object within the object."""
-        return (self._in_string or not self.at_value) and piece.startswith(self.text)
+        return (self._in_string or not self.at_value) and self.is_beginning_of(piece)
 
     def _scan(self, text: str) -> str:
         """The text up to the end of the object, with what is wrong within strings put right.
@@ -253,8 +300,14 @@ class ArgumentText:
 
     def _settle(self, value: dict[str, Any], rest: str) -> str:
         self.complete, self.value = True, value
-        self._sent.append(rest)
+        self._give(rest)
         return rest
+
+    def _give(self, text: str) -> None:
+        """Note what is given out."""
+        self._sent.append(text)
+        self._size += len(text)
+        self._last = text.rstrip()[-1:] or self._last
 
 
 def _decoded(text: str) -> str:

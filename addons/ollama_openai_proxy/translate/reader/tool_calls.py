@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from ..surrogate_pairs import HalfJoiner
 from .tool_arguments import ArgumentText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from ..events import Event
     from .offered_tools import OfferedTools
@@ -49,12 +50,15 @@ class _Call:
 
     Attributes:
         pieces: of the arguments, certain but not sent yet.
+        number: of the call among all calls of the answer.
+        ids: all ids that came for it, in their order.
         twin: the call that this one perhaps only repeats.
         raw: what came of the arguments while `twin` is set.
     """
 
     index: int | None = None
-    ids: list[str] = field(default_factory=list)
+    number: int = 0
+    ids: dict[str, None] = field(default_factory=dict)
     name: str = ""
     arguments: ArgumentText = field(default_factory=ArgumentText)
     joiner: HalfJoiner = field(default_factory=HalfJoiner)
@@ -62,10 +66,14 @@ class _Call:
     pieces: list[str] = field(default_factory=list)
     begun: bool = False
     twin: _Call | None = None
+    _twin_text: str | None = None
+    _compared: int = 0
+    _same: int = 0
+    _differs: bool = False
 
     def add(self, fragment: _Fragment) -> None:
-        if fragment.id and fragment.id not in self.ids:
-            self.ids.append(fragment.id)
+        if fragment.id:
+            self.ids[fragment.id] = None
         if fragment.state is not None:
             self.state = fragment.state
         if fragment.arguments and (piece := self.arguments.feed(self.joiner.feed(fragment.arguments))):
@@ -79,7 +87,17 @@ class _Call:
             return False
         if own.complete:
             return own.value == twin.arguments.value
-        return own.blank or twin.arguments.text.startswith(own.text)
+        return own.blank or self._begins_as(twin)
+
+    def _begins_as(self, twin: _Call) -> bool:
+        """Whether what was given out of the arguments is the beginning of the twin's; only what is new is compared."""
+        if self._twin_text is None:
+            self._twin_text = twin.arguments.text
+        for piece in self.arguments.pieces[self._compared :]:
+            self._differs = self._differs or not self._twin_text.startswith(piece, self._same)
+            self._compared += 1
+            self._same += len(piece)
+        return not self._differs
 
 
 class ToolCallAssembly:
@@ -102,8 +120,10 @@ class ToolCallAssembly:
         self._original_name = original_name
         self._calls: list[_Call] = []
         # Calls of the text that no other call has repeated yet.
-        self._written: list[_Call] = []
+        self._written: dict[str, deque[_Call]] = {}
         self._by_index: dict[int, _Call] = {}
+        # The latest call of each id.
+        self._by_id: dict[str, _Call] = {}
         self._sending = 0
         self._begun = 0
         self._ids: set[str] = set()
@@ -131,7 +151,7 @@ class ToolCallAssembly:
         """Take the fragments of one delta, and add what is certain now to the events."""
         if not isinstance(fragments, list):
             fragments = [fragments]
-        named: list[_Call] = []
+        named: set[int] = set()
         for each in fragments:
             if not isinstance(each, dict):
                 continue
@@ -142,19 +162,19 @@ class ToolCallAssembly:
                     self._by_index.get(-1 if fragment.index is None else fragment.index, self._calls[-1]).state = fragment.state
                 continue
             call = self._call_of(fragment, named)
-            call.add(fragment)
+            self._add(call, fragment)
             if fragment.index is not None:
                 self._by_index[fragment.index] = call
             if fragment.name:
-                named.append(call)
+                named.add(call.number)
         self._send(events)
 
     def add_whole(self, name: str, arguments: Mapping[str, Any], events: list[Event]) -> None:
         """Take a call that is known whole."""
-        call = _Call(name=name)
+        call = _Call(name=name, number=len(self._calls))
         call.add(_Fragment(None, "", name, json.dumps(arguments, separators=(",", ":")), None))
         self._calls.append(call)
-        self._written.append(call)
+        self._written.setdefault(name, deque()).append(call)
         self._send(events, last=True)
 
     def finish(self, events: list[Event], *, said_complete: bool) -> None:
@@ -240,15 +260,20 @@ class ToolCallAssembly:
         self._ids.add(own)
         return own
 
-    def _call_of(self, fragment: _Fragment, named: list[_Call]) -> _Call:
+    def _add(self, call: _Call, fragment: _Fragment) -> None:
+        call.add(fragment)
+        if fragment.id and ((latest := self._by_id.get(fragment.id)) is None or latest.number < call.number):
+            self._by_id[fragment.id] = call
+
+    def _call_of(self, fragment: _Fragment, named: Container[int]) -> _Call:
         """The call that a fragment goes on with, its name brought up to date; or a new call.
 
         Args:
             fragment: what came.
-            named: the calls that named fragments of the same delta belong to: one delta names a call once.
+            named: the numbers of the calls that named fragments of the same delta belong to: one delta names a call once.
         """
         call = self._likely_call(fragment)
-        if call is None or (fragment.name and any(call is each for each in named)):
+        if call is None or (fragment.name and call.number in named):
             return self._new(fragment)
         if not fragment.name:
             begins = fragment.id and fragment.id not in call.ids and call.arguments.complete and not fragment.arguments.strip()
@@ -280,11 +305,10 @@ class ToolCallAssembly:
         last = self._calls[-1]
         by_index = self._by_index.get(fragment.index) if fragment.index is not None else None
         if fragment.id:
-            by_id = [call for call in self._calls if fragment.id in call.ids]
-            if by_index is not None and (not by_id or by_index in by_id):
+            latest = self._by_id.get(fragment.id)
+            if by_index is not None and (latest is None or fragment.id in by_index.ids):
                 return by_index
-            if by_id:
-                latest = by_id[-1]
+            if latest is not None:
                 # One id for parallel calls, which the index tells apart.
                 other = fragment.index is not None and latest.index is not None and fragment.index != latest.index
                 continues = fragment.name == latest.name and self._goes_on(latest, fragment)
@@ -319,16 +343,15 @@ class ToolCallAssembly:
         text = fragment.arguments.lstrip()
         if text.startswith("{") and fragment.index is None and fragment.id and call.ids and fragment.id not in call.ids:
             return False
-        return not text.startswith("{") or call.arguments.at_value or text.startswith(call.arguments.text)
+        return not text.startswith("{") or call.arguments.at_value or call.arguments.is_beginning_of(text)
 
     def _new(self, fragment: _Fragment) -> _Call:
-        call = _Call(index=fragment.index, name=fragment.name)
+        call = _Call(index=fragment.index, name=fragment.name, number=len(self._calls))
         self._calls.append(call)
         # Some servers leave the text of a call in the content, and send the call as well.
         name = self._tools.clean(fragment.name)
-        if (written := next((each for each in self._written if each.name == name), None)) is not None:
-            self._written.remove(written)
-            call.twin = written
+        if written := self._written.get(name):
+            call.twin = written.popleft()
         return call
 
 

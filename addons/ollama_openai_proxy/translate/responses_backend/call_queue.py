@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..events import ToolCallArguments, ToolCallBegin, ToolCallEnd
@@ -15,17 +16,22 @@ if TYPE_CHECKING:
 
 
 class _Call:
-    """One call: what has come of its arguments, and how much of them was told."""
+    """One call: the pieces of its arguments, and how many of them were told."""
 
-    __slots__ = ("arguments", "begun", "call_id", "custom", "done", "name", "told")
+    __slots__ = ("begun", "call_id", "custom", "done", "name", "pieces", "told")
 
     def __init__(self, call_id: str, name: str, *, custom: bool) -> None:
         self.call_id = call_id
         self.name = name
         self.custom = custom
-        self.arguments = ""
+        self.pieces: list[str] = []
         self.told = 0
         self.begun = self.done = False
+
+    @property
+    def arguments(self) -> str:
+        """What has come."""
+        return "".join(self.pieces)
 
 
 class CallQueue:
@@ -46,8 +52,9 @@ class CallQueue:
         self.any = False
         self._original = original_tool_name
         self._calls: dict[Hashable, _Call] = {}
-        self._queue: list[_Call] = []
-        self._ids: set[str] = set()
+        self._queue: deque[_Call] = deque()
+        # How often each id was asked for.
+        self._ids: dict[str, int] = {}
 
     @property
     def open(self) -> bool:
@@ -74,7 +81,7 @@ class CallQueue:
         """Take a piece of a call's arguments."""
         call = self._calls.get(key)
         if call is not None and not call.done and isinstance(piece, str):
-            call.arguments += piece
+            call.pieces.append(piece)
             self._tell(events)
 
     def end(self, key: Hashable, arguments: object, events: list[Event]) -> None:
@@ -82,8 +89,8 @@ class CallQueue:
         call = self._calls.get(key)
         if call is None or call.done:
             return
-        if isinstance(arguments, str) and arguments.startswith(call.arguments):
-            call.arguments = arguments
+        if isinstance(arguments, str) and arguments.startswith(known := call.arguments):
+            call.pieces.append(arguments[len(known) :])
         call.done = True
         self._tell(events)
 
@@ -92,29 +99,30 @@ class CallQueue:
         while self._queue:
             self._begin(self._queue[0], events)
             events.append(ToolCallEnd(None))
-            del self._queue[0]
+            self._queue.popleft()
 
     def _tell(self, events: list[Event]) -> None:
         """Add what can be told: the first call of the queue, and those behind it that are complete."""
         while self._queue:
             call = self._queue[0]
             self._begin(call, events)
-            if not call.custom and call.told < len(call.arguments):
-                events.append(ToolCallArguments(call.arguments[call.told :]))
-                call.told = len(call.arguments)
+            if not call.custom and (text := "".join(call.pieces[call.told :])):
+                events.append(ToolCallArguments(text))
+            call.told = len(call.pieces)
             if not call.done:
                 return
+            arguments = call.arguments
             if call.custom:
                 # A custom tool takes text.
-                events.append(ToolCallArguments(json.dumps({"input": call.arguments})))
-                events.append(ToolCallEnd({"input": call.arguments}))
+                events.append(ToolCallArguments(json.dumps({"input": arguments})))
+                events.append(ToolCallEnd({"input": arguments}))
             else:
-                if not call.arguments.strip():
-                    call.arguments = "{}"
-                    events.append(ToolCallArguments(call.arguments))
-                value = parse_json(call.arguments.encode("utf-8", "surrogatepass"))
+                if not arguments.strip():
+                    arguments = "{}"
+                    events.append(ToolCallArguments(arguments))
+                value = parse_json(arguments.encode("utf-8", "surrogatepass"))
                 events.append(ToolCallEnd(value if isinstance(value, dict) else None))
-            del self._queue[0]
+            self._queue.popleft()
 
     def _begin(self, call: _Call, events: list[Event]) -> None:
         if not call.begun:
@@ -123,7 +131,11 @@ class CallQueue:
 
     def _unique(self, item: Mapping[str, Any]) -> str:
         call_id = str(item.get("call_id") or item.get("id") or f"call_{len(self._ids)}")
-        while call_id in self._ids:
-            call_id += "_"
-        self._ids.add(call_id)
-        return call_id
+        unique = call_id
+        times = self._ids.get(call_id, 0)
+        while unique in self._ids:
+            times += 1
+            unique = f"{call_id}_{times}"
+        self._ids[unique] = 0
+        self._ids[call_id] = times
+        return unique

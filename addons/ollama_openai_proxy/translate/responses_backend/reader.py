@@ -7,6 +7,7 @@ its last event, `response.completed`, `.incomplete` or `.failed`, is not complet
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +35,8 @@ _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed
 _BETWEEN_PARTS = "\n\n"
 _BROKE_OFF = "the back end broke off its answer"
 _LONGEST_PAGE = 65536
+_SHORT = 65536
+"""Bytes of JSON that may be parsed with each read."""
 _NOBODY = ModelNames()
 
 
@@ -69,13 +72,15 @@ class ResponsesReader:
         self._names = names
         self._filter_fails = content_filter_fails
         self._sse: SseReader | None = None
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._looked_at = 0
         self._counts = TokenCounts()
         self._pieces = 0
         # What came in pieces, by the place of its part.
         self._told: dict[Hashable, int] = {}
         self._thought_part: Hashable = None
         self._details: list[Mapping[str, Any]] = []
+        self._known_details: set[str] = set()
         self._told_details = 0
         self._behind: list[Event] = []
         # Whether the events tell the places of their items, by which those of the whole Response are known again.
@@ -89,12 +94,13 @@ class ResponsesReader:
             return events
         if self._sse is None:
             self._buffer += data
-            start = self._buffer.lstrip(b"\xef\xbb\xbf \t\r\n")
-            if not start:
+            if self._buffer[:1] not in (b"{", b"<"):
+                self._buffer = self._buffer.lstrip(b"\xef\xbb\xbf \t\r\n")
+            if not self._buffer:
                 return events
-            if start[:1] in b"{<":
-                return self._read_whole(start)
-            self._sse, data, self._buffer = SseReader(), start, b""
+            if self._buffer[:1] in (b"{", b"<"):
+                return self._read_whole()
+            self._sse, data, self._buffer = SseReader(), bytes(self._buffer), bytearray()
         self._read_all(self._sse.feed(data), events)
         if self._sse.broken and not self._ended:
             self._fail(not_understood("", self._names), events)
@@ -109,6 +115,8 @@ class ResponsesReader:
         events: list[Event] = []
         if self._ended:
             return events
+        if self._sse is None and self._buffer:
+            events += self._read_whole(last=True)
         said = self._buffer.decode("utf-8", "replace")
         if self._sse is not None:
             self._read_all(self._sse.finish(), events)
@@ -118,11 +126,18 @@ class ResponsesReader:
             self._fail(BackendError(502, _BROKE_OFF) if broke_off else not_understood(said, self._names), events)
         return events
 
-    def _read_whole(self, body: bytes) -> list[Event]:
+    def _read_whole(self, *, last: bool = False) -> list[Event]:
         """Read a body that is one JSON object, as soon as it is whole; a page of HTML is kept for its title."""
         events: list[Event] = []
-        self._buffer = body if body[:1] == b"{" else body[:_LONGEST_PAGE]
-        if body[:1] == b"{" and body.rstrip()[-1:] == b"}" and isinstance(value := parse_json(body), dict):
+        body = self._buffer
+        if body[:1] == b"<":
+            del body[_LONGEST_PAGE:]
+            return events
+        # To parse all that has come with each read would take quadratic time.
+        if not last and (body[-8:].rstrip()[-1:] != b"}" or self._looked_at > 4 * len(body) + _SHORT):
+            return events
+        self._looked_at += len(body)
+        if isinstance(value := parse_json(bytes(body)), dict):
             if isinstance(value.get("output"), list):
                 self._read_end(value, events)
             else:
@@ -204,7 +219,10 @@ class ResponsesReader:
                 for place, content in enumerate(_objects(parts)):
                     part = (key, place, is_summary)
                     self._think(part, self._rest(part, content.get("text")), events)
-            if (detail := detail_of(item)) is not None and detail not in self._details:
+            if (detail := detail_of(item)) is not None and (
+                text := json.dumps(detail, sort_keys=True)
+            ) not in self._known_details:
+                self._known_details.add(text)
                 self._details.append(detail)
 
     def _rest(self, part: Hashable, text: object) -> str:

@@ -1,10 +1,11 @@
 """A model counts as loaded until its `keep_alive` is over."""
 
 import math
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from ollama_openai_proxy.api.ollama.loaded_models import Residents
+from ollama_openai_proxy.api.ollama.loaded_models import MOST, Residents
 from ollama_openai_proxy.translate.ollama_descriptions import Model, read_models
 
 from tests.unit.clock import Clock
@@ -70,3 +71,17 @@ def test_the_longest_lived_comes_first(residents: Residents) -> None:
 def test_the_end_is_told_as_a_time(residents: Residents) -> None:
     residents.used(A, 0.5)
     assert residents.list()[0].expires_at == "2027-01-15T08:00:00.5Z"
+
+
+def test_of_many_models_those_used_last_are_remembered(residents: Residents) -> None:
+    models = [replace(A, id=f"m{number}") for number in range(MOST + 5)]
+    for model in models:
+        residents.used(model, math.inf)
+    residents.used(models[5], math.inf)
+    residents.used(B, math.inf)
+    assert loaded(residents) == [*models[7:], models[5], B]
+
+
+def test_what_a_client_made_of_a_model_is_not_kept(residents: Residents) -> None:
+    residents.used(replace(A, system="x" * 1000, options={"seed": 1}), None)
+    assert loaded(residents) == [A]

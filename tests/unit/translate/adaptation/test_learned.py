@@ -339,3 +339,24 @@ def test_a_missing_path_is_tried_again_after_an_hour(clock: Clock) -> None:
 def test_changes_without_a_stream_are_shown() -> None:
     assert AskWithoutStream(frozenset({"tools"})).describe() == "the answer is asked for without a stream beside tools"
     assert AskWithoutStream().kind in KINDS
+
+
+LONG = "This model's maximum context length is 60 tokens, however you requested 9000 tokens."
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "quoted"),
+    [
+        ("hello " * 9000, LONG, False),
+        (LONG, LONG, True),
+        (LONG, f"Invalid value: '{LONG}'", True),
+        ("x" * (1 << 20), LONG, True),
+    ],
+    ids=["the server's words", "the client's", "a quotation", "too long to compare"],
+)
+def test_the_size_of_a_context_says_whether_the_client_may_have_written_it(
+    book: LearnedByModel, prompt: str, text: str, quoted: bool
+) -> None:
+    lesson = book.attempts(CALL | {"messages": [{"role": "user", "content": prompt}]}).learn(400, text, None)
+    assert lesson.too_long is not None
+    assert (lesson.too_long.limit, lesson.too_long.quoted) == (60, quoted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -118,3 +120,10 @@ def test_a_back_end_gets_a_message_in_the_place_of_a_summary_made_here() -> None
     assert with_summaries([own, other, USER]) == [message, other, USER]
     assert with_summaries([other, USER]) is None
     assert with_summaries("text") is None
+
+
+def test_a_summary_that_packs_very_well_comes_back_and_no_bomb_is_opened() -> None:
+    summary = "again and again " * 10_000
+    assert open_summary(seal_summary(summary)) == summary
+    bomb = base64.urlsafe_b64encode(zlib.compress(summary.encode())).decode().rstrip("=")
+    assert open_summary(f"summary1_{bomb}") is None

@@ -179,3 +179,11 @@ def test_fragments_of_reasoning_details_are_joined() -> None:
         {"type": "reasoning.encrypted", "data": "b", "index": 1},
     ]
     assert details.take() == []
+
+
+def test_texts_of_a_detail_are_put_together() -> None:
+    details = ReasoningDetails()
+    details.feed([{"type": "t", "text": "a"}, {"type": "t", "text": "b"}, {"type": "t", "text": "c", "signature": "s"}])
+    details.feed([{"type": "t", "text": 5}, {"type": "t", "signature": "t"}, {"type": "u", "text": "d"}])
+    assert details.take() == [{"type": "t", "text": 5, "signature": "st"}, {"type": "u", "text": "d"}]
+    assert details.take() == []

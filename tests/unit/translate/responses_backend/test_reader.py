@@ -277,7 +277,7 @@ def test_names_of_tools_and_models_are_the_clients() -> None:
 def test_calls_get_ids_of_their_own() -> None:
     bare = {"type": "function_call", "name": "f", "arguments": "{}"}
     events = read(sse(done(bare), done(bare | {"call_id": "x"}, 1), done(bare | {"call_id": "x"}, 2), completed()))
-    assert [each.id for each in events if isinstance(each, ToolCallBegin)] == ["call_0", "x", "x_"]
+    assert [each.id for each in events if isinstance(each, ToolCallBegin)] == ["call_0", "x", "x_1"]
 
 
 def test_a_filter_fails_an_answer_for_an_api_that_has_no_word_for_it() -> None:
