@@ -37,12 +37,16 @@ DOORS: dict[Door, list[str]] = {
 }
 
 
-IMPORTED: dict[Door, tuple[str, ...]] = {
-    "console": ("ollama_openai_proxy.__main__", "ollama_openai_proxy.workers.supervisor", "ollama_openai_proxy.workers.worker"),
-    "mitmdump": ("mitmproxy.tools.dump", "ollama_openai_proxy.mitm.script"),
-    "mitmweb": ("mitmproxy.tools.web.master", "ollama_openai_proxy.mitm.script"),
+IMPORTED = {
+    DOORS["console"][0]: (
+        "ollama_openai_proxy.__main__",
+        "ollama_openai_proxy.workers.supervisor",
+        "ollama_openai_proxy.workers.worker",
+    ),
+    DOORS["mitmdump"][0]: ("mitmproxy.tools.dump", "ollama_openai_proxy.mitm.script"),
+    DOORS["mitmweb"][0]: ("mitmproxy.tools.web.master", "ollama_openai_proxy.mitm.script"),
 }
-"""What a proxy that starts by a door imports, for its fork server."""
+"""What each program imports, for its fork server."""
 QUIET = ("warning", "error")
 WHERE = re.compile(r"Ollama API on http://\S+?:(\d+) \(|proxy to \S+ listening at \S+?:(\d+)[. ]")
 """How the console command's log, and mitmproxy's, name the port that a proxy listens on."""
@@ -78,10 +82,10 @@ class ProxyProcess:
         own = settings.setdefault("PROXY_PORT", str(free_port()) if settings.get("LOG_LEVEL") in QUIET else "0")
         self._url = url
         self._port = int(url.rpartition(":")[2]) if url else int(own) if own.isdigit() else 0
-        # What decides on imports, and how Python starts, a fork server has read already.
-        fresh = fresh or command is not None or door not in IMPORTED or not hasattr(os, "fork")
-        self._imported = () if fresh or any(name.startswith(("PYTHON", "OTEL_")) for name in settings) else IMPORTED[door]
         self._command = (command or DOORS[door]) + (arguments or [])
+        # What decides on imports, and on how Python starts, a fork server has read already.
+        fresh = fresh or not hasattr(os, "fork") or any(name.startswith(("PYTHON", "OTEL_")) for name in settings)
+        self._imported = () if fresh else IMPORTED.get(self._command[0], ())
         self._wait = wait
         self._cwd = cwd
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
