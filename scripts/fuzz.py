@@ -92,7 +92,8 @@ def main() -> int:
         [sys.executable, "-m", "ollama_openai_proxy"], env=os.environ | settings, stderr=subprocess.DEVNULL
     )
     try:
-        found = _fuzz(process.pid, port, options, seed)
+        _until_up(port)
+        found = _fuzz(_worker(process.pid), port, options, seed)
     except OSError as error:
         print(f"scripts/fuzz: the proxy does not answer: {error}", file=sys.stderr)
         return 2
@@ -111,7 +112,6 @@ def main() -> int:
 
 def _fuzz(pid: int, port: int, options: argparse.Namespace, seed: int) -> Findings:
     found = Findings()
-    _until_up(port)
     _ask(port, READY)  # what is made for the first call to a back end belongs to the rest
     for _ in range(50):
         _probe(pid, port, found)
@@ -279,6 +279,12 @@ ATTACKS: list[Callable[[random.Random], bytes]] = [
 
 
 # -- What a process uses
+
+
+def _worker(pid: int) -> int:
+    """The process that serves, of a supervisor with one worker."""
+    (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(worker)
 
 
 def _cpu(pid: int) -> float:

@@ -49,16 +49,19 @@ def main() -> int:
     faults, untried = [], []
     for program in options.only:
         try:
-            outcomes = tried(program, options.scenario)
+            outcomes = tried(program, options.scenario, restarts=not options.no_restarts)
             version = program.version
         except Unavailable as error:
             untried.append(f"{program.name}: {error}")
             continue
         explained, wrong = results.explain(program, outcomes, listed)
         faults += wrong
-        if options.check and not options.scenario and recorded.get(program.name) != (version, explained):
+        known = recorded.get(program.name, ("", {}))
+        if options.no_restarts:
+            explained = known[1] | explained
+        if options.check and not options.scenario and known != (version, explained):
             faults.append(f"{program.name}: {results.RESULTS.name} says something else: run scripts/servers")
-        if not options.scenario and not wrong:
+        if not (options.scenario or options.no_restarts or wrong):
             renewed[program.name] = (version, explained)
     text = results.PAGE.read_text("utf-8")
     if options.check:
@@ -74,8 +77,8 @@ def main() -> int:
     return 1 if faults else 2 if untried else 0
 
 
-def tried(program: Program, wanted: str = "") -> Outcomes:
-    """Try all scenarios with a server, or those whose title contains a text.
+def tried(program: Program, wanted: str = "", *, restarts: bool = True) -> Outcomes:
+    """Try all scenarios with a server, or those whose title contains a text, or those that do not start the server again.
 
     Raises:
         Unavailable: the server cannot be installed here, or does not start.
@@ -83,7 +86,7 @@ def tried(program: Program, wanted: str = "") -> Outcomes:
     outcomes = {it.title: LACKING for it in SCENARIOS if not it.belongs_to(program)}
     for kind in program.kinds:
         with stage(program, kind) as here:
-            for scenario, outcome in try_scenarios(here, wanted):
+            for scenario, outcome in try_scenarios(here, wanted, restarts=restarts):
                 outcomes[scenario.title] = outcome
                 print(f"{program.name}: {outcome if outcome == PASSED else 'FAILED'}: {scenario.title}", file=sys.stderr)
                 if outcome != PASSED:
@@ -119,6 +122,11 @@ def _options() -> argparse.Namespace:
         help="these servers (default: all that can be had)",
     )
     parser.add_argument("--scenario", default="", metavar="TEXT", help="only scenarios with this text; records nothing")
+    parser.add_argument(
+        "--no-restarts",
+        action="store_true",
+        help="leave out what starts the server again, which takes the longest; records nothing",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing, but say whether the page agrees")
     parser.add_argument("--lock", action="store_true", help="only renew the locks, to the newest versions")
     return parser.parse_args()

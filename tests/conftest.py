@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 
 if TYPE_CHECKING:
@@ -19,6 +22,22 @@ os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".cache" / "
 
 # A shell has its background commands ignore it, and they would hand that on to the programs that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_create_context = ssl.create_default_context
+_context_of_authorities = functools.cache(lambda file: _create_context(cafile=file))
+
+
+@functools.wraps(_create_context)
+def _share_context_of_authorities(*arguments: Any, **options: Any) -> ssl.SSLContext:
+    """Give the tests' HTTP clients one context: reading the certificates of all authorities takes each of them 30 ms."""
+    file = options.get("cafile")
+    if not arguments and options.keys() == {"cafile"} and file in (certifi.where(), os.environ.get("SSL_CERT_FILE")):
+        return _context_of_authorities(file)
+    return _create_context(*arguments, **options)
+
+
+ssl.create_default_context = _share_context_of_authorities
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,8 @@ class Scenario:
     play: Play
     keyed: bool = False
     """Whether it is about the server's key."""
+    restarts: bool = False
+    """Whether it starts the server again."""
 
     def belongs_to(self, program: Program) -> bool:
         """Whether the server has what the scenario is about."""
@@ -41,19 +43,27 @@ class Scenario:
 SCENARIOS: list[Scenario] = []
 
 
-def scenario(title: str, kind: Kind = "chat", *, keyed: bool = False) -> Callable[[Play], Play]:
+def scenario(title: str, kind: Kind = "chat", *, keyed: bool = False, restarts: bool = False) -> Callable[[Play], Play]:
     """Add a function to the list of scenarios."""
 
     def add(play: Play) -> Play:
-        SCENARIOS.append(Scenario(title, kind, play, keyed))
+        SCENARIOS.append(Scenario(title, kind, play, keyed, restarts))
         return play
 
     return add
 
 
-def try_scenarios(stage: Stage, wanted: str = "") -> Iterator[tuple[Scenario, str]]:
-    """Try the scenarios of a stage's kind whose title contains a text; give each with `PASSED` or what went wrong."""
+def try_scenarios(stage: Stage, wanted: str = "", *, restarts: bool = True) -> Iterator[tuple[Scenario, str]]:
+    """Try the scenarios of a stage's kind; give each with `PASSED` or what went wrong.
+
+    Args:
+        stage: what the scenarios are tried with.
+        wanted: a text of the titles of the scenarios to be tried.
+        restarts: False leaves out the scenarios that start the server again.
+    """
     for it in SCENARIOS:
+        if it.restarts and not restarts:
+            continue
         if it.kind == stage.kind and it.belongs_to(stage.program) and wanted.lower() in it.title.lower():
             try:
                 it.play(stage)

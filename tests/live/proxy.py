@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 from scripts.ports import free_port as free_port
+from tests.live.fork_server import ForkedProcess
 from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ DOORS: dict[Door, list[str]] = {
 }
 
 
+IMPORTED = {
+    DOORS["console"][0]: (
+        "ollama_openai_proxy.__main__",
+        "ollama_openai_proxy.workers.supervisor",
+        "ollama_openai_proxy.workers.worker",
+    ),
+    DOORS["mitmdump"][0]: ("mitmproxy.tools.dump", "ollama_openai_proxy.mitm.script"),
+    DOORS["mitmweb"][0]: ("mitmproxy.tools.web.master", "ollama_openai_proxy.mitm.script"),
+}
+"""What each program imports, for its fork server."""
 QUIET = ("warning", "error")
 WHERE = re.compile(r"Ollama API on http://\S+?:(\d+) \(|proxy to \S+ listening at \S+?:(\d+)[. ]")
 """How the console command's log, and mitmproxy's, name the port that a proxy listens on."""
@@ -52,6 +63,7 @@ class ProxyProcess:
         cwd: the working directory, where the proxy looks for `.env`.
         url: where it answers, if something else than `PROXY_PORT` decides that; else its log says so.
         command: what to run instead of the door's own command.
+        fresh: True for a new interpreter; otherwise a fork server has done the imports, where there can be one.
     """
 
     def __init__(
@@ -63,6 +75,7 @@ class ProxyProcess:
         cwd: Path = ROOT,
         url: str | None = None,
         command: list[str] | None = None,
+        fresh: bool = False,
         **settings: str,
     ) -> None:
         # One that says little does not say where it listens.
@@ -70,6 +83,9 @@ class ProxyProcess:
         self._url = url
         self._port = int(url.rpartition(":")[2]) if url else int(own) if own.isdigit() else 0
         self._command = (command or DOORS[door]) + (arguments or [])
+        # What decides on imports, and on how Python starts, a fork server has read already.
+        fresh = fresh or not hasattr(os, "fork") or any(name.startswith(("PYTHON", "OTEL_")) for name in settings)
+        self._imported = () if fresh else IMPORTED.get(self._command[0], ())
         self._wait = wait
         self._cwd = cwd
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OLLAMA_", "PROXY_"))}
@@ -77,15 +93,18 @@ class ProxyProcess:
             settings.setdefault("LOG_FORMAT", "json")
         self._json = settings.get("LOG_FORMAT") == "json"
         self._environment = kept | {"PYTHONUNBUFFERED": "1"} | settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         # A file: a pipe that nobody reads would stop a proxy that has much to say.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the process has ended
         self._last_log = ""
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, cwd=self._cwd, stdout=self._output, stderr=subprocess.STDOUT
-        )
+        if self._imported:
+            self._process = ForkedProcess(self._imported, self._command, self._environment, self._cwd, self._output)
+        else:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=self._cwd, stdout=self._output, stderr=subprocess.STDOUT
+            )
         if self._wait:
             self._wait_until_it_answers()
         return self

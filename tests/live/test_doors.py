@@ -70,7 +70,9 @@ def backend() -> Iterator[ScriptedBackend]:
 def doors(backend: ScriptedBackend) -> Iterator[dict[Door, ProxyProcess]]:
     web = ["--set", f"web_port={free_port()}"]
     running = {
-        door: ProxyProcess(door=door, arguments=web if door == "mitmweb" else [], OPENAI_API_BASE_URL=backend.base_url)
+        door: ProxyProcess(
+            door=door, arguments=web if door == "mitmweb" else [], fresh=True, OPENAI_API_BASE_URL=backend.base_url
+        )
         for door in DOORS
     }
     with started(*running.values()):

@@ -43,15 +43,23 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
 # ── the servers themselves
 
 
-@pytest.mark.parametrize("name", ["llamacpp", "litellm"])
-def test_the_proxy_does_what_the_page_says(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("llamacpp", ()),
+        # A start of LiteLLM takes ten seconds of CPU.
+        ("litellm", ("--no-restarts",)),
+        pytest.param("litellm", (), marks=pytest.mark.nightly),
+    ],
+)
+def test_the_proxy_does_what_the_page_says(name: str, options: tuple[str, ...]) -> None:
     try:
         named(name).install()
     except Unavailable as error:
         if CI:
             raise
         pytest.skip(f"{name} cannot be installed here: {error}")
-    ended = script("--check", "--only", name)
+    ended = script("--check", "--only", name, *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr.count(f"{name}: {PASSED}: ") > 30
 

@@ -46,7 +46,7 @@ class Matcher:
                 end = position
                 return True
 
-            found = self._sequence(list(self._tree), 0, start, matched)
+            found = self._sequence(self._tree.data, 0, start, matched)
             if anchored:
                 break
             start = max(end, start + 1) if found else start + 1
@@ -69,9 +69,9 @@ class Matcher:
         if kind in (codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN):
             return position < len(text) and self._is_one(node, text[position]) and then(position + 1)
         if kind is codes.BRANCH:
-            return any(self._sequence(list(branch), 0, position, then) for branch in value[1])
+            return any(self._sequence(branch.data, 0, position, then) for branch in value[1])
         if kind is codes.SUBPATTERN:
-            group, inner = value[0], list(value[3])
+            group, inner = value[0], value[3].data
 
             def close(after: int) -> bool:
                 if group is not None:
@@ -91,7 +91,7 @@ class Matcher:
             part = text[begin:end]
             return text.startswith(part, position) and then(position + len(part))
         if kind is codes.ATOMIC_GROUP:
-            after = self._end_of(list(value), position)
+            after = self._end_of(value.data, position)
             return after is not None and then(after)
         raise NotImplementedError(kind)
 
@@ -108,7 +108,7 @@ class Matcher:
         return end
 
     def _repeat(self, kind: Any, least: int, most: int, body: Any, position: int, then: Next) -> bool:
-        nodes = list(body)
+        nodes = body.data
         single = (
             nodes[0] if len(nodes) == 1 and nodes[0][0] in (codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN) else None
         )
@@ -156,7 +156,7 @@ class Matcher:
         return False
 
     def _look(self, kind: Any, value: Any, position: int) -> bool:
-        direction, nodes = value[0], list(value[1])
+        direction, nodes = value[0], value[1].data
         if direction > 0:
             found = self._sequence(nodes, 0, position, lambda _: True)
         else:

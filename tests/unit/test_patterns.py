@@ -6,6 +6,7 @@ kilobytes. The steps are counted, not timed.
 
 import ast
 import contextlib
+import functools
 import re
 from pathlib import Path
 
@@ -22,12 +23,17 @@ SHORTEST = 40
 """Characters of the shorter of two attacks, at least; more where a pattern has bounded gaps that reach further."""
 
 
+@functools.cache
+def modules() -> list[tuple[Path, str, ast.Module]]:
+    """The modules that use regular expressions: path, source, and what it is parsed to."""
+    sources = [(path, path.read_text()) for path in sorted(ROOT.rglob("*.py"))]
+    return [(path, source, ast.parse(source)) for path, source in sources if re.search(r"\bre\.", source)]
+
+
 def patterns() -> dict[str, Pattern]:
     """The patterns of all modules: text, flags, and whether each is only matched at the beginning of a text."""
     found: dict[str, Pattern] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        source = path.read_text()
-        tree = ast.parse(source)
+    for path, source, tree in modules():
         names = constants(tree)
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS):
@@ -92,8 +98,8 @@ def is_anchored(node: ast.Call, tree: ast.Module, source: str) -> bool:
 def lists_of_patterns() -> dict[str, Pattern]:
     """The patterns in comprehensions, of which the texts stand beside `re.compile`."""
     found: dict[str, Pattern] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, _, tree in modules():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ListComp) and "re.compile(" in ast.unparse(node.elt):
                 for number, element in enumerate(getattr(node.generators[0].iter, "elts", [])):
                     for text in texts(element, {}):

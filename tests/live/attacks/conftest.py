@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Obey the marks `in_mode` and `one_setup_each`."""
     items[:] = [item for item in items if _is_in_its_mode(item)]
-    turns: dict[tuple[str, str], int] = {}
+    turns: dict[str, dict[object, int]] = {}
     for item in items:
         if item.get_closest_marker("one_setup_each"):
-            own = (item.nodeid.partition("[")[0], repr(_other_parameters(item)))
-            turn = turns.setdefault(own, sum(name == own[0] for name, _ in turns))
+            of_test = turns.setdefault(item.nodeid.partition("[")[0], {})
+            turn = of_test.setdefault(_other_parameters(item), len(of_test))
             if SETUPS.index(_setup_of(item)) != turn % len(SETUPS):
                 item.add_marker(pytest.mark.nightly)
 
@@ -40,8 +40,11 @@ def _setup_of(item: pytest.Item) -> tuple[Door, Mode]:
     return found
 
 
-def _other_parameters(item: pytest.Item) -> dict[str, object]:
-    return {name: value for name, value in _parameters(item).items() if value not in SETUPS}
+def _other_parameters(item: pytest.Item) -> object:
+    """What the other parameters of a test are, by their places: some of the values are megabytes."""
+    assert isinstance(item, pytest.Function)
+    places = item.callspec.indices
+    return frozenset((name, places[name]) for name, value in item.callspec.params.items() if value not in SETUPS)
 
 
 def _parameters(item: pytest.Item) -> dict[str, object]:

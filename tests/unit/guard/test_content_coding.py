@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import zlib
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import brotli
 import pytest
@@ -12,6 +14,9 @@ import zstandard
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.guard.content_coding import CODINGS, coding_of, unpack
 from ollama_openai_proxy.net.http_messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BODY = b'{"model":"m"}' * 100
 # Without the time of day, so that the tests have the same names in each process that collects them.
@@ -78,16 +83,17 @@ def test_what_is_not_packed_as_it_says_is_refused_and_not_quoted(coding: str) ->
     assert (caught.value.status, caught.value.message) == (400, f"the body is no valid {coding}")
 
 
-BOMBS = {
-    "gzip": gzip.compress(bytes(64 * MIB), mtime=0),
-    "deflate": zlib.compress(bytes(64 * MIB)),
-    "zstd": zstandard.compress(bytes(64 * MIB)),
-    "br": brotli.compress(bytes(64 * MIB)),
+BOMBS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstandard.compress,
+    "br": functools.partial(brotli.compress, quality=5),
 }
 
 
-@pytest.mark.parametrize(("coding", "packed"), BOMBS.items(), ids=BOMBS)
-def test_each_step_unpacks_a_little(coding: str, packed: bytes) -> None:
+@pytest.mark.parametrize("coding", BOMBS)
+def test_each_step_unpacks_a_little(coding: str) -> None:
+    packed = BOMBS[coding](bytes(64 * MIB))
     assert len(packed) < 70_000
     for part in islice(unpack(packed, coding), 3):
         assert 0 < len(part) <= 8 * MIB
