@@ -207,7 +207,7 @@ def _vllm(launch: Launch) -> Command:
         line += ["--runner", "pooling", "--convert", "embed"]
     else:
         line += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
-        # The parser takes all for thinking that has no end of thinking in it, unless it knows that the template begins otherwise.
+        # Unless it knows that the template turns thinking off, the parser takes a text without an end of thinking for thinking.
         line += ["--default-chat-template-kwargs", json.dumps({"enable_thinking": False})]
     own = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     return Command(line, _OFFLINE | own)
