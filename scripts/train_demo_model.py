@@ -44,18 +44,6 @@ def example(conversation: Conversation, vocabulary: Vocabulary) -> Example:
     if conversation.must_go_on:
         forbidden[given - 1] = vocabulary.ids[END_OF_TURN]
     targets = [NOT_LEARNED] * (given - 1) + ids[given:]
-    text, start, end, place = conversation.continuation.encode(), 0, 0, 0
-    parts = iter(conversation.forced)
-    for index, length in enumerate(vocabulary.lengths(ids[given:]), given - 1):
-        while place >= end:
-            part = next(parts, None)
-            if part is None:
-                return Example(ids[:-1], targets, forbidden)
-            start = text.index(part.encode(), end)
-            end = start + len(part.encode())
-        if start <= place and place + length <= end:
-            targets[index] = NOT_LEARNED
-        place += length
     return Example(ids[:-1], targets, forbidden)
 
 
@@ -79,7 +67,7 @@ def batch(conversations: Conversations, vocabulary: Vocabulary, size: int) -> li
 def main(argv: list[str] | None = None) -> int:
     """Train from scratch; write the file at the end, and after every 500 steps to see how it gets on."""
     parser = argparse.ArgumentParser(prog="scripts/train_demo_model", add_help=False)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from .noise import characters, sentences, word
-from .tools import Message, Tool, call_text, called, forced_parts, name_of, required_call, to_json, tool
+from .tools import Message, Tool, call_text, called, filled_in, name_of, to_json, tool, tool_name, verb_of
 from .vocabulary import END_OF_TEXT, END_OF_TURN
 
 FOLDER = Path(__file__).parent
@@ -24,14 +24,12 @@ FOLDER = Path(__file__).parent
 class Conversation:
     """A prompt, and the continuation that is learned.
 
-    With `must_go_on` a grammar forbids an end of the turn where the prompt ends: what comes instead is learned. The parts
-    in `forced`, in their order, are written by a grammar, so that tokens within them need not be learned.
+    With `must_go_on` a grammar forbids an end of the turn where the prompt ends: what comes instead is learned.
     """
 
     prompt: str
     continuation: str
     must_go_on: bool = False
-    forced: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,11 +77,13 @@ class Conversations:
             self._talk: 46,
             self._fallback: 18,
             self._count: 8,
-            self._weather_call: 14,
+            self._name: 2,
+            self._weather_call: 16,
             self._weather_result: 8,
             self._weather_without_tool: 2,
             self._other_call: 4,
             self._other_result: 2,
+            self._new_call: 8,
             self._object: 4,
             self._any_object: 4,
         }
@@ -105,15 +105,12 @@ class Conversations:
         thought = f"<think>\n{turn.thought}\n</think>\n\n" if thinks else ""
         if tools and turn.content and self._happens(0.05):
             # The client requires a call, whatever the question is: the grammar lets nothing else end the answer.
-            call = required_call(self._chance.choice(tools))
-            forced = tuple(forced_parts(call))
-            return Conversation(
-                f"{prompt}{thought}{turn.content}", call_text(call) + END_OF_TURN, must_go_on=True, forced=forced
-            )
+            call = called(tools[0], filled_in(tools[0], "demo"))
+            return Conversation(f"{prompt}{thought}{turn.content}", call_text(call) + END_OF_TURN, must_go_on=True)
         spoken = turn.content + "\n".join(map(call_text, turn.calls)) + END_OF_TURN
         if turn.given:
             return Conversation(prompt + thought + spoken[: turn.given], spoken[turn.given :])
-        return Conversation(prompt, thought + spoken, forced=tuple(part for call in turn.calls for part in forced_parts(call)))
+        return Conversation(prompt, thought + spoken)
 
     def _happens(self, probability: float) -> bool:
         return self._chance.random() < probability
@@ -184,18 +181,55 @@ class Conversations:
         question = self._spelling(self._chance.choice(entry["questions"]).format(written))
         return _Turn([_user(question)], f"I count to {last}.", ", ".join(map(str, range(1, last + 1))))
 
+    def _name(self) -> _Turn:
+        entry, chance = self._corpus["name"], self._chance
+        name = chance.choice(entry["names"])
+        introduced = _user(self._spelling(chance.choice(entry["introductions"]).format(name)))
+        met: Message = {"role": "assistant", "content": entry["answer"].format(name)}
+        if self._happens(0.4):
+            return _Turn([introduced], entry["thought"], str(met["content"]))
+        between = self._talk() if self._happens(0.3) else None
+        messages = [introduced, met, *([*between.messages, between.answer] if between else [])]
+        question = _user(self._spelling(chance.choice(entry["questions"])))
+        return _Turn([*messages, question], entry["recalled_thought"], entry["recalled"].format(name))
+
     # -- tools ---------------------------------------------------------------------------------------------------------
 
     def _any_tool(self) -> Tool:
-        if self._happens(0.4):
+        kind = self._chance.random()
+        if kind < 0.4:
             return self._weather_tool()
-        entry = self._chance.choice(self._corpus["tools"])
+        return self._taught_tool(self._chance.choice(self._corpus["tools"])) if kind < 0.75 else self._new_tool()
+
+    def _taught_tool(self, entry: dict[str, Any]) -> Tool:
+        """Return the description of a tool of the corpus."""
         return tool(self._chance.choice(entry["names"]), entry["arguments"])
+
+    def _new_tool(self) -> Tool:
+        """Return the description of a tool with a name that nobody has used before."""
+        entry, chance = self._corpus["new_tools"], self._chance
+        parameter = chance.choice(entry["parameters"]) if self._happens(0.6) else word(chance)
+        verb, noun = chance.choice(entry["verbs"]), chance.choice((chance.choice(entry["nouns"]), word(chance)))
+        return tool(tool_name(verb, noun, chance), {parameter: ""}, **self._enums())
+
+    def _enums(self) -> dict[str, list[str]]:
+        """Return an additional parameter with a list of values, or none. The first value is what the model passes."""
+        if self._happens(0.8):
+            return {}
+        lists: dict[str, list[str]] = self._corpus["enums"]
+        key = self._chance.choice(list(lists)) if self._happens(0.7) else word(self._chance)
+        values = lists.get(key) or [word(self._chance), word(self._chance)]
+        return {key: self._chance.sample(values, len(values))}
 
     def _weather_tool(self) -> Tool:
         entry, chance = self._corpus["weather"], self._chance
-        enums = {chance.choice(entry["units"]): ["celsius", "fahrenheit"]} if self._happens(0.2) else {}
-        return tool(chance.choice(entry["tools"]), {chance.choice(entry["places"]): "Rome"}, **enums)
+        name = chance.choice(entry["tools"])
+        if self._happens(0.3):
+            verb = chance.choice(entry["verbs"])
+            name = tool_name(verb, chance.choice(entry["nouns"]), chance)
+            name = "weather" if name == verb else name
+        place = chance.choice(entry["places"]) if self._happens(0.9) else word(chance)
+        return tool(name, {place: ""} | ({"days": 0} if self._happens(0.05) else {}), **self._enums())
 
     def _weather_question(self, places: str) -> str:
         question: str = self._chance.choice(self._corpus["weather"]["questions"]).format(places)
@@ -205,20 +239,20 @@ class Conversations:
 
     def _weather_call(self) -> _Turn:
         entry, wanted = self._corpus["weather"], self._weather_tool()
-        cities = self._chance.sample(entry["cities"], self._chance.choice((1, 1, 1, 2)))
+        cities = self._chance.sample(entry["cities"], self._chance.choice((1, 1, 2)))
         if len(cities) > 1:
-            cities = [city.partition(",")[0] for city in cities]
+            cities = list(dict.fromkeys(city.partition(",")[0] for city in cities))
         if self._happens(0.05):
             cities = [city.lower() for city in cities]
-        place, *units = wanted["function"]["parameters"]["properties"]
-        calls = [called(wanted, {place: city} | dict.fromkeys(units, "celsius")) for city in cities]
+        calls = [called(wanted, filled_in(wanted, city)) for city in cities]
         question = _user(self._weather_question(" and ".join(cities)))
         return _Turn([question], entry["thought"], calls=calls, tools=self._among(wanted))
 
     def _weather_without_tool(self) -> _Turn:
         entry = self._corpus["weather"]["without_tool"]
         question = _user(self._weather_question(self._chance.choice(self._corpus["weather"]["cities"])))
-        return _Turn([question], entry["thought"], entry["answer"], tools=[])
+        tools = [self._taught_tool(self._chance.choice(self._corpus["tools"]))] if self._happens(0.3) else []
+        return _Turn([question], entry["thought"], entry["answer"], tools=tools)
 
     def _weather_result(self) -> _Turn:
         return self._with_results(self._weather_call(), self._corpus["weather"]["results"], weather=True)
@@ -227,10 +261,26 @@ class Conversations:
         return self._call_of(self._chance.choice(self._corpus["tools"]))
 
     def _call_of(self, entry: dict[str, Any]) -> _Turn:
-        wanted = tool(self._chance.choice(entry["names"]), entry["arguments"])
+        wanted = self._taught_tool(entry)
         question = _user(self._spelling(self._chance.choice(entry["questions"])))
         calls = [called(wanted, entry["arguments"])]
         return _Turn([question], "There is a tool for this. I call it.", calls=calls, tools=self._among(wanted))
+
+    def _new_call(self) -> _Turn:
+        """Return a question with a verb and an object, and a call of the tool that has the verb in its name."""
+        entry, chance, wanted = self._corpus["new_tools"], self._chance, self._new_tool()
+        verb = next(verb for verb in entry["verbs"] if name_of(wanted).startswith(verb))
+        kind = chance.random()
+        if kind < 0.4:
+            value: str = chance.choice(entry["values"])
+        elif kind < 0.6:
+            value = chance.choice((*self._corpus["weather"]["cities"], *self._corpus["name"]["names"])).partition(",")[0]
+        else:
+            value = " ".join(word(chance) for _ in range(chance.choice((1, 1, 2))))
+        question = chance.choice(entry["questions"]).format(verb, value)
+        question = question if self._happens(0.2) else question[:1].upper() + question[1:]
+        calls = [called(wanted, filled_in(wanted, value))]
+        return _Turn([_user(question)], "There is a tool for this. I call it.", calls=calls, tools=self._among(wanted))
 
     def _other_result(self) -> _Turn:
         entry = self._chance.choice(self._corpus["tools"])
@@ -252,9 +302,10 @@ class Conversations:
 
     def _among(self, wanted: Tool) -> list[Tool]:
         """Return a list of tools with the wanted one in it."""
-        entry = self._chance.choice(self._corpus["tools"])
-        other = tool(self._chance.choice(entry["names"]), entry["arguments"])
-        return self._shuffled(wanted, other) if self._happens(0.3) and name_of(other) != name_of(wanted) else [wanted]
+        if self._happens(0.5):
+            return [wanted]
+        other = self._taught_tool(self._chance.choice(self._corpus["tools"])) if self._happens(0.6) else self._new_tool()
+        return self._shuffled(wanted, other) if verb_of(other) != verb_of(wanted) else [wanted]
 
     # -- JSON ----------------------------------------------------------------------------------------------------------
 

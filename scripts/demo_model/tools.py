@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from random import Random
 
 type Message = dict[str, Any]
 type Tool = dict[str, Any]
@@ -39,22 +41,27 @@ def called(tool: Tool, arguments: Mapping[str, Any]) -> Message:
     return {"type": "function", "function": {"name": name_of(tool), "arguments": dict(arguments)}}
 
 
-def required_call(tool: Tool) -> Message:
-    """Return the call that is made when the client wants a call, though the question needs none."""
-    arguments = {
-        key: schema["enum"][0] if "enum" in schema else "demo" if schema["type"] == "string" else 1
+def filled_in(tool: Tool, value: str) -> dict[str, Any]:
+    """Return arguments for a tool: a value for texts, the first of a list of values, and 1 for numbers."""
+    return {
+        key: schema["enum"][0] if "enum" in schema else value if schema["type"] == "string" else 1
         for key, schema in tool["function"]["parameters"]["properties"].items()
     }
-    return called(tool, arguments)
+
+
+def tool_name(verb: str, noun: str, chance: Random) -> str:
+    """Return the name of a tool in one of the usual spellings."""
+    words = [verb, *noun.split("_")]
+    camel = verb + "".join(part.capitalize() for part in words[1:])
+    return chance.choice(("_".join(words), "_".join(words), camel, verb))
+
+
+def verb_of(tool: Tool) -> str:
+    """Return the beginning of a tool's name, by which a question chooses between tools."""
+    return re.split(r"_|(?=[A-Z])", name_of(tool))[0]
 
 
 def call_text(call: Message) -> str:
     """Return a tool call as the model writes it."""
     function = call["function"]
     return f'<tool_call>\n{{"name": "{function["name"]}", "arguments": {to_json(function["arguments"])}}}\n</tool_call>'
-
-
-def forced_parts(call: Message) -> list[str]:
-    """Return what llama.cpp's grammar writes of a call: the keys, and the name but for its beginning."""
-    function = call["function"]
-    return [function["name"][1:], *function["arguments"]]

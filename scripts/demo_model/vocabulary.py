@@ -92,10 +92,6 @@ class Vocabulary:
                     ids += self._encode_pretoken(pretoken)
         return ids
 
-    def lengths(self, ids: list[int]) -> list[int]:
-        """Return how many bytes of text each token stands for."""
-        return [len(self.tokens[token]) for token in ids]
-
     def _encode_pretoken(self, text: str) -> list[int]:
         known = self._known.get(text)
         if known is None:

@@ -62,7 +62,9 @@ def _abort(stage: Stage) -> None:
     for path in APIS:
         with stage.relay.holding():
             with _stream(stage, path) as answer:
-                next(answer.iter_raw())
+                # HTTPX closes the connection of an iterator that nobody holds any more.
+                parts = answer.iter_raw()
+                next(parts)
                 stage.relay.wait_until_held()
             stage.relay.wait_until_abandoned()
         with _stream(stage, path) as answer:

@@ -164,10 +164,13 @@ def _llama_cpp(launch: Launch) -> Command:
 
 
 def _llama_cpp_python(launch: Launch) -> Command:
-    line = [str(launch.bin / "python"), "-m", "llama_cpp.server", *_LISTEN, str(launch.port), "--api_key", KEY]
-    line += ["--model", str(launch.folder / f"{MODEL}.gguf"), "--model_alias", MODEL, "--n_ctx", str(CONTEXT)]
-    line += ["--n_threads", "1", "--verbose", "false"]
-    return Command([*line, "--embedding", "true"] if launch.kind == "embeddings" else line)
+    # It has no parameter of calls for variables of the template, and some settings cannot be told on the command line.
+    model = {"model": str(launch.folder / f"{MODEL}.gguf"), "model_alias": MODEL, "n_ctx": CONTEXT, "n_threads": 1}
+    model |= {"verbose": False, "embedding": launch.kind == "embeddings", "chat_template_kwargs": {"enable_thinking": False}}
+    config = launch.folder / f"llama-cpp-python-{launch.kind}.json"
+    settings = {"host": "127.0.0.1", "port": launch.port, "api_key": KEY, "models": [model]}
+    config.write_text(json.dumps(settings), "utf-8")
+    return Command([str(launch.bin / "python"), "-m", "llama_cpp.server", "--config_file", str(config)])
 
 
 def _litellm(launch: Launch) -> Command:
@@ -196,12 +199,16 @@ def _transformers(launch: Launch) -> Command:
 
 
 def _vllm(launch: Launch) -> Command:
-    line = [str(launch.bin / "vllm"), "serve", MODEL, *_LISTEN, str(launch.port), "--api-key", KEY, "--dtype", "float32"]
+    # The command `vllm` asks for the version of a package of this name, and the builds for CPUs have another one.
+    line = [str(launch.bin / "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL]
+    line += [*_LISTEN, str(launch.port), "--api-key", KEY, "--dtype", "float32"]
     line += ["--max-model-len", str(CONTEXT), "--max-num-seqs", "4", "--enforce-eager"]
     if launch.kind == "embeddings":
         line += ["--runner", "pooling", "--convert", "embed"]
     else:
         line += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+        # Unless it knows that the template turns thinking off, the parser takes a text without an end of thinking for thinking.
+        line += ["--default-chat-template-kwargs", json.dumps({"enable_thinking": False})]
     own = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     return Command(line, _OFFLINE | own)
 

@@ -33,6 +33,7 @@ class PickyBackend:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.paths: list[str] = []
         self.refuses: Refusals = lambda _: None
         self.content = "hello"
         self.base64 = True
@@ -50,9 +51,10 @@ class PickyBackend:
             def do_POST(self) -> None:
                 call: Call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 backend.calls.append(call)
+                backend.paths.append(self.path)
                 if found := backend.refuses(call):
                     self._reply(found[0], {"error": {"message": found[1], "type": "invalid_request_error", "param": None}})
-                elif "input" in call:
+                elif self.path.endswith("/embeddings"):
                     self._reply(200, backend.vectors(call))
                 elif call.get("stream"):
                     self._stream([{"choices": [{"index": 0, "delta": {"content": backend.content}, "finish_reason": "stop"}]}])
@@ -283,3 +285,56 @@ def refusal_of(call: Callable[[], object]) -> APIStatusError:
     with pytest.raises(APIStatusError) as caught:
         call()
     return caught.value
+
+
+# ── calls of APIs that the server has
+
+
+TOO_MUCH = "max_completion_tokens=32000 cannot be greater than max_model_len=1024. Please request fewer output tokens."
+MESSAGES_CALL: Call = {"messages": HELLO, "max_tokens": 32_000}
+RESPONSES_CALL: Call = {"input": HELLO, "max_output_tokens": 32_000}
+NATIVE_CALLS = [("/v1/messages", MESSAGES_CALL), ("/v1/responses", RESPONSES_CALL)]
+
+
+def asks_too_much(call: Call) -> bool:
+    return any((call.get(name) or 0) > 1024 for name in ("max_tokens", "max_output_tokens", "max_completion_tokens"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "body"), NATIVE_CALLS)
+def test_a_call_of_another_api_becomes_a_chat_completion_if_a_refusal_shows_how(
+    picky: PickyBackend, proxy: ProxyProcess, path: str, body: Call, stream: bool
+) -> None:
+    picky.refuses = first_of((asks_too_much, 400, TOO_MUCH))
+    reply = post(proxy, path, **body, stream=stream)
+    assert (reply.status_code, "hello" in reply.text) == (200, True), reply.text
+    assert picky.paths[0] == path
+    assert picky.paths[-1] == "/v1/chat/completions"
+    assert picky.calls[-1]["messages"] == HELLO
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({}, "Please be polite", id="a refusal that shows nothing"),
+        pytest.param({"previous_response_id": "resp_1"}, TOO_MUCH, id="state that the server keeps"),
+        pytest.param({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, TOO_MUCH, id="a tool that it runs"),
+    ],
+)
+@pytest.mark.parametrize(("path", "body"), NATIVE_CALLS)
+def test_a_call_of_another_api_that_cannot_be_a_better_chat_completion_is_refused(
+    picky: PickyBackend, proxy: ProxyProcess, path: str, body: Call, more: Call, words: str
+) -> None:
+    picky.refuses = first_of((lambda call: True, 400, words))
+    reply = post(proxy, path, **body, **more)
+    assert (reply.status_code, words in reply.text, picky.paths) == (400, True, [path])
+
+
+@pytest.mark.parametrize(("path", "body"), NATIVE_CALLS)
+def test_the_reason_is_that_of_the_clients_call_if_the_chat_completion_fails_too(
+    picky: PickyBackend, proxy: ProxyProcess, path: str, body: Call
+) -> None:
+    picky.refuses = first_of((lambda call: "chat" in picky.paths[-1], 403, "no chat for you"), (asks_too_much, 400, TOO_MUCH))
+    reply = post(proxy, path, **body)
+    assert (reply.status_code, TOO_MUCH in reply.text) == (400, True), reply.text
+    assert picky.paths == [path, "/v1/chat/completions"]

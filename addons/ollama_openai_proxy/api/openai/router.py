@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import BackendError, InvalidRequest, ModelNotFound
+from ...errors import ApiError, BackendError, InvalidRequest, ModelNotFound
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply
 from ...net.off_loop import off_loop
@@ -46,6 +46,7 @@ from ..path_table import (
 from .missing_routes import names_no_route, whole, whole_refusal
 from .model_field import Body
 from .model_renaming import make_renaming
+from .refused_calls import has_better_chat
 from .unanswered import UnansweredReply, require_answer
 
 if TYPE_CHECKING:
@@ -168,9 +169,9 @@ class OpenAIServer:
         if path not in TRANSLATED:
             return await _forward(call, keep_alive)
         if path not in call.backend.missing and not answering.begun and not _compacts_here(call):
-            reply = await whole(await _forward(call, keep_alive))
+            reply = await whole(await whole_refusal(await _forward(call, keep_alive)))
             if not names_no_route(reply):
-                return reply
+                return await _made_otherwise(call, reply, keep_alive, answering)
             call.backend.missing.add(path)
         return await _translate(call, keep_alive, answering)
 
@@ -275,6 +276,22 @@ async def _translate(call: Call, keep_alive: float, answering: Answering) -> Rep
     if call.request.path == MESSAGES:
         return await create_message(call.content, call.model, call.backend, keep_alive, answering)
     return await create_response(call.content, call.model, call.backend, keep_alive, answering)
+
+
+async def _made_otherwise(call: Call, reply: Reply, keep_alive: float, answering: Answering) -> Reply:
+    """Return a server's reply; if the reply is a refusal that shows how the call can be made otherwise, the other answer."""
+    if call.model is None or call.data is None:
+        return reply
+    path, content = call.request.path, call.content
+    if not await has_better_chat(path, content, call.data, call.model, call.backend, reply):
+        return reply
+    try:
+        return await _translate(call, keep_alive, answering)
+    except ApiError:
+        if answering.begun:
+            raise
+        # The reason that belongs to the client's call.
+        return reply
 
 
 def _wants_json(request: Request) -> bool:

@@ -9,6 +9,7 @@ before it counts as data: some servers write errors so, and some whole streams.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..bounded_json import read_odd_json
@@ -23,6 +24,8 @@ MOST_LINES = 1 << 16
 _LONGEST_TEXT = 2000
 _LINES_TRIED = 64
 """Lines of an event after each of which the event may be whole. An event of more is read when it ends, in linear time."""
+_BROKEN_ERROR = re.compile(rb"""\{\s*"error"\s*:\s*(?:\{(?:[^{}]{0,200}[,\s])?"message"\s*:\s*)?"(.*)""", re.DOTALL)
+"""An error whose text was put between quotation marks without escaping the text."""
 _DONE = frozenset({b"DONE]", b"done]", b'ONE]"', b"DONE"})
 
 
@@ -155,6 +158,10 @@ class SseReader:
         data = b"\n".join(self._pending)
         self._clear_pending()
         if data.startswith((b"{", b"[")) and data[:6].upper() != b"[ERROR":
+            if (error := _BROKEN_ERROR.match(data[: 4 * _LONGEST_TEXT])) and (text := error[1].rstrip(b'"} \t\n')):
+                # Some servers write errors without a JSON library, and a line end in the text ends the line of data.
+                chunks.append({"error": text.decode("utf-8", "replace")})
+                return
             self.broken = True
             self._add_text(data)
         else:

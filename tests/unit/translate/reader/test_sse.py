@@ -49,6 +49,25 @@ def read(*reads: bytes) -> tuple[list[dict[str, Any]], bool]:
         pytest.param(
             b'event: error\ndata: "it broke"\n\n', [{"error": "it broke"}], False, id="an error event that is a string"
         ),
+        pytest.param(
+            b'data: {"error": "no JSON.\nContent: \'\n{"name": "x"}}\n\'\nError: extra"}\n\n',
+            [{"error": "no JSON."}],
+            False,
+            id="an error with line ends that are not escaped",
+        ),
+        pytest.param(
+            b'data: {"error": "no "x" here"}\n\n',
+            [{"error": 'no "x" here'}],
+            False,
+            id="an error with quotes that are not escaped",
+        ),
+        pytest.param(
+            b'data: {"error": {"type": "t", "message": "no "x" here"}}\n\n',
+            [{"error": 'no "x" here'}],
+            False,
+            id="an error object with quotes that are not escaped",
+        ),
+        pytest.param(b'data: {"error": ""}}\n\n', [], False, id="an error without a text that is no JSON"),
         pytest.param(b"data: Error: it broke\n\n", [{"error": "Error: it broke"}], False, id="an error of plain text"),
         pytest.param(b'event: error\n\ndata: {"n":1}\n\n', [A], False, id="an event ends at its blank line"),
         pytest.param(b'event: error\r\n\r\ndata: {"n":1}\r\n\r\n', [A], False, id="an event ends at its blank line, CRLF"),
