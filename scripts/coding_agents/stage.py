@@ -8,12 +8,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.coding_agents.agents import SESSION, TASK, Patience, cache
+from scripts.coding_agents.agents import SESSION, TASK, Patience
 from tests.live.proxy import BIN, ProxyProcess
 from tests.standins.coding_model import CodingModel, Manner
 
@@ -68,10 +68,8 @@ class Stage:
             patience: seconds that the program waits while nothing comes, where it can be told.
         """
         self.model.begin(manner or Manner())
-        # Codex wants none of its folders below /tmp.
-        homes = cache() / "homes"
-        homes.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=homes, ignore_cleanup_errors=True) as folder:
+        # Not below this checkout, which the programs would take for the repository that they are to work on.
+        with tempfile.TemporaryDirectory(prefix="coding-agent-", ignore_cleanup_errors=True) as folder:
             told = Patience() if patience is None else self.agent.patience.of(patience)
             user = User(self, Path(folder) / "home", Path(folder) / "work", told)
             user.work.mkdir()
@@ -79,7 +77,10 @@ class Stage:
                 file = user.home / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, "utf-8")
-            yield user
+            try:
+                yield user
+            finally:
+                end_all_of(user.home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class User:
     def _popen(self, command: Sequence[str | Path]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command,
-            env=self._environment(),
+            env=environment(self.stage.agent, self.stage.commands, self.home, self.patience),
             cwd=self.work,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -137,19 +138,19 @@ class User:
             start_new_session=True,
         )
 
-    def _environment(self) -> dict[str, str]:
-        """Nothing of the caller's but the path of commands."""
-        path = os.pathsep.join([str(self.stage.commands), os.environ["PATH"]])
-        return {
-            "PATH": path,
-            "HOME": str(self.home),
-            "TERM": "dumb",
-            "LANG": "C.UTF-8",
-            "DO_NOT_TRACK": "1",
-            "OLLAMA_API_KEY": CLIENT_KEY,
-            **self.stage.agent.environment,
-            **self.patience.environment,
-        }
+
+def environment(agent: Agent, commands: Path, home: Path, patience: Patience) -> dict[str, str]:
+    """The variables of a run: nothing of the caller's but the path of commands."""
+    return {
+        "PATH": os.pathsep.join([str(commands), os.environ["PATH"]]),
+        "HOME": str(home),
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+        "DO_NOT_TRACK": "1",
+        "OLLAMA_API_KEY": CLIENT_KEY,
+        **agent.environment,
+        **patience.environment,
+    }
 
 
 @contextmanager
@@ -181,6 +182,15 @@ def end(process: subprocess.Popen[str]) -> str:
     os.killpg(process.pid, signal.SIGKILL)
     output, _ = process.communicate()
     return output
+
+
+def end_all_of(home: Path) -> None:
+    """End all processes with a home, such as services that a program has left behind (Linux only)."""
+    sign = b"HOME=" + os.fsencode(home)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if sign in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
