@@ -35,8 +35,12 @@ def lock_npm(packages: Sequence[str], folder: Path) -> None:
     lock.unlink(missing_ok=True)
     run([find_command("npm"), "install", "--save-exact", "--package-lock-only", *packages], cwd=folder)
     locked = json.loads(lock.read_text("utf-8"))
+    names = {place.rpartition("node_modules/")[2] for place in locked["packages"]}
     for entry in locked["packages"].values():
         entry.pop("funding", None)
+        # Builds for other systems, of which a registry may lack some; `npm ci` refuses a lock that names what it has not got.
+        for name in entry.get("optionalDependencies", {}).keys() - names:
+            del entry["optionalDependencies"][name]
     lock.write_text(json.dumps(locked, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -60,7 +64,7 @@ def install_npm(folder: Path, place: Path) -> None:
     """
     npm = find_command("npm")
     shutil.copytree(folder, place)
-    run([npm, "ci", "--prefer-offline"], cwd=place)
+    run([npm, "ci", "--prefer-offline", "--loglevel=error"], cwd=place)
 
 
 def find_command(name: str) -> str:

@@ -45,7 +45,7 @@ def _one_error(stage: Stage) -> None:
 
 @scenario("A refused request ends the run, with the reason")
 def _refused(stage: Stage) -> None:
-    error = {"message": "Tools of this kind are not for sale.", "type": "invalid_request_error", "code": "not_for_sale"}
+    error = {"message": "Nobody works on Sundays.", "type": "invalid_request_error", "code": "sunday"}
     with stage.user(Manner(refusals=[Refusal(400, error)])) as user:
         run = user.run(TASK)
     assert stage.model.refused <= MOST_REFUSED, f"the request was sent {stage.model.refused} times"
@@ -58,7 +58,8 @@ def _too_long(stage: Stage) -> None:
         run = user.run(TASK)
         calls = len(stage.model.calls)
         assert calls <= MOST_CALLS_TOO_LONG, f"{calls} calls"
-        if not _TOO_LONG.search(run.output):
+        # A summary may have lost the task, which then cannot be done.
+        if not (stage.model.summaries or _TOO_LONG.search(run.output)):
             check_done(run, user)
 
 

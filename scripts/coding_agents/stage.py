@@ -179,7 +179,8 @@ def stage(agent: Agent, seconds: float) -> Iterator[Stage]:
 
 def end(process: subprocess.Popen[str]) -> str:
     """End a run and all that it started; return what it has said."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     output, _ = process.communicate()
     return output
 
@@ -195,7 +196,8 @@ def end_all_of(home: Path) -> None:
 
 def interrupt(process: subprocess.Popen[str]) -> None:
     """Interrupt a run as a terminal does, all of whose processes get the signal."""
-    os.killpg(process.pid, signal.SIGINT)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
 
 
 def ends(process: subprocess.Popen[str]) -> bool:

@@ -92,6 +92,7 @@ class CodingModel(ThreadedServer):
         manner: what is special about the answers from now on.
         tools_called: the names of the tools that the model called, in order.
         refused: how many calls about the task were refused.
+        summaries: how many summaries were asked for.
         reasoning: what the model reasoned, in order.
         reasoning_back: the reasoning that came back with tool calls, each as often as it came.
     """
@@ -112,6 +113,7 @@ class CodingModel(ThreadedServer):
         self.requests.clear()
         self.tools_called: list[str] = []
         self.refused = 0
+        self.summaries = 0
         self.reasoning: list[str] = []
         self.reasoning_back: list[str] = []
         self._refusals = list(manner.refusals)
@@ -158,6 +160,7 @@ class CodingModel(ThreadedServer):
         if refusal := self._refusal(messages):
             self.refused += 1
             return _refused(refusal.status, **refusal.error)
+        self.summaries += _wants_summary(messages)
         said = next_step(messages, tools, parallel=self.manner.parallel)
         reply: dict[str, Any] = {"role": "assistant", "content": said}
         reason = "stop"
@@ -283,7 +286,7 @@ def _place_of_task(messages: list[Mapping[str, Any]]) -> int | None:
 
 
 def _wants_summary(messages: list[Mapping[str, Any]]) -> bool:
-    return bool(_SUMMARISE.search(_text(messages[-1])))
+    return bool(messages and _SUMMARISE.search(_text(messages[-1])))
 
 
 def _results(messages: list[Mapping[str, Any]], role: str) -> list[Mapping[str, Any]]:
