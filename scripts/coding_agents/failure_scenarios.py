@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from scripts.coding_agents.stage import Stage
 
 MOST_REFUSED = 6
-"""How often a program may try what is refused. Codex tries all but a status 400 again, five times within seconds; Claude Code leaves
-out one of its newer features after the other; some ask for a title as well."""
+"""How often a program may try what is refused: Codex tries all but a status 400 again, five times within seconds; Claude Code
+leaves out one of its newer features after the other.
+"""
 MOST_CALLS_TOO_LONG = 20
 _TOO_LONG = re.compile(r"context|too long|compact", re.IGNORECASE)
 

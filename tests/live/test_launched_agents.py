@@ -18,7 +18,7 @@ from scripts.coding_agents.agents import PACKAGES, package_of
 from scripts.coding_agents.stage import end_all_of
 from scripts.locked_packages import Unavailable
 from tests.live.proxy import BIN, ROOT, ProxyProcess
-from tests.standins.coding_model import CodingModel
+from tests.standins.coding_model import ANSWER, DONE, CodingModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +129,36 @@ def test_a_program_does_its_task_at_the_first_try(
     calls = [request for request in model.requests if request.path == "/v1/chat/completions"]
     assert {request.json["model"] for request in calls} == {model.model}
     assert len(calls) <= MOST_CALLS
+
+
+# -- Programs of PyPI --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("llm", ["Hello"], ANSWER),
+        ("gptme", ["--non-interactive", "--tool-format", "tool", TASK], DONE.format(file="notes.txt", text=TEXT)),
+    ],
+    ids=["llm", "gptme"],
+)
+def test_a_program_answers(
+    name: str, words: list[str], said: str, proxy: ProxyProcess, model: CodingModel, tmp_path: Path
+) -> None:
+    commands = installed(package_of(name).program)
+    folder, environment = in_empty_home(tmp_path, commands, OLLAMA_API_KEY="key-of-a-client")
+    done = subprocess.run(
+        [BIN / "ollama-openai-proxy", "launch", name, "--url", proxy.url, "--model", model.model, "--", *words],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert said in done.stdout, done.stdout + done.stderr
 
 
 # -- Compaction --------------------------------------------------------------------------------------------------------------
