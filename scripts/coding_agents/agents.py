@@ -190,13 +190,8 @@ AGENTS = (
         "claude",
         again=("-c", "-p", TASK),
         environment={"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
-        patience=Patience(
-            environment={
-                "CLAUDE_ENABLE_STREAM_WATCHDOG": "1",
-                "CLAUDE_STREAM_IDLE_TIMEOUT_MS": MILLISECONDS,
-                "CLAUDE_STREAM_FIRST_BYTE_TIMEOUT_MS": MILLISECONDS,
-            }
-        ),
+        # For the head of an answer; within an answer it never waits for less than five minutes.
+        patience=Patience(environment={"API_TIMEOUT_MS": MILLISECONDS}),
     ),
     _agent(
         "codex",
@@ -221,7 +216,12 @@ AGENTS = (
     _agent(
         "qwen",
         again=("-c", "-p", TASK),
-        patience=Patience(environment={"QWEN_STREAM_IDLE_TIMEOUT_MS": MILLISECONDS}),
+        patience=Patience(
+            files={
+                ".qwen/settings.json": '{"model": {"generationConfig": '
+                f'{{"timeout": {MILLISECONDS}, "streamIdleTimeoutMs": {MILLISECONDS}}}}}}}'
+            }
+        ),
     ),
     _agent("cline", again=("--auto-approve", "true", "--id", SESSION, TASK), sessions=("history", "--json")),
     _agent("continue", again=("--resume", "-p", TASK), environment={"CONTINUE_TELEMETRY_ENABLED": "0"}),
