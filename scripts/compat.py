@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from scripts.compatibility import environments, page
@@ -13,6 +12,7 @@ from scripts.compatibility.matrix import NOT_THERE, REASONS, TABLES, WORKS, Matr
 from scripts.compatibility.playing import LACKING, PASSED, Performance, play
 from scripts.compatibility.stage import MODES
 from scripts.locked_packages import Unavailable
+from scripts.matrix_command import matrix_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,6 @@ fix mode in front of a strict Ollama, with every request turned into a GET on it
 
 Writes the tables of docs/compatibility.md, those of which all columns were tried in both modes.
 What does not work must have a reason in scripts/compatibility/reasons.toml.
-
-clients:
 """
 EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any
@@ -101,32 +99,9 @@ def _tell(performance: Performance) -> None:
 
 
 def _options() -> argparse.Namespace:
-    names = "".join(f"  {environment.name}\n" for environment in ENVIRONMENTS)
-    parser = argparse.ArgumentParser(
-        prog="scripts/compat",
-        description=DESCRIPTION + names,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--only",
-        type=_chosen,
-        default=ENVIRONMENTS,
-        metavar="NAME,…",
-        help="these clients (default: all); `ollama-js-*` works, too",
-    )
+    parser = matrix_options("compat", DESCRIPTION, EPILOG, ENVIRONMENTS, ENVIRONMENTS, "client")
     parser.add_argument("--mode", type=_mode, default=MODES, help="translate or fix (default: both)")
-    parser.add_argument("--check", action="store_true", help="write nothing, but say whether the page agrees")
-    parser.add_argument("--lock", action="store_true", help="only renew the locks, to the newest versions that are wanted")
     return parser.parse_args()
-
-
-def _chosen(text: str) -> list[Environment]:
-    patterns = [name.strip() for name in text.split(",") if name.strip()]
-    for pattern in patterns:
-        if not any(fnmatchcase(environment.name, pattern) for environment in ENVIRONMENTS):
-            raise argparse.ArgumentTypeError(f"there is no client {pattern!r}")
-    return [it for it in ENVIRONMENTS if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
 
 
 def _mode(text: str) -> tuple[str, ...]:

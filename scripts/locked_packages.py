@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
 TIMEOUT = 600
 """Seconds that a command may take."""
+_MOST_SAID = 1500
+"""Characters of what a failed command said; npm goes on with all its options."""
 
 
 class Unavailable(Exception):
@@ -115,4 +117,4 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{Path(command[0]).name} {command[1]} did not end within {timeout} s") from error
     if ended.returncode:
-        raise Unavailable(f"{Path(command[0]).name} {command[1]} failed:\n{ended.stderr.strip()}")
+        raise Unavailable(f"{Path(command[0]).name} {command[1]} failed:\n{ended.stderr.strip()[:_MOST_SAID]}")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
 from scripts.locked_packages import Unavailable, lock_packages
-from scripts.real_servers import results
+from scripts.matrix_command import matrix_options, try_all
 from scripts.real_servers.all_scenarios import SCENARIOS
-from scripts.real_servers.programs import PROGRAMS, named
-from scripts.real_servers.scenarios import LACKING, PASSED, try_scenarios
+from scripts.real_servers.programs import PROGRAMS
+from scripts.real_servers.results import RECORD
+from scripts.real_servers.scenarios import try_scenarios
 from scripts.real_servers.stage import stage
+from scripts.recorded_results import LACKING, PASSED
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from scripts.real_servers.programs import Program
-    from scripts.real_servers.results import Outcomes
+    from scripts.recorded_results import Outcomes
 
 DESCRIPTION = """\
 Installs and starts real OpenAI-compatible servers with a tiny model, and makes the official SDKs of
@@ -27,8 +29,6 @@ that leave, a server that dies and starts again, wrong keys.
 
 Records what came of it in scripts/real_servers/results.json, and writes the tables of docs/servers.md.
 What does not work must have a reason in scripts/real_servers/reasons.toml.
-
-servers:
 """
 EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any more,
@@ -44,37 +44,12 @@ def main() -> int:
     options = _options()
     if options.lock:
         return _lock(options.only)
-    listed = results.read_reasons(results.REASONS.read_text("utf-8"))
-    recorded, renewed = results.read_results(), {}
-    faults, untried = [], []
-    for program in options.only:
-        try:
-            outcomes = tried(program, options.scenario, restarts=not options.no_restarts)
-            version = program.version
-        except Unavailable as error:
-            untried.append(f"{program.name}: {error}")
-            continue
-        explained, wrong = results.explain(program, outcomes, listed)
-        faults += wrong
-        known = recorded.get(program.name, ("", {}))
-        if options.no_restarts:
-            explained = known[1] | explained
-        if options.check and not options.scenario and known != (version, explained):
-            faults.append(f"{program.name}: {results.RESULTS.name} says something else: run scripts/servers")
-        if not (options.scenario or options.no_restarts or wrong):
-            renewed[program.name] = (version, explained)
-    text = results.PAGE.read_text("utf-8")
-    if options.check:
-        faults += results.disagreements(text, recorded, listed)
-    elif not options.scenario:
-        # Another run may have recorded something in the meantime.
-        recorded = {**results.read_results(), **renewed}
-        results.write_results(recorded)
-        results.PAGE.write_text(results.written(text, recorded, listed), "utf-8")
-    for what, found in (("not right", faults), ("not tried", untried)):
-        for fault in found:
-            print(f"{what}: {fault}")
-    return 1 if faults else 2 if untried else 0
+
+    def tried_here(program: Program) -> Outcomes:
+        return tried(program, options.scenario, restarts=not options.no_restarts)
+
+    in_part = bool(options.scenario) or options.no_restarts
+    return try_all(RECORD, options.only, tried_here, check=options.check, in_part=in_part)
 
 
 def tried(program: Program, wanted: str = "", *, restarts: bool = True) -> Outcomes:
@@ -107,38 +82,15 @@ def _lock(programs: Sequence[Program]) -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = "".join(f"  {program.name:18}{program.title}\n" for program in PROGRAMS)
-    parser = argparse.ArgumentParser(
-        prog="scripts/servers",
-        description=DESCRIPTION + names,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--only",
-        type=_chosen,
-        default=[program for program in PROGRAMS if program.is_there],
-        metavar="NAME,…",
-        help="these servers (default: all that can be had)",
-    )
+    there = [program for program in PROGRAMS if program.is_there]
+    parser = matrix_options("servers", DESCRIPTION, EPILOG, PROGRAMS, there, "server")
     parser.add_argument("--scenario", default="", metavar="TEXT", help="only scenarios with this text; records nothing")
     parser.add_argument(
         "--no-restarts",
         action="store_true",
         help="leave out what starts the server again, which takes the longest; records nothing",
     )
-    parser.add_argument("--check", action="store_true", help="write nothing, but say whether the page agrees")
-    parser.add_argument("--lock", action="store_true", help="only renew the locks, to the newest versions")
     return parser.parse_args()
-
-
-def _chosen(text: str) -> list[Program]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    try:
-        return [named(name) for name in names]
-    except StopIteration:
-        known = ", ".join(program.name for program in PROGRAMS)
-        raise argparse.ArgumentTypeError(f"there is a server that is not known; there are {known}") from None
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, lock_packages, locked_version, run
+from scripts.locked_npm import LOCK, find_command, install_npm, lock_npm, locked_npm_version
+from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, lock_packages, locked_version
 
 LOCKS = ROOT / "requirements" / "compat"
 CACHE = ROOT / ".cache" / "compat"
 SCENARIOS = Path(__file__).parent / "scenarios"
-NPM_SETTINGS = "omit-lockfile-registry-resolved=true\naudit=false\nfund=false\nupdate-notifier=false\n"
-"""The first keeps the registry's address out of the lock."""
 
 type Table = Literal["python", "javascript", "clients"]
 
@@ -40,17 +38,14 @@ class Environment:
     @property
     def lock(self) -> Path:
         """The file with the versions and hashes of all packages."""
-        return LOCKS / (f"{self.name}.txt" if self.python else f"{self.name}/package-lock.json")
+        return LOCKS / (f"{self.name}.txt" if self.python else f"{self.name}/{LOCK}")
 
     @property
     def version(self) -> str:
         """The client's version, as it is locked."""
         if not self.lock.exists():
             raise Unavailable(f"{self.name} is not locked: run scripts/compat --lock --only {self.name}")
-        if not self.python:
-            locked = json.loads(self.lock.read_text("utf-8"))
-            return str(locked["packages"][f"node_modules/{self.client}"]["version"])
-        found = locked_version(self.lock, self.client)
+        found = locked_version(self.lock, self.client) if self.python else locked_npm_version(self.lock.parent, self.client)
         if found is None:
             raise Unavailable(f"{self.lock.relative_to(ROOT)} does not name {self.client}")
         return found
@@ -114,26 +109,7 @@ def lock(environment: Environment) -> None:
     if environment.python:
         lock_packages(environment.packages, environment.lock)
     else:
-        _lock_npm(environment)
-
-
-def _lock_npm(environment: Environment) -> None:
-    folder = environment.lock.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".npmrc").write_text(NPM_SETTINGS, "utf-8")
-    _write_package(folder, environment.name, {})
-    environment.lock.unlink(missing_ok=True)
-    wanted = ["--save-exact", "--package-lock-only", *environment.packages]
-    run([_npm(), "install", *wanted], cwd=folder)
-    locked = json.loads(environment.lock.read_text("utf-8"))
-    for package in locked["packages"].values():
-        package.pop("funding", None)
-    environment.lock.write_text(json.dumps(locked, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _write_package(folder: Path, name: str, dependencies: dict[str, str]) -> None:
-    package = {"name": name, "private": True, "type": "module", "dependencies": dependencies}
-    (folder / "package.json").write_text(json.dumps(package, indent=2) + "\n", "utf-8")
+        lock_npm(environment.packages, environment.lock.parent)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -152,7 +128,7 @@ def make(environment: Environment) -> list[str]:
         if environment.python:
             install_packages(lock, place)
         else:
-            _make_npm(environment)
+            install_npm(lock.parent, place)
 
     install_once(lock, place, install, python=environment.python)
     if environment.python:
@@ -160,25 +136,4 @@ def make(environment: Environment) -> list[str]:
     # Node looks for packages beside the script.
     for name in ("scenario.mjs", environment.script):
         shutil.copyfile(SCENARIOS / name, place / name)
-    return [_node(), str(place / environment.script)]
-
-
-def _make_npm(environment: Environment) -> None:
-    npm = _npm()
-    shutil.copytree(environment.lock.parent, environment.place)
-    run([npm, "ci", "--prefer-offline"], cwd=environment.place)
-
-
-def _npm() -> str:
-    return _program("npm")
-
-
-def _node() -> str:
-    return _program("node")
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Unavailable(f"there is no {name}")
-    return found
+    return [find_command("node"), str(place / environment.script)]

@@ -6,9 +6,10 @@ Scenarios are tried in the order of their definition; the last ones end the serv
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from scripts.recorded_results import PASSED, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from scripts.real_servers.stage import Stage
 
     type Play = Callable[[Stage], None]
-
-PASSED = "passed"
-LACKING = "lacking"
-"""The server is not one of the kind that the scenario is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +68,6 @@ def try_scenarios(stage: Stage, wanted: str = "", *, restarts: bool = True) -> I
                 yield it, describe(error)
             else:
                 yield it, PASSED
-
-
-def describe(error: Exception) -> str:
-    """One line about an error: what it is, and the line of the scenario that found it."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith("_scenarios.py")]
-    place = f" [{own[-1].line}]" if own else ""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{place}"
 
 
 def refusal(call: Callable[[], object]) -> Exception | None:

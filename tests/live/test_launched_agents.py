@@ -1,7 +1,7 @@
 """`ollama-openai-proxy launch` with the real programs, in an empty home: a file is written, read back and named.
 
-The versions are those of the table. The programs are installed from npm, once, into the folder that OLLAMA_PROXY_AGENTS names
-or .cache/agents of this checkout.
+The versions are those of the table. The programs are installed from their locks in requirements/agents, once, into the folder
+that OLLAMA_PROXY_AGENTS names, or .cache/agents of this checkout.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from ollama_openai_proxy.launch.programs import PROGRAMS, Program
 
+from scripts.coding_agents.agents import PACKAGES, package_of
+from scripts.coding_agents.stage import end_all_of
+from scripts.locked_packages import Unavailable
 from tests.live.proxy import BIN, ROOT, ProxyProcess
-from tests.standins.coding_model import CodingModel
+from tests.standins.coding_model import ANSWER, DONE, CodingModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from ollama_openai_proxy.launch.programs import Program
 
 pytestmark = pytest.mark.nightly
 
@@ -29,8 +33,7 @@ TASK = f"write {TEXT} into notes.txt and read it back"
 RUN_PATIENCE = 240
 """Seconds that a program may take: some look for updates first, where there is no network."""
 INSTALL_PATIENCE = 900
-FOLDER = Path(os.environ.get("OLLAMA_PROXY_AGENTS") or ROOT / ".cache" / "agents")
-TESTED = [program for program in PROGRAMS if program.versions]
+TESTED = [package.program for package in PACKAGES if package.is_npm]
 MOST_CALLS = 5
 """Three for the task; some programs also want a title."""
 OFFLINE = {
@@ -55,21 +58,13 @@ def in_empty_home(folder: Path, commands: Path, **settings: str) -> tuple[Path, 
 
 
 def installed(program: Program) -> Path:
-    """The folder with a program's command, installed first if it is not there."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm (Debian: apt install npm), from which the programs are installed")
-    (version,) = program.versions
-    folder = FOLDER / f"{program.name}-{version}"
-    commands = folder / "node_modules" / ".bin"
-    if not (commands / program.command).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        package = f"{program.package}@{version}"
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error", package]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_PATIENCE, check=False)
-        if done.returncode:
-            pytest.skip(f"npm could not install {package}: {done.stderr.strip()[-300:]}")
-    return commands
+    """The folder with a program's command, installed first from its lock if it is not there."""
+    try:
+        return package_of(program.name).install()
+    except Unavailable as error:
+        pytest.skip(
+            f"{program.title} cannot be installed here ({error}): give npm and uv a registry, or set OLLAMA_PROXY_AGENTS"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +83,13 @@ def proxy(model: CodingModel) -> Iterator[ProxyProcess]:
 def own_words(program: Program) -> list[str]:
     """A task in the program's own words, where `-p` is not one of them."""
     return [*program.task, TASK]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
+    """Cline leaves a service behind."""
+    yield
+    end_all_of(tmp_path / "home")
 
 
 def do_the_task(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
@@ -127,6 +129,36 @@ def test_a_program_does_its_task_at_the_first_try(
     calls = [request for request in model.requests if request.path == "/v1/chat/completions"]
     assert {request.json["model"] for request in calls} == {model.model}
     assert len(calls) <= MOST_CALLS
+
+
+# -- Programs of PyPI --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("llm", ["Hello"], ANSWER),
+        ("gptme", ["--non-interactive", "--tool-format", "tool", TASK], DONE.format(file="notes.txt", text=TEXT)),
+    ],
+    ids=["llm", "gptme"],
+)
+def test_a_program_answers(
+    name: str, words: list[str], said: str, proxy: ProxyProcess, model: CodingModel, tmp_path: Path
+) -> None:
+    commands = installed(package_of(name).program)
+    folder, environment = in_empty_home(tmp_path, commands, OLLAMA_API_KEY="key-of-a-client")
+    done = subprocess.run(
+        [BIN / "ollama-openai-proxy", "launch", name, "--url", proxy.url, "--model", model.model, "--", *words],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert said in done.stdout, done.stdout + done.stderr
 
 
 # -- Compaction --------------------------------------------------------------------------------------------------------------

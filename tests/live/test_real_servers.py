@@ -15,17 +15,8 @@ from scripts.real_servers.all_scenarios import SCENARIOS
 from scripts.real_servers.checkpoint import checkpoint_name
 from scripts.real_servers.programs import LOCKS, PROGRAMS, named
 from scripts.real_servers.relay import EVENTS, cut_answer
-from scripts.real_servers.results import (
-    PAGE,
-    REASONS,
-    Reason,
-    disagreements,
-    explain,
-    read_reasons,
-    read_results,
-    written,
-)
-from scripts.real_servers.scenarios import LACKING, PASSED
+from scripts.real_servers.results import RECORD
+from scripts.recorded_results import LACKING, PASSED, Reason, explain
 from tests.live.proxy import ROOT
 
 if TYPE_CHECKING:
@@ -68,12 +59,12 @@ def test_the_proxy_does_what_the_page_says(name: str, options: tuple[str, ...]) 
 
 
 def test_the_page_shows_the_recorded_results() -> None:
-    assert disagreements(PAGE.read_text("utf-8"), read_results(), read_reasons(REASONS.read_text("utf-8"))) == []
+    assert RECORD.disagreements(RECORD.page.read_text("utf-8"), RECORD.read_results(), RECORD.read_reasons()) == []
 
 
 def test_every_recorded_outcome_is_of_a_scenario_and_has_a_reason_if_it_is_a_failure() -> None:
-    texts = {(reason.server, reason.text) for reason in read_reasons(REASONS.read_text("utf-8"))}
-    recorded = read_results()
+    texts = {(reason.subject, reason.text) for reason in RECORD.read_reasons()}
+    recorded = RECORD.read_results()
     assert len(recorded) >= 3
     for server, (version, outcomes) in recorded.items():
         assert version == named(server).version
@@ -102,14 +93,14 @@ def test_a_failure_needs_a_reason_and_a_reason_a_failure() -> None:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ('server = "infinity"\nscenarios = []\nerror = ""\ntext = ""', "link"),
-        ('server = "nobody"\nscenarios = []\nerror = ""\ntext = ""\nlink = ""', "nobody"),
-        ('server = "infinity"\nscenarios = ["It flies"]\nerror = ""\ntext = ""\nlink = ""', "It flies"),
+        ('subject = "infinity"\nscenarios = []\nerror = ""\ntext = ""', "link"),
+        ('subject = "nobody"\nscenarios = []\nerror = ""\ntext = ""\nlink = ""', "nobody"),
+        ('subject = "infinity"\nscenarios = ["It flies"]\nerror = ""\ntext = ""\nlink = ""', "It flies"),
     ],
 )
 def test_a_wrong_reason_is_refused(entry: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        read_reasons(f"[[reason]]\n{entry}\n")
+        RECORD.read_reasons(f"[[reason]]\n{entry}\n")
 
 
 def test_a_table_has_a_column_for_each_server_that_was_tried() -> None:
@@ -117,14 +108,14 @@ def test_a_table_has_a_column_for_each_server_that_was_tried() -> None:
     reason = Reason("llamacpp", (TITLES[1],), "", "It cannot.", "https://example.com")
     outcomes = dict.fromkeys(TITLES, PASSED) | {TITLES[1]: reason.text}
     recorded = {"llamacpp": ("1.0", outcomes), "infinity": ("2.0", dict.fromkeys(TITLES, PASSED))}
-    text = written(empty, recorded, [reason])
+    text = RECORD.written(empty, recorded, [reason])
     assert f"| {TITLES[0]} | ✓ |\n" in text
     assert f"| {TITLES[1]} | (1) |\n" in text
     assert f"| {TITLES[-1]} | ✓ | ✓ |\n" in text
     assert "(1) It cannot. ([source](https://example.com))" in text
-    assert written(text, recorded, [reason]) == text
-    assert disagreements(text, recorded, [reason]) == []
-    assert len(disagreements(text, recorded | {"infinity": ("3.0", outcomes)}, [reason])) == 1
+    assert RECORD.written(text, recorded, [reason]) == text
+    assert RECORD.disagreements(text, recorded, [reason]) == []
+    assert len(RECORD.disagreements(text, recorded | {"infinity": ("3.0", outcomes)}, [reason])) == 1
 
 
 # ── the parts

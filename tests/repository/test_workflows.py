@@ -85,11 +85,11 @@ def test_every_script_that_is_run_exists_and_has_the_options(file: str, script: 
 
 def test_every_step_that_runs_something_is_understood() -> None:
     assert {script for _, script, _ in commands()} == {
-        *(".ci/run", "scripts/bench", "scripts/compat", "scripts/fuzz"),
+        *(".ci/run", "scripts/agents", "scripts/bench", "scripts/compat", "scripts/fuzz"),
         *("scripts/release", "scripts/servers", "scripts/setup", "scripts/soak", "scripts/test"),
     }
     other = [step["run"].split()[0] for _, _, step in STEPS if "run" in step and not SCRIPT.match(step["run"])]
-    assert sorted(other) == [".venv/bin/uv", "docker", "echo", "gh", "git"]
+    assert sorted(other) == [".venv/bin/uv", "docker", "echo", "gh", "git", "sudo"]
 
 
 def test_every_python_that_is_promised_is_tested() -> None:

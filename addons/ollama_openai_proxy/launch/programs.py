@@ -162,6 +162,7 @@ PROGRAMS: tuple[Program, ...] = (
         unattended=("--yes-always",),
         decided_by=("--yes",),
         package="aider-chat",
+        versions=("0.86.2",),
     ),
     Program(
         "pi",
@@ -185,6 +186,7 @@ PROGRAMS: tuple[Program, ...] = (
         "https://gptme.org/docs/providers.html",
         task=("--non-interactive",),
         package="gptme",
+        versions=("0.35.1",),
     ),
     Program(
         "llm",
@@ -194,7 +196,8 @@ PROGRAMS: tuple[Program, ...] = (
         CHAT,
         setups.llm,
         "https://github.com/taketwo/llm-ollama",
-        package="llm-ollama",
+        package="llm",
+        versions=("0.36",),
     ),
     Program(
         "aichat",

@@ -192,8 +192,8 @@ def gptme(target: Target) -> Setup:
 
 
 def llm(target: Target) -> Setup:
-    """The command `llm` with its plugin llm-ollama, which reads the variables of Ollama's SDK."""
-    return Setup(_ollama(target), ("--model", target.model))
+    """The command `llm` with llm-ollama, which reads the variables of Ollama's SDK and puts a prefix to each name."""
+    return Setup(_ollama(target), ("--model", f"ollama/{target.model}"))
 
 
 def aichat(target: Target) -> Setup:

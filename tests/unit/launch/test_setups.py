@@ -82,6 +82,20 @@ def test_codex_gets_a_provider_in_toml() -> None:
     assert read["model_context_window"] == 65_536
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("codex", "qwen3:8b"),
+        ("aider", "openai/qwen3:8b"),
+        ("gptme", "local/qwen3:8b"),
+        # The plugin llm-ollama puts the prefix to each name.
+        ("llm", "ollama/qwen3:8b"),
+    ],
+)
+def test_a_program_gets_the_name_by_which_it_knows_the_model(name: str, model: str) -> None:
+    assert model in setup_of(name).arguments
+
+
 def test_opencode_gets_its_configuration_in_a_variable_without_the_key() -> None:
     environment = setup_of("opencode").environment
     content = json.loads(environment["OPENCODE_CONFIG_CONTENT"])
