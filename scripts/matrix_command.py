@@ -107,7 +107,7 @@ def try_all[T: Versioned](
         faults += wrong
         known = recorded.get(subject.name, ("", {}))
         if in_part:
-            explained = known[1] | explained
+            explained = {**known[1], **explained}
         if check and known != (version, explained):
             faults.append(f"{subject.name}: {record.results.name} says something else: run scripts/{record.program}")
         if not in_part and not wrong:

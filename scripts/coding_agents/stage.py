@@ -112,7 +112,7 @@ class User:
         words = [word.replace(TASK, task) for word in (agent.again if again else agent.once)]
         if SESSION in words:
             words[words.index(SESSION)] = self._session()
-        launch = [BIN / "ollama-openai-proxy", "launch", agent.name, "--url", self.stage.proxy.url]
+        launch: list[str | Path] = [BIN / "ollama-openai-proxy", "launch", agent.name, "--url", self.stage.proxy.url]
         arguments = [*self.patience.arguments, *words]
         return self._popen([*launch, "--model", self.stage.model.model, "--", *arguments])
 

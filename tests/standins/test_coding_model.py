@@ -93,8 +93,12 @@ def result(call: str, content: str) -> dict[str, Any]:
 def test_two_files_are_written_and_read_at_once_and_results_are_told_apart_by_their_ids() -> None:
     written = [called("a", "b"), result("a", "ok"), result("b", "ok")]
     paths = ["notes.txt", "second-notes.txt"]
-    assert [arguments["file_path"] for _, arguments in next_step([TASK], [WRITE, READ], parallel=True)] == paths  # type: ignore[misc]
-    assert [name for name, _ in next_step([TASK, *written], [WRITE, READ], parallel=True)] == ["Read", "Read"]  # type: ignore[misc]
+    writes = next_step([TASK], [WRITE, READ], parallel=True)
+    assert not isinstance(writes, str)
+    assert [arguments["file_path"] for _, arguments in writes] == paths
+    reads = next_step([TASK, *written], [WRITE, READ], parallel=True)
+    assert not isinstance(reads, str)
+    assert [name for name, _ in reads] == ["Read", "Read"]
     read = [called("c", "d"), result("d", "words two"), result("c", "two words")]
     done = next_step([TASK, *written, *read], [WRITE, READ], parallel=True)
     assert done == "The file notes.txt holds: two words\nThe file second-notes.txt holds: words two"

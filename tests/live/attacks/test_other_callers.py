@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -67,7 +67,7 @@ target = "gpt-test"
 backend = "second"
 target = "gpt-test"
 """
-PATHS = {
+PATHS: dict[str, dict[str, Any]] = {
     "/api/chat": {"messages": HELLO},
     "/api/embed": {"input": "hello"},
     "/v1/chat/completions": {"messages": HELLO},

@@ -94,11 +94,11 @@ class ResponsesReader:
             return events
         if self._sse is None:
             self._buffer += data
-            if self._buffer[:1] not in (b"{", b"<"):
+            if not self._buffer.startswith((b"{", b"<")):
                 self._buffer = self._buffer.lstrip(b"\xef\xbb\xbf \t\r\n")
             if not self._buffer:
                 return events
-            if self._buffer[:1] in (b"{", b"<"):
+            if self._buffer.startswith((b"{", b"<")):
                 return self._read_whole()
             self._sse, data, self._buffer = SseReader(), bytes(self._buffer), bytearray()
         self._read_all(self._sse.feed(data), events)
@@ -219,9 +219,9 @@ class ResponsesReader:
                 for place, content in enumerate(_objects(parts)):
                     part = (key, place, is_summary)
                     self._think(part, self._rest(part, content.get("text")), events)
-            if (detail := detail_of(item)) is not None and (
-                text := json.dumps(detail, sort_keys=True)
-            ) not in self._known_details:
+            detail = detail_of(item)
+            text = json.dumps(detail, sort_keys=True)
+            if detail is not None and text not in self._known_details:
                 self._known_details.add(text)
                 self._details.append(detail)
 
