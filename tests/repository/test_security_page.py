@@ -13,7 +13,11 @@ PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 ROWS = re.findall(
     r"^\| (?!---|what is bounded)(.+?) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE.partition("## Limits")[2], re.MULTILINE
 )
-PROMISES = re.split(r"^\* ", PAGE.partition("## Promises\n")[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
+PROMISES = [
+    promise
+    for part in ("## Promises\n", "## What back ends can do\n")
+    for promise in re.split(r"^\* ", PAGE.partition(part)[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
+]
 NO_LIMITS = {"rate_limit_storage", "client_timeout"}
 
 
@@ -24,6 +28,8 @@ def test_each_limit_names_its_settings_and_its_tests(row: tuple[str, str, str, s
     assert tests
     assert [name for name in settings if name.lower() not in Settings.model_fields] == []
     assert [name for name in tests if not (ROOT / name).is_file()] == []
+    texts = "".join((ROOT / name).read_text("utf-8") for name in tests)
+    assert [name for name in settings if name not in texts and f'"{name.removeprefix("MAX_")}"' not in texts] == []
 
 
 def test_all_limits_are_named() -> None:
