@@ -212,12 +212,17 @@ def test_a_client_that_does_not_read_its_response_is_left(backend: ScriptedBacke
             backend.reply_with(Stream([role(), *(text("x" * 100_000) for _ in range(200)), finish(), Done()]))
         stuck = [opened.enter_context(Raw(proxy.port, timeout=PATIENCE, receive_buffer=1 << 12)) for _ in range(2)]
         before = len(backend.requests)
+        while backend.wait_for_disconnect(timeout=0) is not None:
+            pass
         for each in stuck:
             each.send(question)
         # Not seen at the clients: one may be left, and all that was sent to it be gone, before this process has its turn.
         wait_until(lambda: len(backend.requests) == before + 2)
-        # Both places are taken until the two are left.
+        # Both places are taken until one of the two is left.
         assert exchange(proxy.port, question).status == 200
+        # One that begins to read before it is left gets all of its response.
+        for _ in stuck:
+            assert backend.wait_for_disconnect(timeout=PATIENCE) is not None
         for each in stuck:
             with pytest.raises((EOFError, ConnectionError)):
                 each.answer()
