@@ -590,6 +590,7 @@ def test_the_preflight_of_an_allowed_page_is_answered_here(
     with Mangler(allowing_url) as pod:
         preflight = httpx.options(f"{pod.url if through_pod else allowing_url}/api/chat", headers=asked, trust_env=False)
     assert (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"]) == (204, APP)
+    assert preflight.headers["Allow"] == "POST"
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"].split(",")
     assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"].split(",")
     assert upstream.requests == []

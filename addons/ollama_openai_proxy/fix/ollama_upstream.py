@@ -55,9 +55,10 @@ class FixServer:
         """Close the connections to Ollama."""
         await self._relay.close()
 
-    def allowed_methods(self, request: Request) -> str | None:  # noqa: ARG002  # Ollama itself knows what it has
-        """Nothing: Ollama itself refuses a method."""
-        return None
+    def allowed_methods(self, request: Request) -> str | None:
+        """The methods of the path of a preflight, which is answered here; any other method Ollama itself refuses."""
+        route = find_route(request.path)
+        return route.allow if route is not None and request.method not in route.methods else None
 
     async def respond(self, request: Request) -> Reply:
         """Ollama's reply.
