@@ -84,7 +84,7 @@ class ProxyProcess:
         self._port = int(url.rpartition(":")[2]) if url else int(own) if own.isdigit() else 0
         self._command = (command or DOORS[door]) + (arguments or [])
         # What decides on imports, and on how Python starts, a fork server has read already.
-        fresh = fresh or not hasattr(os, "fork") or any(name.startswith(("PYTHON", "OTEL_")) for name in settings)
+        fresh = fresh or not hasattr(os, "fork") or any(name.startswith("PYTHON") for name in settings)
         self._imported = () if fresh else IMPORTED.get(self._command[0], ())
         self._wait = wait
         self._cwd = cwd
