@@ -87,6 +87,10 @@ class Unreachable(BackendError):
     """There is no connection to the back end: nothing was sent yet."""
 
 
+class EmptyAnswer(BackendError):
+    """The back end accepted a call, and ended its answer without saying anything."""
+
+
 def describe(error: BaseException) -> str:
     """Return the kind and place of an error, without its message, which may quote the request's body."""
     place = error.__traceback__

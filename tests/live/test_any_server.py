@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,46 @@ def test_a_server_that_stops_answers_is_not_asked_for_its_list_beside_one(tmp_pa
             assert during == ["/v1/chat/completions"]
             assert names(url) == ["m"]
             assert backend.requests[-1].path == "/v1/models"
+
+
+class Counting(ScriptedBackend):
+    """A server that stops answers, and counts how many run at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(strict=False)
+        self.models = listing({"id": "m", "owned_by": "me", "permissions": []})
+        self.running = self.most = 0
+
+    async def _serve_any(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return await super()._serve_any(request)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            return await super()._serve_any(request)
+        finally:
+            self.running -= 1
+
+
+def test_a_server_that_stops_answers_gets_one_call_at_a_time(tmp_path: Path) -> None:
+    with Counting() as backend, proxied(tmp_path, "", backend) as url:
+        assert names(url) == ["m"]
+        answer = Stream([role(), text("a"), Sleep(0.3), text("b"), finish("stop"), Done()])
+        backend.reply_with(*[answer] * 6)
+        paths = ["/api/chat", "/v1/chat/completions", "/v1/messages"] * 2
+        body = {"model": "m", "messages": HELLO, "max_tokens": 9}
+        with ThreadPoolExecutor(len(paths)) as pool:
+            replies = list(pool.map(lambda path: post(url, path, body), paths))
+        assert [reply.status_code for reply in replies] == [200] * 6
+        assert backend.most == 1
+
+        # A client that leaves gives its turn back, and so does a call that is refused.
+        backend.reply_with(Stream([role(), text("a"), Sleep(PATIENCE)]), Error(400, "no"), answer)
+        with httpx.stream("POST", f"{url}/api/chat", json=body, timeout=PATIENCE, trust_env=False) as reply:
+            next(reply.iter_raw())
+        assert chat(url, "m").status_code == 400
+        assert chat(url, "m").status_code == 200
+        assert backend.most == 1
 
 
 def test_check_says_that_only_the_list_is_refused() -> None:

@@ -37,6 +37,7 @@ class PickyBackend:
         self.refuses: Refusals = lambda _: None
         self.content = "hello"
         self.base64 = True
+        self.tells_in_streams = True
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,7 +53,9 @@ class PickyBackend:
                 call: Call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 backend.calls.append(call)
                 backend.paths.append(self.path)
-                if found := backend.refuses(call):
+                if (found := backend.refuses(call)) and call.get("stream") and not backend.tells_in_streams:
+                    self._send(200, b"", "text/event-stream")
+                elif found:
                     self._reply(found[0], {"error": {"message": found[1], "type": "invalid_request_error", "param": None}})
                 elif self.path.endswith("/embeddings"):
                     self._reply(200, backend.vectors(call))
@@ -141,6 +144,49 @@ def test_each_kind_of_refusal_costs_one_call_and_the_second_request_none(picky: 
     metrics = httpx.get(proxy.url + "/metrics", timeout=PATIENCE).text
     for kind in ("leave_out", "lower", "rebuild", "no_stream", "messages"):
         assert f'ollama_proxy_extra_calls_total{{backend="default",kind="{kind}"}} 1.0' in metrics
+
+
+@pytest.fixture
+def hiding(picky: PickyBackend) -> Iterator[ProxyProcess]:
+    """A proxy in front of a server whose streams do not tell what is refused."""
+    picky.tells_in_streams = False
+    with ProxyProcess(OPENAI_API_BASE_URL=picky.url, BACKEND_PROFILE="llama-cpp-python") as running:
+        yield running
+
+
+def test_a_refusal_that_a_stream_does_not_tell_is_asked_for_without_one(picky: PickyBackend, hiding: ProxyProcess) -> None:
+    picky.refuses = first_of(
+        (
+            lambda call: len(call["messages"]) > 3,
+            400,
+            "This model's maximum context length is 30 tokens. However, you requested 90.",
+        )
+    )
+    talk = [{"role": role, "content": f"word {n} and some more words"} for n in range(4) for role in ("user", "assistant")]
+    messages = [*talk, *HELLO]
+    assert chat(hiding, messages=messages).status_code == 200
+    assert [call["stream"] for call in picky.calls[:2]] == [True, False]
+    assert picky.calls[-1]["stream"]
+    assert len(picky.calls[-1]["messages"]) <= 3
+    assert chat(hiding).status_code == 200
+    assert picky.calls[-1]["stream"]
+    told = chat(hiding, messages=messages, truncate=False)
+    assert told.status_code == 400
+    assert "maximum context length is 30 tokens" in told.json()["error"]
+
+
+def test_an_error_that_a_stream_does_not_tell_is_told(picky: PickyBackend, hiding: ProxyProcess) -> None:
+    picky.refuses = lambda _: (500, "the engine is gone")
+    reply = chat(hiding)
+    assert (reply.status_code, reply.json()) == (500, {"error": "the engine is gone"})
+    assert [call["stream"] for call in picky.calls] == [True, False]
+
+
+def test_other_servers_are_not_asked_again_after_an_empty_answer(picky: PickyBackend, proxy: ProxyProcess) -> None:
+    picky.refuses = lambda _: (500, "the engine is gone")
+    picky.tells_in_streams = False
+    assert chat(proxy).status_code == 502
+    assert len(picky.calls) == 1
 
 
 def test_what_is_learned_stands_in_the_log_without_any_text_of_the_client(picky: PickyBackend, proxy: ProxyProcess) -> None:

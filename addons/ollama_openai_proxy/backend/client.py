@@ -25,7 +25,7 @@ from ..api.path_table import (
     has_dot_segments,
     root_url,
 )
-from ..errors import BackendError
+from ..errors import BackendError, EmptyAnswer
 from ..net.answer_driver import ServerAnswer
 from ..net.body import MOST_ERROR, MOST_LIST, read_whole
 from ..net.connection_pool import Connections, why_unreachable
@@ -36,6 +36,7 @@ from ..net.redirects import RedirectError
 from ..net.request_context import current_record
 from ..net.response_body import BODY, response_body
 from ..translate.adaptation.api_changes import UseResponses, in_chat_terms, use_responses
+from ..translate.adaptation.changes import AskWithoutStream
 from ..translate.adaptation.embedding_changes import CutInputs
 from ..translate.adaptation.finding import STATUSES
 from ..translate.adaptation.learned import LearnedByModel, Missing
@@ -58,6 +59,7 @@ from .model_lists import ModelDetails, listed_entries
 from .model_loader import ModelLoader
 from .sdk_errors import ContextTooLong, Refusal, backend_error, broken, late, moved, unreachable
 from .server_options import ServerOptions
+from .turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -65,7 +67,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from ..net.answer_driver import AnswerDriver, Machine
-    from ..net.body import Body
     from ..net.forwarding import MakeMachine
     from ..net.http_messages import Reply, Request, Timeouts
     from ..net.request_context import Record
@@ -166,6 +167,7 @@ class Backend:
         )
         self._details = ModelDetails(base_url, self._told_json, time.monotonic)
         self._running: list[Record] = []
+        self._lock = asyncio.Lock()
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
@@ -219,9 +221,12 @@ class Backend:
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
         target = self.options.with_query(target)
-        reply = await self._relay.send(
-            request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
-        )
+        async with self._turn() as turn:
+            reply = await self._relay.send(
+                request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
+            )
+            if not isinstance(reply.body, bytes):
+                reply = replace(reply, body=turn.until_end_of(reply.body))
         _note_id(reply.headers)
         if reply.status in OTHER_STATUSES and not isinstance(reply.body, bytes):
             reply = replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)
@@ -325,7 +330,12 @@ class Backend:
                 self.missing.add(OPENAI_RESPONSES)
             else:
                 return
-        await self.adapted(parameters, attempt, refusal=refusal)
+        try:
+            await self.adapted(parameters, attempt, refusal=refusal)
+        except EmptyAnswer:
+            if not (self.profile.hides_refusals and self.learned.enabled):
+                raise
+            await self.adapted(parameters, attempt, beginning=(AskWithoutStream(),))
 
     def uses(self, path: str) -> bool:
         """Whether calls of a path (`/v1/…`) may go to the server as they are; others are translated."""
@@ -435,7 +445,7 @@ class Backend:
 
         async def attempt(call: Call) -> dict[str, Any]:
             with self.errors():
-                async with asyncio.timeout(self.timeouts.begin):
+                async with asyncio.timeout(self.timeouts.begin), self._turn():
                     # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
                     response = await self._client.post(
                         below_base(OPENAI_EMBEDDINGS),
@@ -596,23 +606,27 @@ class Backend:
         return root_url(self._base_url) + path if path == INFILL else f"{self._base_url.rstrip('/')}/{path.lstrip('/')}"
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
-        # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
-        # which costs more than all of the translation, and here everything was checked.
-        answer = await self._client.post(
-            self._url(path),
-            cast_to=httpx2.Response,
-            body=parameters,
-            # What is not given, the SDK copies anew from its defaults for each call.
-            options={"headers": self._headers(), "params": {}, "max_retries": 0, "timeout": None},
-            stream=True,
-            stream_cls=openai.AsyncStream[Any],
-        )
-        # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
-        response = cast("httpx2.Response", answer)
-        _note_id(response.headers)
-        body: Body = response.extensions[BODY]
-        framed = "content-length" in response.headers or "transfer-encoding" in response.headers
-        return ServerAnswer(response.status_code, body, framed)
+        async with self._turn() as turn:
+            # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
+            # which costs more than all of the translation, and here everything was checked.
+            answer = await self._client.post(
+                self._url(path),
+                cast_to=httpx2.Response,
+                body=parameters,
+                # What is not given, the SDK copies anew from its defaults for each call.
+                options={"headers": self._headers(), "params": {}, "max_retries": 0, "timeout": None},
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
+            # `stream` leaves its body to be read, `cast_to` keeps it from being wrapped, and the types know only one of both.
+            response = cast("httpx2.Response", answer)
+            _note_id(response.headers)
+            framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+            return ServerAnswer(response.status_code, turn.until_end_of(response.extensions[BODY]), framed)
+
+    def _turn(self) -> Turn:
+        """The turn of one call, for which others are waited for where the server would stop their answers."""
+        return Turn(self._lock if self.profile.stops_answers else None)
 
 
 def sent_body(call: Call) -> Parameters:

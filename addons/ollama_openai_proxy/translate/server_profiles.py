@@ -130,6 +130,7 @@ class Profile:
         thinks_by_default: whether a model that can think does so without being asked.
         levels_unknown: whether models of many makers are behind it, so that the levels of one are not known by the server.
         stops_answers: whether a running answer ends when another request comes.
+        hides_refusals: whether a streamed call that is refused gets an empty answer, and only one without a stream the reason.
         responses_beside_tools: whether its newest models reason beside tools only in `/v1/responses`.
         translated: the APIs that are translated although the server has them, since clients miss something in its answers.
     """
@@ -157,6 +158,7 @@ class Profile:
     thinks_by_default: bool = True
     levels_unknown: bool = False
     stops_answers: bool = False
+    hides_refusals: bool = False
     responses_beside_tools: bool = False
     translated: frozenset[Literal["responses", "messages"]] = frozenset()
 
@@ -326,6 +328,8 @@ PROFILES: dict[ProfileName, Profile] = {
             levels_unknown=True,
             # Its setting `interrupt_requests` is on by default.
             stops_answers=True,
+            # Seen with 0.3.36: the stream has begun when the call is looked at.
+            hides_refusals=True,
         ),
         Profile(
             "transformers",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import from_json
 
-from ...errors import BackendError
+from ...errors import BackendError, EmptyAnswer
 from ..error_text import is_markup
 from ..events import Failure, Finish, ReasoningState, Text, Thinking
 from ..surrogate_pairs import HalfJoiner
@@ -26,7 +26,7 @@ from .logprobs import read_logprobs
 from .message_text import content_of, is_thought, reasoning_of
 from .offered_tools import OfferedTools
 from .reasoning_state import ReasoningDetails
-from .server_errors import ModelNames, error_in_chunk, not_understood, server_error
+from .server_errors import NOT_UNDERSTOOD, ModelNames, error_in_chunk, not_understood, server_error
 from .sse import LONGEST_LINE, SseReader, parse_json
 from .stop_texts import StopTexts
 from .think_tags import ThinkTags
@@ -228,9 +228,7 @@ class StreamReader:
             case "sse":
                 self._read_chunks(self._sse.finish(), events)
             case _:
-                said = self._buffer.decode("utf-8", "replace")
-                broke_off = not said.strip() and not framed
-                self._fail(BackendError(502, _BROKE_OFF) if broke_off else not_understood(said, self._names), events)
+                self._fail_without_answer(self._buffer.decode("utf-8", "replace"), events, framed=framed)
         if not self._ended:
             self._end_stream(events, framed=framed)
         return events
@@ -344,8 +342,13 @@ class StreamReader:
             said = self._sse.text.strip()
             self._fail(BackendError(502, f"{_BROKE_OFF}: {said}" if said else _BROKE_OFF), events)
         else:
-            text = self._sse.text
-            self._fail(not_understood(text, self._names) if text or framed else BackendError(502, _BROKE_OFF), events)
+            self._fail_without_answer(self._sse.text, events, framed=framed)
+
+    def _fail_without_answer(self, said: str, events: list[Event], *, framed: bool) -> None:
+        if said.strip():
+            self._fail(not_understood(said, self._names), events)
+        else:
+            self._fail(EmptyAnswer(502, NOT_UNDERSTOOD) if framed else BackendError(502, _BROKE_OFF), events)
 
     def _is_unsure(self) -> bool:
         return self._tags is not None and self._tags.unsure and self._content_halves.empty
