@@ -16,6 +16,7 @@ from ..translate.answer_machine import AnswerMachine, Reader, Writer
 from ..translate.reader.server_errors import ModelNames, server_error
 from ..translate.reader.stream_reader import StreamReader
 from ..translate.responses_backend.reader import ResponsesReader
+from ..translate.token_estimate import prompt_tokens
 from ..translate.unwrapping_reader import UnwrappingReader
 from .passed_answers import SSE_TYPE
 
@@ -213,7 +214,7 @@ def _reader(completion: Completion, call: Call) -> ServerReader:
             original_tool_name=completion.original_tool_name,
             drop_thinking=completion.drop_thinking,
             stop_texts=_stop_texts(completion.parameters),
-            prompt_tokens=completion.prompt_tokens,
+            prompt_tokens=_estimate(completion, call),
             names=ModelNames(completion.model, parameters["model"]),
             content_filter_fails=completion.content_filter_fails,
         )
@@ -227,11 +228,19 @@ def _reader(completion: Completion, call: Call) -> ServerReader:
         thinking_opened=opened,
         drop_thinking=completion.drop_thinking,
         stop_texts=_stop_texts(completion.parameters),
-        prompt_tokens=completion.prompt_tokens,
+        prompt_tokens=_estimate(completion, call),
         model=completion.model,
         server_model=parameters["model"],
         content_filter_fails=completion.content_filter_fails,
     )
+
+
+def _estimate(completion: Completion, call: Call) -> int:
+    """Roughly how many tokens the prompt has, also of a conversation that was shortened."""
+    messages = call.parameters.get("messages")
+    if messages is None or len(messages) >= len(completion.parameters["messages"]):
+        return completion.prompt_tokens
+    return prompt_tokens(messages, call.parameters.get("tools") or ())
 
 
 def _stop_texts(parameters: Mapping[str, Any]) -> Sequence[str]:
