@@ -35,11 +35,12 @@ class PushingProtocol(ResponseHandler):
         super().__init__(loop)
         self.on_read: Callable[[], None] | None = None
         self.received = False
-        self._resting = self._parsing = False
+        self._resting = self._parsing = self._was_paused = False
 
     def take(self) -> None:
         """Note that a request is about to be sent."""
         self._resting = self.received = False
+        self._was_paused = self._reading_paused
 
     def rest(self) -> None:
         """Note that the response has been read: nothing may come before the next request."""
@@ -70,9 +71,18 @@ class PushingProtocol(ResponseHandler):
         if self.on_read is not None:
             self.on_read()
 
+    def pause_reading(self) -> None:
+        """Stop reading until `resume_reading`."""
+        self._was_paused = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:  # as aiohttp calls it
-        """Read on after a pause; aiohttp calls this for each chunk that is taken, also without a pause."""
-        if self._reading_paused:
+        """Read on after a pause.
+
+        aiohttp calls this for each chunk that is taken, and relies on it once there was a pause: its parser may stop behind the
+        next chunk then, although reading was resumed.
+        """
+        if self._was_paused:
             super().resume_reading(resume_parser)
 
     def _has_more(self) -> bool:

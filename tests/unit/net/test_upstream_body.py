@@ -243,6 +243,19 @@ async def test_a_paused_body_makes_the_server_wait_and_goes_on_after() -> None:
         assert len(sink.data) == size
 
 
+async def test_what_comes_in_one_read_after_a_pause_is_pushed_whole() -> None:
+    async with line() as wire:
+        body, _ = await wire.ask(CHUNKED + chunk(b"a"))
+        sink = Kept()
+        body.start(sink)
+        await until(lambda: sink.data == b"a")
+        body.pause()
+        body.resume()
+        wire.server.send(chunk(b"b") + chunk(b"c") + END)
+        await asyncio.wait_for(sink.ended(), 20)
+        assert sink.data == b"abc"
+
+
 async def test_failing_ends_it_early_once() -> None:
     async with line() as wire:
         body, _ = await wire.ask(CHUNKED + chunk(b"a"))
