@@ -57,9 +57,9 @@ from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
 from .model_lists import ModelDetails, listed_entries
 from .model_loader import ModelLoader
+from .single_calls import SingleCall
 from .sdk_errors import ContextTooLong, Refusal, backend_error, broken, late, moved, unreachable
 from .server_options import ServerOptions
-from .turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -221,12 +221,12 @@ class Backend:
         coding = [] if body is None else [("Content-Encoding", "")]
         replaced = [*self._replaced_headers(), *coding]
         target = self.options.with_query(target)
-        async with self._turn() as turn:
+        async with self._single_call() as single:
             reply = await self._relay.send(
                 request, target, body, replaced, harmless=is_harmless, make_machine=make_machine, keep_alive=keep_alive
             )
             if not isinstance(reply.body, bytes):
-                reply = replace(reply, body=turn.until_end_of(reply.body))
+                reply = replace(reply, body=single.until_end_of(reply.body))
         _note_id(reply.headers)
         if reply.status in OTHER_STATUSES and not isinstance(reply.body, bytes):
             reply = replace(reply, body=await read_whole(reply.body, MOST_ERROR), length=None)
@@ -445,7 +445,7 @@ class Backend:
 
         async def attempt(call: Call) -> dict[str, Any]:
             with self.errors():
-                async with asyncio.timeout(self.timeouts.begin), self._turn():
+                async with asyncio.timeout(self.timeouts.begin), self._single_call():
                     # Not the SDK's own method, which adds `encoding_format` where a server does not know it.
                     response = await self._client.post(
                         below_base(OPENAI_EMBEDDINGS),
@@ -606,7 +606,7 @@ class Backend:
         return root_url(self._base_url) + path if path == INFILL else f"{self._base_url.rstrip('/')}/{path.lstrip('/')}"
 
     async def _stream(self, path: str, parameters: Parameters) -> ServerAnswer:
-        async with self._turn() as turn:
+        async with self._single_call() as single:
             # The SDK's way to call what it has no method for. Its own methods walk through the types of all parameters first,
             # which costs more than all of the translation, and here everything was checked.
             answer = await self._client.post(
@@ -622,11 +622,11 @@ class Backend:
             response = cast("httpx2.Response", answer)
             _note_id(response.headers)
             framed = "content-length" in response.headers or "transfer-encoding" in response.headers
-            return ServerAnswer(response.status_code, turn.until_end_of(response.extensions[BODY]), framed)
+            return ServerAnswer(response.status_code, single.until_end_of(response.extensions[BODY]), framed)
 
-    def _turn(self) -> Turn:
-        """The turn of one call, for which others are waited for where the server would stop their answers."""
-        return Turn(self._lock if self.profile.stops_answers else None)
+    def _single_call(self) -> SingleCall:
+        """One call, which waits for others where it would stop their answers."""
+        return SingleCall(self._lock if self.profile.stops_answers else None)
 
 
 def sent_body(call: Call) -> Parameters:

@@ -43,7 +43,8 @@ def test_a_summary_comes_back_as_it_was(summary: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "gAAAA-of-another-server", "summary1_", "summary1_!", "summary1_AAAA", seal_summary("a" * 99)[:-8]]
+    "text",
+    ["", "gAAAA-of-another-server", "summary1_", "summary1_!", "summary1_A", "summary1_AAAA", seal_summary("a" * 99)[:-8]],
 )
 def test_what_another_server_made_is_not_opened(text: str) -> None:
     assert open_summary(text) is None

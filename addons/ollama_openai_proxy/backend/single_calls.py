@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class Turn:
-    """One call's turn. It begins with the `async with` block, and ends with the block or with a body.
+class SingleCall:
+    """One call, which others wait for. Its turn begins with the `async with` block, and ends with the block or with a body.
 
     Args:
         lock: of the server; None where calls need not wait for each other.
