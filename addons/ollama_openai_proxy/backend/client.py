@@ -57,9 +57,9 @@ from .forwarded_headers import is_harmless
 from .lazy_sdk import httpx2, openai
 from .model_lists import ModelDetails, listed_entries
 from .model_loader import ModelLoader
-from .single_calls import SingleCall
 from .sdk_errors import ContextTooLong, Refusal, backend_error, broken, late, moved, unreachable
 from .server_options import ServerOptions
+from .single_calls import SingleCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
