@@ -33,6 +33,10 @@ from ollama_openai_proxy.translate.server_profiles import PROFILES, detect_profi
 from ollama_openai_proxy.translate.service_presets import PRESETS
 from ruamel.yaml import YAML
 
+from scripts.coding_agents.agents import AGENTS
+from scripts.coding_agents.results import RECORD as AGENT_RECORD
+from scripts.real_servers.programs import PROGRAMS
+from scripts.real_servers.results import RECORD as SERVER_RECORD
 from tests.pages import PAGES, ROOT, Block, Command, anchors, blocks, commands, links, name_of, text_of
 from tests.patience import PATIENCE
 
@@ -91,6 +95,17 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len(page("README.md").splitlines()) <= 150
+
+
+@pytest.mark.parametrize(
+    ("subjects", "record", "what"), [(PROGRAMS, SERVER_RECORD, "real servers"), (AGENTS, AGENT_RECORD, "coding agents")]
+)
+def test_the_readme_names_and_counts_what_was_tried(subjects: Any, record: Any, what: str) -> None:
+    recorded = record.read_results()
+    titles = {subject.title for subject in subjects if subject.name in recorded}
+    count, names = re.findall(rf"(\w+) {what} \(([^:]+):", " ".join(page("README.md").split()))[0]
+    assert set(re.split(", | and ", names)) == titles
+    assert ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].index(count) == len(titles)
 
 
 # -- Blocks of code ----------------------------------------------------------------------------------------------------
