@@ -35,7 +35,7 @@ from ruamel.yaml import YAML
 
 from scripts.coding_agents.agents import AGENTS
 from scripts.coding_agents.results import RECORD as AGENT_RECORD
-from scripts.real_servers.programs import PROGRAMS
+from scripts.real_servers.programs import PROGRAMS as SERVERS
 from scripts.real_servers.results import RECORD as SERVER_RECORD
 from tests.pages import PAGES, ROOT, Block, Command, anchors, blocks, commands, links, name_of, text_of
 from tests.patience import PATIENCE
@@ -98,7 +98,7 @@ def test_the_readme_stays_short() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subjects", "record", "what"), [(PROGRAMS, SERVER_RECORD, "real servers"), (AGENTS, AGENT_RECORD, "coding agents")]
+    ("subjects", "record", "what"), [(SERVERS, SERVER_RECORD, "real servers"), (AGENTS, AGENT_RECORD, "coding agents")]
 )
 def test_the_readme_names_and_counts_what_was_tried(subjects: Any, record: Any, what: str) -> None:
     recorded = record.read_results()
