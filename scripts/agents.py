@@ -12,7 +12,7 @@ from scripts.coding_agents.results import RECORD
 from scripts.coding_agents.scenarios import try_scenarios
 from scripts.coding_agents.stage import stage
 from scripts.locked_packages import Unavailable
-from scripts.matrix_command import matrix_options, try_all
+from scripts.matrix_command import lock_all, matrix_options, try_all
 from scripts.recorded_results import PASSED
 
 if TYPE_CHECKING:
@@ -85,14 +85,7 @@ def _lock(agents: Sequence[Agent]) -> int:
     names = {agent.name for agent in agents}
     # The programs that are only run once are locked along with all agents.
     everything = PACKAGES if len(agents) == len(AGENTS) else [it for it in PACKAGES if it.name in names]
-    for package in everything:
-        try:
-            package.write_lock()
-        except Unavailable as error:
-            print(f"{package.name}: {error}", file=sys.stderr)
-            return 2
-        print(f"{package.name}: {package.version}")
-    return 0
+    return lock_all(everything, lambda package: package.write_lock())
 
 
 def _options() -> argparse.Namespace:

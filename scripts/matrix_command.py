@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,7 @@ from scripts.locked_packages import Unavailable
 from scripts.recorded_results import Subject, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from scripts.recorded_results import Outcomes, Record
 
@@ -23,12 +24,16 @@ class Named(Protocol):
         """The name on the command line."""
 
 
-class Versioned(Subject, Protocol):
-    """A subject that is locked or given."""
+class Locked(Named, Protocol):
+    """What has a version, which a lock or a file gives."""
 
     @property
     def version(self) -> str:
         """The version that is tried."""
+
+
+class Versioned(Subject, Locked, Protocol):
+    """A subject of scenarios that has a version."""
 
 
 def matrix_options[T: Named](
@@ -124,3 +129,23 @@ def try_all[T: Versioned](
         for fault in found:
             print(f"{what}: {fault}")
     return 1 if faults else 2 if untried else 0
+
+
+def lock_all[T: Locked](subjects: Iterable[T], write: Callable[[T], object]) -> int:
+    """Renew locks, and say their versions.
+
+    Args:
+        subjects: whose locks are renewed.
+        write: writes the lock of one of them; raises Unavailable if that cannot be done here.
+
+    Returns:
+        the exit status: 2 as soon as a lock cannot be written, else 0.
+    """
+    for subject in subjects:
+        try:
+            write(subject)
+        except Unavailable as error:
+            print(f"{subject.name}: {error}", file=sys.stderr)
+            return 2
+        print(f"{subject.name}: {subject.version}")
+    return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from scripts.locked_packages import Unavailable, lock_packages
-from scripts.matrix_command import matrix_options, try_all
+from scripts.locked_packages import lock_packages
+from scripts.matrix_command import lock_all, matrix_options, try_all
 from scripts.real_servers.all_scenarios import SCENARIOS
 from scripts.real_servers.programs import PROGRAMS
 from scripts.real_servers.results import RECORD
@@ -70,15 +70,8 @@ def tried(program: Program, wanted: str = "", *, restarts: bool = True) -> Outco
 
 
 def _lock(programs: Sequence[Program]) -> int:
-    for program in programs:
-        if program.own:
-            try:
-                lock_packages(program.packages, program.lock, program.overrides)
-            except Unavailable as error:
-                print(f"{program.name}: {error}", file=sys.stderr)
-                return 2
-            print(f"{program.name}: {program.version}")
-    return 0
+    own = [program for program in programs if program.own]
+    return lock_all(own, lambda program: lock_packages(program.packages, program.lock, program.overrides))
 
 
 def _options() -> argparse.Namespace:

@@ -21,7 +21,7 @@ from tests.live.proxy import BIN, ROOT, ProxyProcess
 from tests.standins.coding_model import ANSWER, DONE, CodingModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ollama_openai_proxy.launch.programs import Program
@@ -92,8 +92,8 @@ def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     end_all_of(tmp_path / "home")
 
 
-def do_the_task(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
-    """Run a program that does the task, and says so."""
+def output_of(command: Sequence[str | Path], folder: Path, environment: dict[str, str]) -> tuple[str, str]:
+    """Run a program, which must succeed; returns what it says, and that with its errors."""
     done = subprocess.run(
         command,
         env=environment,
@@ -105,7 +105,13 @@ def do_the_task(command: list[str | Path], folder: Path, environment: dict[str, 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"The file notes.txt holds: {TEXT}" in done.stdout, done.stdout + done.stderr
+    return done.stdout, done.stdout + done.stderr
+
+
+def do_the_task(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
+    """Run a program that does the task, and says so."""
+    said, everything = output_of(command, folder, environment)
+    assert f"The file notes.txt holds: {TEXT}" in said, everything
 
 
 @pytest.mark.parametrize(
@@ -147,18 +153,9 @@ def test_a_program_answers(
 ) -> None:
     commands = installed(package_of(name).program)
     folder, environment = in_empty_home(tmp_path, commands, OLLAMA_API_KEY="key-of-a-client")
-    done = subprocess.run(
-        [BIN / "ollama-openai-proxy", "launch", name, "--url", proxy.url, "--model", model.model, "--", *words],
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert said in done.stdout, done.stdout + done.stderr
+    launch: list[str | Path] = [BIN / "ollama-openai-proxy", "launch", name, "--url", proxy.url, "--model", model.model]
+    output, everything = output_of([*launch, "--", *words], folder, environment)
+    assert said in output, everything
 
 
 # -- Compaction --------------------------------------------------------------------------------------------------------------

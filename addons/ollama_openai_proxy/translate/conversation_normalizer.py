@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .opaque_state import CALL_FIELDS, MESSAGE_FIELDS, SIGNATURE_UNKNOWN, split_id
 from .responses_backend.reasoning_items import DETAILS, own_details
 from .tool_pairing import Given, Made, Section, pair_results
+from .unique_ids import UniqueIds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -214,8 +215,7 @@ class _Builder:
         self._profile = profile
         self._names = names
         self._signed = profile.name == "gemini" and any(name in model for name in _SIGNED_MODELS)
-        # How often each id was asked for.
-        self._ids: dict[str, int] = {}
+        self._ids = UniqueIds()
         self._calls_made = 0
 
     def add_assistant(self, group: _Group, results: Mapping[Made, Turn]) -> None:
@@ -280,13 +280,7 @@ class _Builder:
 
     def _sent_id(self, call_id: str) -> str:
         """The id for the back end: unique in this conversation, and as short as the server wants it."""
-        unique = call_id
-        times = self._ids.get(call_id, 0)
-        while unique in self._ids:
-            times += 1
-            unique = f"{call_id}_{times}"
-        self._ids[unique] = 0
-        self._ids[call_id] = times
+        unique = self._ids.take(call_id)
         if self._profile.short_call_ids:
             return _digest(unique)[:_SHORT_ID]
         # Other servers take the ids that they have given, and some carry a signature within.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import ToolCallArguments, ToolCallBegin, ToolCallEnd
 from ..reader.sse import parse_json
+from ..unique_ids import UniqueIds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -54,7 +55,7 @@ class CallQueue:
         self._calls: dict[Hashable, _Call] = {}
         self._queue: deque[_Call] = deque()
         # How often each id was asked for.
-        self._ids: dict[str, int] = {}
+        self._ids = UniqueIds()
 
     @property
     def open(self) -> bool:
@@ -130,12 +131,4 @@ class CallQueue:
             events.append(ToolCallBegin(len(self._ids) - len(self._queue), call.call_id, call.name))
 
     def _unique(self, item: Mapping[str, Any]) -> str:
-        call_id = str(item.get("call_id") or item.get("id") or f"call_{len(self._ids)}")
-        unique = call_id
-        times = self._ids.get(call_id, 0)
-        while unique in self._ids:
-            times += 1
-            unique = f"{call_id}_{times}"
-        self._ids[unique] = 0
-        self._ids[call_id] = times
-        return unique
+        return self._ids.take(str(item.get("call_id") or item.get("id") or f"call_{len(self._ids)}"))
