@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, override
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, override
 
 from aiohttp import web
 
@@ -52,7 +52,7 @@ MODES: tuple[Mode, ...] = ("translate", "fix")
 PIECES = ("Hello", " world", "!")
 TOKENS = (5, 3)
 CAPABILITIES = {
-    "tinytools": ["completion", "tools", "thinking", "vision", "insert"],
+    "tinytools": ["completion", "tools", "thinking", "vision", "insert", "decision"],
     "tiny": ["completion", "embedding"],
 }
 MODELS_FILE = "".join(
@@ -225,13 +225,20 @@ class Ollama(StrictOllama):
         self.frame_delay = CLIENT_PATIENCE if reply.slow else 0
         if call.stream:
             return await self._stream(call, reply.as_frames(chat=chat), paced=True)
-        if reply.breaks:
-            await self.cut(call.request)
         if reply.slow:
             return await super()._complete(call)
-        frame = reply.as_whole_frame(chat=chat)
         created = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
-        return web.json_response(frame | {"model": call.model, "created_at": created})
+        frame = reply.as_whole_frame(chat=chat) | {"model": call.model, "created_at": created}
+        if reply.breaks:
+            await self._break_off(call.request, json.dumps(frame).encode())
+        return web.json_response(frame)
+
+    async def _break_off(self, request: web.Request, body: bytes) -> NoReturn:
+        """Drop the connection within the body. Where nothing of an answer has come, the proxy makes the call again."""
+        answer = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+        await answer.prepare(request)
+        await answer.write(body[: len(body) // 2])
+        await self.cut(request)
 
 
 def _forget(server: Backend | Ollama) -> None:
