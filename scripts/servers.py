@@ -46,14 +46,14 @@ def main() -> int:
         return _lock(options.only)
 
     def tried_here(program: Program) -> Outcomes:
-        return tried(program, options.scenario, restarts=not options.no_restarts)
+        return tried(program, options.scenario)
 
-    in_part = bool(options.scenario) or options.no_restarts
+    in_part = bool(options.scenario)
     return try_all(RECORD, options.only, tried_here, check=options.check, in_part=in_part)
 
 
-def tried(program: Program, wanted: str = "", *, restarts: bool = True) -> Outcomes:
-    """Try all scenarios with a server, or those whose title contains a text, or those that do not start the server again.
+def tried(program: Program, wanted: str = "") -> Outcomes:
+    """Try all scenarios with a server, or those whose title contains a text.
 
     Raises:
         Unavailable: the server cannot be installed here, or does not start.
@@ -61,7 +61,7 @@ def tried(program: Program, wanted: str = "", *, restarts: bool = True) -> Outco
     outcomes = {it.title: LACKING for it in SCENARIOS if not it.belongs_to(program)}
     for kind in program.kinds:
         with stage(program, kind) as here:
-            for scenario, outcome in try_scenarios(here, wanted, restarts=restarts):
+            for scenario, outcome in try_scenarios(here, wanted):
                 outcomes[scenario.title] = outcome
                 print(f"{program.name}: {outcome if outcome == PASSED else 'FAILED'}: {scenario.title}", file=sys.stderr)
                 if outcome != PASSED:
@@ -78,11 +78,6 @@ def _options() -> argparse.Namespace:
     there = [program for program in PROGRAMS if program.is_there]
     parser = matrix_options("servers", DESCRIPTION, EPILOG, PROGRAMS, there, "server")
     parser.add_argument("--scenario", default="", metavar="TEXT", help="only scenarios with this text; records nothing")
-    parser.add_argument(
-        "--no-restarts",
-        action="store_true",
-        help="leave out what starts the server again, which takes the longest; records nothing",
-    )
     return parser.parse_args()
 
 

@@ -90,7 +90,7 @@ def _death(stage: Stage) -> None:
     assert all(status in (500, 502, 503, 529) for status in statuses.values()), statuses
 
 
-@scenario("A server that has started again answers at once", restarts=True)
+@scenario("A server that has started again answers at once")
 def _restart(stage: Stage) -> None:
     stage.server.kill()
     stage.server.start()
@@ -106,7 +106,7 @@ def _embedding_key(stage: Stage) -> None:
     assert error.status_code in (401, 403), error
 
 
-@scenario("A server of embeddings that dies, and starts again", "embeddings", restarts=True)
+@scenario("A server of embeddings that dies, and starts again", "embeddings")
 def _embedding_restart(stage: Stage) -> None:
     stage.server.kill()
     error = refusal(lambda: stage.sdks.ollama.embed(MODEL, "Hello"))

@@ -29,8 +29,6 @@ class Scenario:
     play: Play
     keyed: bool = False
     """Whether it is about the server's key."""
-    restarts: bool = False
-    """Whether it starts the server again."""
 
     def belongs_to(self, program: Program) -> bool:
         """Whether the server has what the scenario is about."""
@@ -40,27 +38,24 @@ class Scenario:
 SCENARIOS: list[Scenario] = []
 
 
-def scenario(title: str, kind: Kind = "chat", *, keyed: bool = False, restarts: bool = False) -> Callable[[Play], Play]:
+def scenario(title: str, kind: Kind = "chat", *, keyed: bool = False) -> Callable[[Play], Play]:
     """Add a function to the list of scenarios."""
 
     def add(play: Play) -> Play:
-        SCENARIOS.append(Scenario(title, kind, play, keyed, restarts))
+        SCENARIOS.append(Scenario(title, kind, play, keyed))
         return play
 
     return add
 
 
-def try_scenarios(stage: Stage, wanted: str = "", *, restarts: bool = True) -> Iterator[tuple[Scenario, str]]:
+def try_scenarios(stage: Stage, wanted: str = "") -> Iterator[tuple[Scenario, str]]:
     """Try the scenarios of a stage's kind; give each with `PASSED` or what went wrong.
 
     Args:
         stage: what the scenarios are tried with.
         wanted: a text of the titles of the scenarios to be tried.
-        restarts: False leaves out the scenarios that start the server again.
     """
     for it in SCENARIOS:
-        if it.restarts and not restarts:
-            continue
         if it.kind == stage.kind and it.belongs_to(stage.program) and wanted.lower() in it.title.lower():
             try:
                 it.play(stage)

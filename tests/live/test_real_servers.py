@@ -35,22 +35,21 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    "name",
     [
-        ("llamacpp", ()),
+        "llamacpp",
         # A start of LiteLLM takes ten seconds of CPU.
-        ("litellm", ("--no-restarts",)),
-        pytest.param("litellm", (), marks=pytest.mark.nightly),
+        pytest.param("litellm", marks=pytest.mark.nightly),
     ],
 )
-def test_the_proxy_does_what_the_page_says(name: str, options: tuple[str, ...]) -> None:
+def test_the_proxy_does_what_the_page_says(name: str) -> None:
     try:
         named(name).install()
     except Unavailable as error:
         if CI:
             raise
         pytest.skip(f"{name} cannot be installed here: {error}")
-    ended = script("--check", "--only", name, *options)
+    ended = script("--check", "--only", name)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr.count(f"{name}: {PASSED}: ") > 30
 

@@ -42,7 +42,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_is_lost_leaked_or_hung(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    ended = run("--requests", "600", "--seed", "1", "--json", str(file))
+    ended = run("--requests", "320", "--seed", "1", "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     modes: dict[str, Any] = json.loads(file.read_text())["modes"]
     assert list(modes) == ["translate", "fix"]
@@ -122,17 +122,29 @@ def test_a_run_in_which_something_was_wrong_fails_and_tells_how_to_try_it_again(
 @pytest.mark.parametrize(
     ("case", "verdict"),
     [
-        ("translate/chat/none/stay/17", "right"),
         ("translate/chat-whole/cut=600/new/1", "error"),
         ("fix/generate/stall=300/new/0", "error"),
         ("fix/v1/none/pipeline=3/99", "right"),
     ],
 )
-def test_a_case_can_be_tried_alone(case: str, verdict: str) -> None:
+def test_a_case_can_be_tried_alone(case: str, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(seed=1, patience=PATIENCE)
+    with BackendProcess(tmp_path) as backend:
+        assert asyncio.run(script._alone(parse_case(case), options, backend, tmp_path)) == 0
+    assert verdict_of(case, capsys.readouterr().out) == verdict
+
+
+def test_the_command_tries_a_case_alone() -> None:
+    case = "translate/chat/none/stay/17"
     ended = run("--case", case)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"[[soak {case}]]" in ended.stdout
-    assert re.findall(r"^(right|error|truncated|wrong|hang)\b", ended.stdout, re.MULTILINE)[-1] == verdict
+    assert verdict_of(case, ended.stdout) == "right"
+
+
+def verdict_of(case: str, output: str) -> str:
+    assert f"[[soak {case}]]" in output
+    verdicts: list[str] = re.findall(r"^(right|error|truncated|wrong|hang)\b", output, re.MULTILINE)
+    return verdicts[-1]
 
 
 @pytest.mark.parametrize(
