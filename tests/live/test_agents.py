@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama_openai_proxy.launch.programs import PROGRAMS
 
+from scripts import agents
 from scripts.coding_agents.agents import AGENTS, LOCKS, MILLISECONDS, PACKAGES, SECONDS, Agent, Package, Patience, package_of
 from scripts.coding_agents.all_scenarios import SCENARIOS
 from scripts.coding_agents.results import RECORD
 from scripts.coding_agents.stage import TEXT, end_all_of, environment, plain
 from scripts.locked_packages import Unavailable
 from scripts.recorded_results import PASSED
+from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 from tests.patience import PATIENCE
 
@@ -141,7 +143,8 @@ def test_codes_of_a_terminal_are_no_output() -> None:
 
 
 def test_the_help_names_every_agent_and_wrong_names_are_refused() -> None:
-    text = script("--help").stdout
+    status, text, _ = run_here(agents.main, "--help")
+    assert status == 0
     for agent in AGENTS:
         assert f"  {agent.name} " in text
-    assert script("--only", "nobody").returncode == 2
+    assert run_here(agents.main, "--only", "nobody")[0] == 2

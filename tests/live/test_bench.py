@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from scripts import bench
+from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the script reads /proc")
@@ -128,12 +130,12 @@ def test_a_contestant_that_does_not_start_is_told_with_what_it_said() -> None:
     [("--rounds", "0"), ("--measures", "beauty"), ("--url", "x=http://example.com:80"), ("--command", "x"), ("--unknown",)],
 )
 def test_a_wrong_argument_is_refused(wrong: tuple[str, ...]) -> None:
-    ended = run(*wrong)
-    assert ended.returncode == 2
-    assert "usage: scripts/bench" in ended.stderr
+    status, _, complaint = run_here(bench.main, *wrong)
+    assert status == 2
+    assert "usage: scripts/bench" in complaint
 
 
 def test_an_unknown_contestant_is_refused() -> None:
-    ended = run("--only", "nobody")
-    assert ended.returncode == 1
-    assert "there is no contestant nobody" in ended.stderr
+    status, _, complaint = run_here(bench.main, "--only", "nobody")
+    assert status == 1
+    assert "there is no contestant nobody" in complaint

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts import compat
 from scripts.compat import told
 from scripts.compatibility import page
 from scripts.compatibility.environments import ENVIRONMENTS, LOCKS, SCENARIOS, make
@@ -18,6 +19,7 @@ from scripts.compatibility.matrix import REASONS, ROWS_OF_CLIENTS, Matrix, Reaso
 from scripts.compatibility.playing import Performance, perform
 from scripts.compatibility.stage import MODES, stage
 from scripts.locked_packages import Unavailable
+from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 
 if TYPE_CHECKING:
@@ -233,8 +235,9 @@ def test_nothing_is_locked_that_no_environment_uses() -> None:
 
 
 def test_the_help_names_every_client_and_wrong_names_are_refused() -> None:
-    text = script("--help").stdout
+    status, text, _ = run_here(compat.main, "--help")
+    assert status == 0
     for environment in ENVIRONMENTS:
         assert f"  {environment.name}\n" in text
-    assert script("--only", "nobody").returncode == 2
-    assert script("--mode", "mend").returncode == 2
+    assert run_here(compat.main, "--only", "nobody")[0] == 2
+    assert run_here(compat.main, "--mode", "mend")[0] == 2

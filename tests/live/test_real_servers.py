@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts import servers
 from scripts.locked_packages import Unavailable
 from scripts.real_servers.all_scenarios import SCENARIOS
 from scripts.real_servers.checkpoint import checkpoint_name
@@ -17,6 +18,7 @@ from scripts.real_servers.programs import LOCKS, PROGRAMS, named
 from scripts.real_servers.relay import EVENTS, cut_answer
 from scripts.real_servers.results import RECORD
 from scripts.recorded_results import LACKING, PASSED, Reason, explain
+from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 
 if TYPE_CHECKING:
@@ -158,7 +160,8 @@ def test_tensors_get_the_names_of_a_checkpoint() -> None:
 
 
 def test_the_help_names_every_server_and_wrong_names_are_refused() -> None:
-    text = script("--help").stdout
+    status, text, _ = run_here(servers.main, "--help")
+    assert status == 0
     for program in PROGRAMS:
         assert f"  {program.name} " in text
-    assert script("--only", "nobody").returncode == 2
+    assert run_here(servers.main, "--only", "nobody")[0] == 2

@@ -293,7 +293,7 @@ def test_no_secret_is_in_anything_that_the_proxy_says(
     # mitmdump's own lines about flows are another matter, see below.
     arguments = ["--set", "flow_detail=0"] if door == "mitmdump" else []
     # It tells more of what it is at; mitmdump's tasks, of which it knows little, cost several times as much with it.
-    chatty = {"PYTHONASYNCIODEBUG": "1"} if door == "console" else {}
+    chatty: dict[str, Any] = {"PYTHONASYNCIODEBUG": "1"} if door == "console" else {}
     with ProxyProcess(door=door, arguments=arguments, **settings, **chatty, PROXY_MODE=mode, LOG_FORMAT=form) as proxy:
         told = attack(proxy, backend, "gpt-test" if mode == "translate" else "tiny")
         assert proxy.stop(signal.SIGTERM) == 0

@@ -21,6 +21,7 @@ from scripts.soaking.judging import Verdict, judge
 from scripts.soaking.phases import Options, Soak
 from scripts.soaking.processes import BackendProcess
 from scripts.soaking.tally import Failure, Tally
+from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 from tests.patience import PATIENCE
 
@@ -152,6 +153,6 @@ def verdict_of(case: str, output: str) -> str:
     [("--minutes", "0"), ("--case", "nonsense"), ("--case", "fix/chat/beauty/stay/1"), ("--requests", "1"), ("--unknown",)],
 )
 def test_a_wrong_argument_is_refused(wrong: tuple[str, ...]) -> None:
-    ended = run(*wrong)
-    assert ended.returncode == 2
-    assert "usage: scripts/soak" in ended.stderr
+    status, _, complaint = run_here(script.main, *wrong)
+    assert status == 2
+    assert "usage: scripts/soak" in complaint
