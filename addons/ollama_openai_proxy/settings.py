@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, cast, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -912,7 +912,20 @@ def _base_url_hint() -> str:
     return ""
 
 
-def check_address(settings: Settings) -> None:
+class AddressNames(NamedTuple):
+    """How the settings of an address that is listened on are called, for the sentence about a wrong one."""
+
+    host: str
+    port: str
+    usual_holder: str = ""
+    """What a user is told of the program that often has the port, after a comma."""
+
+
+PROXY_ADDRESS = AddressNames("PROXY_HOST", "PROXY_PORT (or --port)", ", perhaps Ollama itself")
+"""The address of the console command."""
+
+
+def check_address(settings: Settings, names: AddressNames = PROXY_ADDRESS) -> None:
     """Make sure that the proxy can listen on its host and port and does not stand in front of itself.
 
     Raises:
@@ -920,10 +933,17 @@ def check_address(settings: Settings) -> None:
             the proxy's own.
     """
     check_loop(settings)
-    with listening_errors(settings):
-        info = socket.getaddrinfo(
-            settings.proxy_host or None, settings.proxy_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+    check_listening(settings.proxy_host, settings.proxy_port, names)
+
+
+def check_listening(host: str, port: int, names: AddressNames) -> None:
+    """Make sure that a host and a port can be listened on.
+
+    Raises:
+        SettingsError: the port is taken or forbidden, or the host is not of this machine.
+    """
+    with listening_errors(host, port, names):
+        info = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(info[0], info[1]) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(info[4])
@@ -947,30 +967,29 @@ def check_loop(settings: Settings) -> None:
 
 
 @contextmanager
-def listening_errors(settings: Settings) -> Iterator[None]:
-    """Turn the errors of opening the port into errors of the settings.
+def listening_errors(host: str, port: int, names: AddressNames = PROXY_ADDRESS) -> Iterator[None]:
+    """Turn the errors of opening a port into errors of the settings.
 
     Raises:
         SettingsError: the port is taken or forbidden, or the host is not of this machine.
     """
-    host, port = settings.proxy_host, settings.proxy_port
     try:
         yield
     except socket.gaierror:
-        raise SettingsError(f"PROXY_HOST is {host!r}, which is no address: set it to one like 127.0.0.1.") from None
+        raise SettingsError(f"{names.host} is {host!r}, which is no address: set it to one like 127.0.0.1.") from None
     except PermissionError:
-        raise SettingsError(f"Port {port} may not be opened by this user: set PROXY_PORT to one above 1023.") from None
+        raise SettingsError(f"Port {port} may not be opened by this user: set {names.port} to one above 1023.") from None
     except OSError as error:
-        raise SettingsError(_why_not_listening(host, port, error)) from None
+        raise SettingsError(_why_not_listening(host, port, error, names)) from None
 
 
-def _why_not_listening(host: str, port: int, error: OSError) -> str:
+def _why_not_listening(host: str, port: int, error: OSError, names: AddressNames) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Port {port} is in use by another program, perhaps Ollama itself: "
-            f"stop that program, or set PROXY_PORT to a free port."
+            f"Port {port} is in use by another program{names.usual_holder}: "
+            f"stop that program, or set {names.port} to a free port."
         )
-    return f"PROXY_HOST is {host!r}, which is not an address of this machine: set it to 127.0.0.1 or 0.0.0.0."
+    return f"{names.host} is {host!r}, which is not an address of this machine: set it to 127.0.0.1 or 0.0.0.0."
 
 
 def _sentence(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from ollama_openai_proxy.settings import DEFAULT_PORTS
 
 from tests.live.proxy import DOORS, ROOT, Door, ProxyProcess, free_port
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.standins import Error, ScriptedBackend, StrictOllama, error_body
 
 if TYPE_CHECKING:
@@ -322,6 +323,110 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence_that_names_it(
     assert status == 1
     assert WRONG_STARTS[name].named in sentence
     assert sentence.endswith(".")
+
+
+# -- Ports that are taken ----------------------------------------------------------------------------------------------
+
+
+class TakenPort(NamedTuple):
+    door: Door
+    words: list[str]
+    """Of the command line; `PORT` stands for the port that is taken."""
+    settings: dict[str, str]
+    named: str
+    """The options that the sentence must name, any of which lets the user choose another port."""
+    command: list[str] | None = None
+
+
+CONSOLE_NAMES, MITMPROXY_NAMES = "PROXY_PORT (or --port)", "PROXY_PORT (or --listen-port)"
+TAKEN_PORTS: dict[str, TakenPort] = {
+    "console": TakenPort("console", [], {"PROXY_PORT": "PORT"}, CONSOLE_NAMES),
+    "console, by its option": TakenPort("console", ["--port", "PORT"], {}, CONSOLE_NAMES),
+    "console, workers": TakenPort("console", ["--workers", "2"], {"PROXY_PORT": "PORT"}, CONSOLE_NAMES),
+    "module": TakenPort("module", [], {"PROXY_PORT": "PORT"}, CONSOLE_NAMES),
+    "mitmdump": TakenPort("mitmdump", [], {"PROXY_PORT": "PORT"}, MITMPROXY_NAMES),
+    "mitmdump, by the setting": TakenPort("mitmdump", ["--set", "proxy_port=PORT"], {}, MITMPROXY_NAMES),
+    "mitmdump, by its option": TakenPort("mitmdump", ["--listen-port", "PORT"], {}, MITMPROXY_NAMES),
+    "mitmweb": TakenPort("mitmweb", ["--web-port", "0"], {"PROXY_PORT": "PORT"}, MITMPROXY_NAMES),
+    "mitmweb, its page": TakenPort("mitmweb", ["--web-port", "PORT"], {}, "--web-port"),
+    "mitmweb, its page, by the option": TakenPort("mitmweb", ["--set", "web_port=PORT"], {}, "--web-port"),
+    "mitmweb, its page without a proxy": TakenPort("mitmweb", ["--no-server", "--web-port", "PORT"], {}, "--web-port"),
+    "the proxy and the page on one port": TakenPort(
+        "mitmweb", ["--web-port", OWN_PORT], {"PROXY_PORT": OWN_PORT}, "--web-port"
+    ),
+    "web": TakenPort(
+        "console", ["--web-port", "PORT", "--no-web-open-browser"], {}, "--web-port", command=[*DOORS["console"], "web"]
+    ),
+    "dump": TakenPort("console", [], {"PROXY_PORT": "PORT"}, MITMPROXY_NAMES, command=[*DOORS["console"], "dump"]),
+    "tui": TakenPort("console", [], {"PROXY_PORT": "PORT"}, MITMPROXY_NAMES, command=[*DOORS["console"], "tui"]),
+}
+
+
+@pytest.fixture(scope="module")
+def refused_ports() -> Iterator[dict[str, tuple[int, Ended]]]:
+    """The port that was taken, and how each start ended; tried a few at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as busy, ThreadPoolExecutor(max_workers=3) as pool:
+        port = busy.getsockname()[1]
+        yield dict(zip(TAKEN_PORTS, pool.map(lambda taken: (port, _refused(taken, port)), TAKEN_PORTS.values()), strict=True))
+
+
+def _refused(taken: TakenPort, port: int) -> Ended:
+    settings: dict[str, Any] = {"OPENAI_API_BASE_URL": NOWHERE, "LOG_FORMAT": "text"}
+    settings |= {name: value.replace("PORT", str(port)) for name, value in taken.settings.items()}
+    words = [word.replace("PORT", str(port)) for word in taken.words]
+    with ProxyProcess(door=taken.door, arguments=words, command=taken.command, wait=False, **settings) as proxy:
+        status = proxy.exit_code()
+    return Ended(status, proxy.log.splitlines())
+
+
+@pytest.mark.parametrize("name", TAKEN_PORTS)
+def test_a_port_that_is_taken_is_told_in_one_sentence_with_the_option_that_chooses_another(
+    refused_ports: dict[str, tuple[int, Ended]], name: str
+) -> None:
+    port, (status, lines) = refused_ports[name]
+    told = [line for line in lines if "Loading script" not in line and not line.startswith("Error logged during startup")]
+    (sentence,) = told
+    number = OWN_PORT if name == "the proxy and the page on one port" else str(port)
+    assert f"Port {number} " in sentence
+    assert TAKEN_PORTS[name].named in sentence
+    assert sentence.endswith("to a free port." if number == str(port) else "to another port.")
+    assert status == 1
+
+
+@pytest.mark.parametrize(("host", "named"), [("192.0.2.1", "--web-host"), ("no such host", "--web-host")])
+def test_a_host_of_the_page_that_cannot_be_used_is_told_too(host: str, named: str) -> None:
+    with ProxyProcess(door="mitmweb", arguments=["--web-host", host], wait=False, OPENAI_API_BASE_URL=NOWHERE) as proxy:
+        assert proxy.exit_code() == 1
+    assert f"{named} is {host!r}, which is " in proxy.log
+    assert "Traceback" not in proxy.log
+
+
+# -- What a start tells ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        ([], "open this whole address, token included"),
+        (["--web-host", "0.0.0.0"], "open this whole address, token included"),
+        (["--set", "web_password=secret"], "it asks for the password that web_password sets"),
+    ],
+)
+def test_a_start_of_mitmweb_tells_the_page_the_api_and_how_to_stop(
+    backend: ScriptedBackend, words: list[str], how: str
+) -> None:
+    page = free_port()
+    arguments = ["--web-port", str(page), *words]
+    with ProxyProcess(door="mitmweb", arguments=arguments, OPENAI_API_BASE_URL=backend.base_url) as proxy:
+        wait_until(lambda: "Watch the calls" in proxy.log, lambda: proxy.log)
+        told = re.search(r"Watch the calls on (\S+) \((.+)\)", proxy.log)
+        assert told is not None
+        assert told[2] == how
+        assert told[1].startswith(f"http://127.0.0.1:{page}/")
+        opened = httpx.get(told[1], trust_env=False, follow_redirects=True, timeout=PATIENCE)
+        assert (opened.status_code == 200) == ("token" in told[2])
+        assert f"Ollama API on {proxy.url} (translate mode, in front of {backend.base_url}); Ctrl-C stops it" in proxy.log
+        assert proxy.stop(signal.SIGINT) == 0
 
 
 # -- Where settings come from, and where they must not go --------------------------------------------------------------

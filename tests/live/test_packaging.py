@@ -116,6 +116,7 @@ def test_run_without_settings_answers_from_a_demo_and_ctrl_c_ends_all_of_it() ->
             parts = list(client.chat("demo", messages, stream=True))
             assert "".join(part.message.content for part in parts) == GREETING
             assert len(parts) > 2
+            assert "To stop, press Ctrl-C here." in log()
             demo = re.search(r"in front of http://127\.0\.0\.1:(\d+)/v1", log())
             assert demo is not None
             assert (listens(port), listens(int(demo[1]))) == (True, True)

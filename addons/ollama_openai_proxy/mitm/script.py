@@ -19,7 +19,17 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.proxy.mode_servers import ServerInstance
 
 from ..observe.lossy_stream import lossy
-from ..settings import Settings, SettingsError, about, check_address, help_text, load_settings
+from ..observe.start_lines import api_line, page_line
+from ..settings import (
+    AddressNames,
+    Settings,
+    SettingsError,
+    about,
+    check_address,
+    check_listening,
+    help_text,
+    load_settings,
+)
 from .addon import mitm_options
 from .flow_hooks import FlowAddon
 from .views import content_views as contentviews
@@ -37,6 +47,10 @@ READ_ONCE = frozenset(name for name in Settings.model_fields if about(name).read
 TERMLOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 COLUMNS = ("icon", "path", "comment", "method", "status", "size", "time")
 """Of mitmweb's list of flows. Its own default has no comments, and all that this proxy shows at a glance is in them."""
+
+PROXY_ADDRESS = AddressNames("PROXY_HOST (or --listen-host)", "PROXY_PORT (or --listen-port)", ", perhaps Ollama itself")
+PAGE_ADDRESS = AddressNames("--web-host", "--web-port", ", perhaps another mitmweb")
+"""The address of mitmweb's page."""
 
 logger = logging.getLogger(__name__)
 
@@ -127,23 +141,42 @@ class OllamaScript:
         contentviews.unregister()
 
     async def running(self) -> None:
-        """Wait for the port, so that a failure to open it still counts as one of the start."""
+        """Wait for the port, so that a failure to open it still counts as one of the start, and say where the proxy is."""
         if self._rebinding is not None:
             await self._rebinding
+            for host, port, *_ in ctx.master.addons.get("proxyserver").listen_addrs():
+                logger.info("%s", api_line(self._settings, host, port))
+        if self.addons and (url := getattr(ctx.master, "web_url", None)):
+            logger.info("%s", page_line(url, has_token=not ctx.options.web_password))
 
     def _open(self, settings: Settings) -> None:
         wanted = mitm_options(settings)
-        wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
+        if "termlog_verbosity" in ctx.options:  # not in the user interface of the terminal
+            wanted["termlog_verbosity"] = TERMLOG_LEVELS[settings.log_level]
         if "web_columns" in ctx.options:  # mitmweb only
             wanted["web_columns"] = list(COLUMNS)
         proxyserver: Proxyserver = ctx.master.addons.get("proxyserver")
         if _set_by_user("mode"):
             del wanted["mode"], wanted["listen_host"], wanted["listen_port"]
         elif ctx.options.server and _abandon_default_server(proxyserver):
-            check_address(settings)
+            check_address(settings, PROXY_ADDRESS)
+        if "web_port" in ctx.options:
+            _check_page_address(settings)
         ctx.options.update(**{name: value for name, value in wanted.items() if not _set_by_user(name)})
         if "mode" in wanted and ctx.options.server:
             self._rebinding = asyncio.create_task(proxyserver.setup_servers())
+
+
+def _check_page_address(settings: Settings) -> None:
+    """Make sure that mitmweb can open the port of its page, which it would do last, and fail with a traceback.
+
+    Raises:
+        SettingsError: the port is taken or forbidden, or the host is not of this machine.
+    """
+    host, port = ctx.options.web_host, ctx.options.web_port
+    if port and port == settings.proxy_port and ctx.options.server and not _set_by_user("mode"):
+        raise SettingsError(f"Port {port} cannot serve both the proxy and mitmweb's page: set --web-port to another port.")
+    check_listening(host, port, PAGE_ADDRESS)
 
 
 def _close_saved_flows_to_others() -> None:

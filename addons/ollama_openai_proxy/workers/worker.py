@@ -13,6 +13,7 @@ from ..net.event_loop import new_event_loop
 from ..net.lazy_packages import make_lazy
 from ..net.listening import open_sockets
 from ..observe.log import set_up_logging
+from ..observe.start_lines import api_line
 from ..settings import Settings, SettingsError, check_loop, listening_errors, load_settings
 from .link import Link
 
@@ -76,7 +77,7 @@ def _open(settings: Settings, start: WorkerStart | None) -> Sockets:
         if (host, port) in opened:
             serving[host, port] = opened[host, port]
         elif port == settings.proxy_port:
-            with listening_errors(settings):
+            with listening_errors(host, port):
                 serving[host, port] = open_sockets(host, port)
         else:
             try:
@@ -128,10 +129,4 @@ async def _serve(settings: Settings, sockets: Sockets, start: WorkerStart | None
 def _say_where(settings: Settings, sockets: list[socket.socket]) -> None:
     for each in sockets:
         host, port, *_ = each.getsockname()
-        logger.info(
-            "Ollama API on http://%s:%d (%s mode, in front of %s)",
-            f"[{host}]" if ":" in host else host,
-            port,
-            settings.proxy_mode,
-            settings.servers,
-        )
+        logger.info("%s", api_line(settings, host, port))

@@ -1,0 +1,33 @@
+"""The lines of the log that tell how to reach the proxy once it listens, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+
+def api_line(settings: Settings, host: str, port: int) -> str:
+    """Say where the API is, what answers behind it, and how the proxy is stopped.
+
+    Args:
+        settings: of the proxy.
+        host: the address that a socket listens on.
+        port: the port of that socket.
+    """
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"Ollama API on {url} ({settings.proxy_mode} mode, in front of {settings.servers}); Ctrl-C stops it"
+
+
+def page_line(url: str, *, has_token: bool) -> str:
+    """Say where mitmweb's page is, and what opens it.
+
+    Args:
+        url: of the page, as mitmweb names it; one that listens everywhere is opened at 127.0.0.1.
+        has_token: whether the URL holds the token that lets a browser in; otherwise the page asks for a password.
+    """
+    for everywhere in ("0.0.0.0", "[::]", ""):  # noqa: S104  # no binding
+        url = url.replace(f"http://{everywhere}:", "http://127.0.0.1:", 1)
+    how = "open this whole address, token included" if has_token else "it asks for the password that web_password sets"
+    return f"Watch the calls on {url} ({how})"
