@@ -253,6 +253,21 @@ def test_embeddings_are_split_in_order_as_the_server_takes_them(picky: PickyBack
         assert len(picky.calls) == calls
 
 
+@pytest.mark.parametrize(
+    ("texts", "most", "refused"),
+    [(60, 7, 3), (64, 8, 3), (256, 32, 3), (300, 100, 2), (5, 1, 2)],  # of 256, 60, 64 and 5 texts, until a half is taken
+)
+def test_a_limit_of_texts_that_the_server_does_not_name_is_found_by_halving_once(
+    picky: PickyBackend, proxy: ProxyProcess, texts: int, most: int, refused: int
+) -> None:
+    picky.refuses = first_of((lambda call: len(call["input"]) > most, 413, "the batch is too large"))
+    reply = post(proxy, "/api/embed", input=[f"x{n}" for n in range(texts)]).json()
+    assert [round(first / second) for first, second in reply["embeddings"]] == [*range(texts)]
+    sizes = [len(call["input"]) for call in picky.calls]
+    assert all(size > most for size in sizes[:refused])
+    assert len(sizes) - refused == -(-texts // sizes[refused])
+
+
 def test_vectors_come_as_numbers_from_a_server_without_base64(picky: PickyBackend, proxy: ProxyProcess) -> None:
     picky.base64 = False
     for _ in range(2):

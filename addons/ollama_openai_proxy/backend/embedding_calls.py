@@ -57,25 +57,40 @@ class EmbeddingCalls:
             BackendError: the server cannot be reached or refuses.
         """
         ready = sendable(texts)
-        first, *rest = self._split(ready)
         # The first call alone: what it learns of the server's limits holds for the others.
-        results = [await self._call(first)]
-        if rest:
-            pieces = self._split(ready[len(first) :])
+        first = await self._first(ready)
+        results = [first]
+        if rest := ready[len(first.vectors) :]:
             async with _cancelling() as tasks:
-                tasks += [asyncio.create_task(self._call(piece)) for piece in pieces]
+                tasks += [asyncio.create_task(self._call(piece)) for piece in self._split(rest)]
                 results += await asyncio.gather(*tasks)
         return _joined(results)
 
+    async def _first(self, texts: Sequence[str]) -> Embedded:
+        """Embed as many of the first texts as the server takes in one call: fewer after each refusal."""
+        while True:
+            piece = self._split(texts)[0]
+            try:
+                return await self._embed(piece)
+            except Refusal:
+                if len(self._split(piece)) == 1:
+                    raise
+
     async def _call(self, texts: Sequence[str]) -> Embedded:
-        try:
-            async with self._places:
-                reply = await self._backend.embed({**self._parameters, "input": list(texts)}, truncate=self._truncate)
-        except Refusal:
+        async with self._places:
+            # Another call may have taught a lower limit while this one waited.
             pieces = self._split(texts)
             if len(pieces) == 1:
-                raise
-            return _joined([await self._call(piece) for piece in pieces])
+                try:
+                    return await self._embed(texts)
+                except Refusal:
+                    pieces = self._split(texts)
+                    if len(pieces) == 1:
+                        raise
+        return _joined([await self._call(piece) for piece in pieces])
+
+    async def _embed(self, texts: Sequence[str]) -> Embedded:
+        reply = await self._backend.embed({**self._parameters, "input": list(texts)}, truncate=self._truncate)
         return Embedded(vectors(reply, len(texts)), prompt_tokens(reply))
 
     def _split(self, texts: Sequence[str]) -> list[Sequence[str]]:
