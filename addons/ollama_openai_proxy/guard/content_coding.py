@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from ..errors import InvalidRequest
+from ..net.body_decoding import LARGEST_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,6 @@ STEP = 1 << 18
 """Bytes to which one step of gzip, deflate and Brotli unpacks."""
 ZSTD_INPUT = 256
 """Bytes of input for one step of zstd: no fewer than four bytes become 128 KiB."""
-LARGEST_WINDOW = 1 << 23
-"""Bytes that a decoder of zstd may keep; RFC 8878 §3.1.1.1.2 recommends to support these, and not to trust a frame beyond."""
 CODINGS = frozenset({"gzip", "x-gzip", "deflate", "zstd", "br"})
 
 

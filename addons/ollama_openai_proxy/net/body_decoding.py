@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MOST_UNPACKED = 1 << 24
 """Bytes to which one network read, of some hundred kilobytes at most, may unpack."""
-_MOST_WINDOW = 1 << 23
-"""Bytes that zstd may look back, which RFC 8878 tells every reader to allow."""
+LARGEST_WINDOW = 1 << 23
+"""Bytes that a decoder of zstd may keep; RFC 8878 §3.1.1.1.2 recommends to support these, and not to trust a frame beyond."""
 _TOO_MUCH = "the content unpacks to too much"
 
 
@@ -97,7 +97,7 @@ class _Zstandard:
 
     def __init__(self) -> None:
         self._collector = _Collector()
-        unpacking = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW)
+        unpacking = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
         self._unpacking = unpacking.stream_writer(self._collector)  # type: ignore[arg-type]  # it only writes
 
     def decompress(self, data: bytes) -> bytes:
