@@ -155,7 +155,7 @@ class Answering:
         except Refusal as refusal:
             names = ModelNames(completion.model, completion.parameters["model"])
             error = server_error(refusal.told, names, status=refusal.status, headers=refusal.headers)
-            raise backend.with_key_named(error) from refusal
+            raise backend.sdk.with_key_named(error) from refusal
         headers = {"Content-Type": self._writer.content_type}
         if self._writer.content_type == SSE_TYPE:
             headers["Cache-Control"] = "no-cache"
@@ -165,7 +165,7 @@ class Answering:
         driver = AnswerDriver(
             AnswerMachine(self._reader, self._writer),
             completion.backend.timeouts,
-            completion.backend.explain,
+            completion.backend.sdk.explain,
             keep_alive=completion.keep_alive if completion.stream else 0,
             watcher=current_record().watcher,
             began=self._began,

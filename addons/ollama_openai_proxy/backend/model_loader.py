@@ -21,8 +21,9 @@ from ..translate.not_found import MISSING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..translate.loading_calls import LoaderCall, LoaderKind
-    from .client import Backend
+    from ..net.http_messages import Timeouts
+    from ..translate.loading_calls import LoaderKind
+    from .root_calls import RootCalls
 
 FIRST_POLL, LONGEST_POLL = 0.1, 1.0
 """Seconds between two looks at a model that loads."""
@@ -34,11 +35,15 @@ class ModelLoader:
     """The models of a server.
 
     Args:
-        backend: the server.
+        name: what the models file calls the server.
+        timeouts: how long the server may take.
+        calls: makes the calls.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, name: str, timeouts: Timeouts, calls: RootCalls) -> None:
+        self._name = name
+        self._timeouts = timeouts
+        self._calls = calls
 
     async def load(self, kind: LoaderKind, model: str, keep_alive: float | None) -> None:
         """Load a model; returns when the model is loaded.
@@ -51,11 +56,11 @@ class ModelLoader:
         Raises:
             BackendError: the server cannot be reached, or cannot load the model.
         """
-        async with asyncio.timeout(self._backend.timeouts.begin):
+        async with asyncio.timeout(self._timeouts.begin):
             if kind == "llamacpp":
                 await self._load_by_router(model)
                 return
-            status, answer = await self._call(load_call(kind, model, keep_alive))
+            status, answer = await self._calls.make(load_call(kind, model, keep_alive))
         # What llama-swap answers with is the model's own server, which may know no such path.
         if status >= 500 or (kind == "ollama" and status >= 400):
             raise _refusal(status, answer)
@@ -70,12 +75,12 @@ class ModelLoader:
         Raises:
             BackendError: the server cannot be reached, or refuses.
         """
-        async with asyncio.timeout(self._backend.timeouts.begin):
-            status, answer = await self._call(unload_call(kind, model))
+        async with asyncio.timeout(self._timeouts.begin):
+            status, answer = await self._calls.make(unload_call(kind, model))
             if kind == "llama-swap" and status in MISSING:
                 # That ends all models, so only where no other is loaded.
                 if [loaded.target for loaded in await self.loaded(kind)] == [model]:
-                    status, answer = await self._call(UNLOAD_ALL)
+                    status, answer = await self._calls.make(UNLOAD_ALL)
                 else:
                     status = 200
         # llama.cpp's router refuses with 400 to unload what is not loaded.
@@ -90,9 +95,9 @@ class ModelLoader:
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                status, answer = await self._call(list_call(kind))
+                status, answer = await self._calls.make(list_call(kind))
         except TimeoutError:
-            raise BackendError(504, f"the back end {self._backend.name} did not answer in {PATIENCE:g} seconds") from None
+            raise BackendError(504, f"the back end {self._name} did not answer in {PATIENCE:g} seconds") from None
         if status >= 400:
             raise _refusal(status, answer)
         try:
@@ -102,22 +107,19 @@ class ModelLoader:
 
     async def _load_by_router(self, model: str) -> None:
         delay = FIRST_POLL
-        if read_state((await self._call(list_call("llamacpp")))[1], model) == "unloaded":
-            status, answer = await self._call(load_call("llamacpp", model, None))
+        if read_state((await self._calls.make(list_call("llamacpp")))[1], model) == "unloaded":
+            status, answer = await self._calls.make(load_call("llamacpp", model, None))
             # It refuses with 400 to load what is loaded, or loads already.
             if status >= 400 and status != 400:
                 raise _refusal(status, answer)
         while True:
-            state = read_state((await self._call(list_call("llamacpp")))[1], model)
+            state = read_state((await self._calls.make(list_call("llamacpp")))[1], model)
             if state == "loaded":
                 return
             if state in ("failed", "unloaded"):
                 raise BackendError(500, f"the back end could not load the model {model}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_POLL)
-
-    async def _call(self, call: LoaderCall) -> tuple[int, Any]:
-        return await self._backend.call_root(call)
 
 
 def _refusal(status: int, answer: Any) -> BackendError:

@@ -6,7 +6,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...backend.client import CHAT, COMPLETIONS, INFILL
+from ...backend.client import CHAT, COMPLETIONS
+from ...backend.sdk_calls import INFILL
 from ...errors import BackendError, InvalidRequest
 from ...models.lookup import does_not_support, require_capabilities
 from ...net.http_messages import Reply

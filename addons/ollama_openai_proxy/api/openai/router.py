@@ -254,7 +254,7 @@ async def _chat(call: Call, data: dict[str, Any], model: Model, keep_alive: floa
             # Clients take a 404 for a model that is not there.
             raise server_error(reply.body.decode("utf-8", "replace"), ModelNames(), status=reply.status)
         told = (data, reply.status, reply.body)
-        if not backend.learns_responses(*told):
+        if not backend.adapted.learn_responses(*told):
             refusal = teaching_refusal(backend.learned, *told)
             if refusal is None:
                 return reply
