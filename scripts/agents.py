@@ -37,6 +37,8 @@ EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any more,
 or if the recorded results or the page differ with --check; 2 if a program could not be tried. Each program
 is installed once from its lock in requirements/agents, below OLLAMA_PROXY_AGENTS (default: .cache/agents).
+The locks of npm's programs name the builds that the registry had when they were made: those for Linux on x64
+are there, others may be missing. Elsewhere, renew the lock first: scripts/agents --lock --only NAME.
 """
 
 

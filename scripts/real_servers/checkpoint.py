@@ -6,6 +6,7 @@ Qwen2's tensors have the shapes of the GGUF file in both forms. The sources of t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -41,14 +42,15 @@ _CONTROL, _USER_DEFINED = 3, 4
 """Types of tokens in a GGUF file."""
 
 
-def write_checkpoint(folder: Path, source: Path = DEMO) -> Path:
-    """Write the checkpoint into a folder, unless the folder has one of this GGUF file; return the folder."""
+def checkpoint_key(source: Path = DEMO) -> str:
+    """Return a name for the checkpoint of a GGUF file, which another file, or another form of checkpoints, does not have."""
+    return f"{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}-{_FORM}"
+
+
+def write_checkpoint(folder: Path, source: Path = DEMO) -> None:
+    """Write the checkpoint of a GGUF file into a folder."""
     from gguf import GGUFReader
 
-    stamp = folder / "made-of.json"
-    state = json.dumps({"form": _FORM, "size": source.stat().st_size, "changed": source.stat().st_mtime_ns})
-    if stamp.exists() and stamp.read_text("utf-8") == state:
-        return folder
     folder.mkdir(parents=True, exist_ok=True)
     reader = GGUFReader(source)
     facts = {name: field.contents() for name, field in reader.fields.items()}
@@ -62,8 +64,6 @@ def write_checkpoint(folder: Path, source: Path = DEMO) -> Path:
     for name, contents in files.items():
         (folder / name).write_text(json.dumps(contents, ensure_ascii=False), "utf-8")
     (folder / "chat_template.jinja").write_text(_template(facts), "utf-8")
-    stamp.write_text(state, "utf-8")
-    return folder
 
 
 def _tensors(reader: Any) -> Tensors:

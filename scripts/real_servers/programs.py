@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, locked_version
-from scripts.real_servers.checkpoint import DEMO, write_checkpoint
+from scripts.real_servers.checkpoint import DEMO, checkpoint_key, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,11 +145,25 @@ class Program:
         return place / "bin"
 
 
-def working_folder() -> Path:
-    """A folder with the demo model's checkpoint as `demo`, and as `demo.gguf` the model's file."""
-    folder = cache() / "models"
-    write_checkpoint(folder / MODEL)
-    shutil.copyfile(DEMO, folder / f"{MODEL}.gguf")
+def working_folder(source: Path = DEMO) -> Path:
+    """Return a folder with a model's checkpoint as `demo`, and as `demo.gguf` the model's file.
+
+    Each model has a folder of its own, so that checkouts with different models can share the cache.
+    """
+    folder = cache() / "models" / checkpoint_key(source)
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A folder that is there is complete, whoever else makes one at the same time.
+    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder.parent))
+    write_checkpoint(draft / MODEL, source)
+    shutil.copyfile(source, draft / f"{MODEL}.gguf")
+    try:
+        draft.rename(folder)
+    except OSError:
+        shutil.rmtree(draft)
+        if not folder.exists():
+            raise
     return folder
 
 

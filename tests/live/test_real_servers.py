@@ -13,8 +13,8 @@ import pytest
 from scripts import servers
 from scripts.locked_packages import Unavailable
 from scripts.real_servers.all_scenarios import SCENARIOS
-from scripts.real_servers.checkpoint import checkpoint_name
-from scripts.real_servers.programs import LOCKS, PROGRAMS, named
+from scripts.real_servers.checkpoint import DEMO, checkpoint_name
+from scripts.real_servers.programs import LOCKS, PROGRAMS, named, working_folder
 from scripts.real_servers.relay import EVENTS, cut_answer
 from scripts.real_servers.results import RECORD
 from scripts.recorded_results import LACKING, PASSED, Reason, explain
@@ -22,6 +22,8 @@ from tests.command_runner import run_here
 from tests.live.proxy import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scripts.real_servers.programs import Program
 
 CI = bool(os.environ.get("CI"))
@@ -157,6 +159,22 @@ def test_tensors_get_the_names_of_a_checkpoint() -> None:
     assert {name: checkpoint_name(name) for name in names} == names
     with pytest.raises(ValueError, match="ssm"):
         checkpoint_name("blk.0.ssm.weight")
+
+
+def test_checkouts_with_different_models_share_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVERS_CACHE", str(tmp_path / "cache"))
+    other = tmp_path / "other.gguf"
+    # What stands behind a model's tensors is not read.
+    other.write_bytes(DEMO.read_bytes() + b"\0")
+    first, second = working_folder(), working_folder(other)
+    files = [path for path in first.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"demo.gguf", "config.json", "model.safetensors", "tokenizer.json"}
+    assert (first / "demo.gguf").read_bytes() == DEMO.read_bytes()
+    assert (second / "demo.gguf").read_bytes() == other.read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in files}
+    assert working_folder() == first
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, second.name])
 
 
 def test_the_help_names_every_server_and_wrong_names_are_refused() -> None:
