@@ -24,10 +24,10 @@ def page_line(url: str, *, has_token: bool) -> str:
     """Say where mitmweb's page is, and what opens it.
 
     Args:
-        url: of the page, as mitmweb names it; one that listens everywhere is opened at 127.0.0.1.
+        url: of the page, as mitmweb names it; a page that listens everywhere is opened at this machine's loopback address.
         has_token: whether the URL holds the token that lets a browser in; otherwise the page asks for a password.
     """
-    for everywhere in ("0.0.0.0", "[::]", ""):  # noqa: S104  # no binding
-        url = url.replace(f"http://{everywhere}:", "http://127.0.0.1:", 1)
+    for everywhere, here in (("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]"), ("", "127.0.0.1")):  # noqa: S104  # no binding
+        url = url.replace(f"http://{everywhere}:", f"http://{here}:", 1)
     how = "open this whole address, token included" if has_token else "it asks for the password that web_password sets"
     return f"Watch the calls on {url} ({how})"
