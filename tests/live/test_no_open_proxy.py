@@ -12,6 +12,7 @@ import pytest
 
 from tests.live.proxy import ProxyProcess, free_port
 from tests.live.raw_http import HOST, Listener, Raw, exchange, get, wait_until
+from tests.patience import PATIENCE
 from tests.standins import ScriptedBackend, StrictOllama
 
 if TYPE_CHECKING:
@@ -70,18 +71,14 @@ def proxies(other: Listener) -> Iterator[dict[str, ProxyProcess]]:
             running[name] = stack.enter_context(proxy)
         for name, proxy in running.items():
             says = SAYS["mitmdump" if MODES[name] else "console"]
-            wait_until(lambda says=says, proxy=proxy: says in proxy.log and accepts(proxy.port), 60)  # type: ignore[misc]
+            # No connection tries it: where mitmproxy has not checked its start yet, an error of a connection would end it.
+            wait_until(lambda says=says, proxy=proxy: says in proxy.log, PATIENCE)  # type: ignore[misc]
         yield running
         assert other.visits == 0
         for proxy in running.values():
             os.kill(proxy.pid, signal.SIGTERM)
         for proxy in running.values():
             assert "Traceback" not in proxy.log
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
