@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
+import struct
+import termios
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +16,7 @@ import pytest
 
 from tests.live.proxy import ProxyProcess
 from tests.live.raw_http import exchange, get, post
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,6 +152,7 @@ class HostileServer:
     connections: int = 0
     _socket: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     _open: list[socket.socket] = field(default_factory=list)
+    _answering: set[threading.Thread] = field(default_factory=set)
 
     @property
     def port(self) -> int:
@@ -182,6 +186,11 @@ class HostileServer:
             with suppress(OSError, IndexError):
                 self._open.pop().shutdown(socket.SHUT_RDWR)
 
+    def wait_for_arrival(self) -> None:
+        """Return when all requests are answered, and all that was sent has arrived at the proxy's sockets."""
+        wait_until(lambda: not self._answering, lambda: "the server still answers")
+        wait_until(lambda: not any(map(_unacknowledged, list(self._open))), lambda: "bytes of the server are on their way")
+
     @property
     def calls(self) -> list[Request]:
         """The requests for something else than the list of models."""
@@ -200,16 +209,24 @@ class HostileServer:
             visitor.settimeout(PATIENCE)
             for turn in range(1000):
                 request = _read(visitor, number, turn)
-                self.requests.append(request)
-                say = self._answer_to(request)
-                for piece in say.pieces:
-                    visitor.sendall(piece)
-                if self.after is not None and not request.is_list:
-                    self.after(request, visitor)
+                self._answering.add(threading.current_thread())
+                try:
+                    say = self._answer(request, visitor)
+                finally:
+                    self._answering.discard(threading.current_thread())
                 if say.then == "reset":
                     visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 if say.then != "keep":
                     return
+
+    def _answer(self, request: Request, visitor: socket.socket) -> Says:
+        self.requests.append(request)
+        say = self._answer_to(request)
+        for piece in say.pieces:
+            visitor.sendall(piece)
+        if self.after is not None and not request.is_list:
+            self.after(request, visitor)
+        return say
 
     def _answer_to(self, request: Request) -> Says:
         if not request.is_list:
@@ -227,6 +244,14 @@ def _read(visitor: socket.socket, number: int, turn: int) -> Request:
     while len(body) < int(headers.get("content-length", 0)):
         body += _some(visitor)
     return Request(line, headers, body, number, turn)
+
+
+def _unacknowledged(visitor: socket.socket) -> int:
+    """How many bytes that were sent have not arrived in the other side's socket."""
+    with suppress(OSError, ValueError):  # the connection is closed
+        (size,) = struct.unpack("i", fcntl.ioctl(visitor, termios.TIOCOUTQ, b"\0\0\0\0"))
+        return int(size)
+    return 0
 
 
 def _some(visitor: socket.socket) -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.live.attacks.backend_side import CALLS, Says, head, reply, said
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.live.attacks.backend_side import Request, Setup
@@ -96,3 +99,25 @@ def test_a_server_that_restarts_costs_no_call(hostile: Setup) -> None:
     for _ in range(20):
         hostile.server.drop_connections()
         assert hostile.call(CALLS["OpenAI's chat"]).status == 200
+
+
+def test_a_second_try_goes_over_a_new_connection(hostile: Setup) -> None:
+    """The server ends each of two kept connections when a request comes over it."""
+    together = threading.Barrier(2)
+    kept: set[int] = set()
+
+    def meet(request: Request) -> Says:
+        kept.add(request.connection)
+        together.wait(PATIENCE)
+        return Says([reply(said("fine"))])
+
+    def end(request: Request) -> Says:
+        return Says([], "close") if request.connection in kept else Says([reply(said("fine"))])
+
+    hostile.server.answer = meet
+    with ThreadPoolExecutor() as clients:
+        answers = clients.map(lambda _: hostile.call(CALLS["OpenAI's chat"]), range(2))
+        assert [answer.status for answer in answers] == [200, 200]
+    hostile.server.answer = end
+    assert hostile.call(CALLS["OpenAI's chat"]).status == 200
+    assert any(request.turn and request.connection in kept for request in hostile.server.calls)

@@ -152,6 +152,21 @@ async def test_bytes_that_no_request_asked_for_close_the_connection_and_are_no_a
         assert wire.server.connections == 2
 
 
+async def test_bytes_that_the_event_loop_has_not_seen_are_no_answer_to_the_next_request() -> None:
+    async with line() as wire:
+        body, _ = await wire.ask(CHUNKED + chunk(b"a") + END)
+        sink = Kept()
+        body.start(sink)
+        await sink.ended()
+        # They are in the socket when this returns, and the loop has no turn before the pool is asked for a connection.
+        wire.server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        body, _ = await wire.ask(CHUNKED + chunk(b"b") + END)
+        sink = Kept()
+        body.start(sink)
+        await sink.ended()
+        assert (sink.data, wire.server.connections) == (b"b", 2)
+
+
 async def test_a_body_that_was_not_read_is_whole_even_if_the_connection_serves_another_call() -> None:
     async with line() as wire:
         first, _ = await wire.ask(CHUNKED + chunk(b"first") + END)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -141,6 +143,52 @@ def test_a_stop_text_ends_the_text(text: str, kept: str, met: str | None) -> Non
 def test_a_mark_that_has_begun_is_seen(text: str, marks: list[str]) -> None:
     longest = max(n for mark in marks for n in range(len(mark)) if text.endswith(mark[:n]))
     assert begun_mark(text, marks) == longest
+
+
+@given(
+    st.lists(st.text(alphabet="ab", max_size=5), max_size=12),
+    st.lists(st.text(alphabet="ab", min_size=1, max_size=6), max_size=3),
+)
+def test_a_stop_text_is_met_wherever_the_text_is_cut(pieces: list[str], marks: list[str]) -> None:
+    stops = StopTexts(marks)
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [(at, mark) for mark in marks if (at := held.find(mark)) >= 0]
+        if found:
+            at, met = min(found)
+            assert (stops.feed(piece), stops.met) == (held[:at], met)
+            assert (stops.feed("ab"), stops.finish()) == ("", "")
+            return
+        certain = len(held) - begun_mark(held, marks)
+        assert (stops.feed(piece), stops.met) == (held[:certain], None)
+        held = held[certain:]
+    assert stops.finish() == held
+
+
+STOPS_AND_PIECES: dict[str, Callable[[int], tuple[str, Iterable[str]]]] = {
+    "all but the end, by characters": lambda n: ("ab" * n + "c", ["ab"] * n),
+    "again and again": lambda n: ("a" * n + "b", ["a"] * 3 * n),
+    "beginnings that break off": lambda n: ("a" * n + "b", ["a" * (n - 1) + "c"] * 3),
+    "no beginning twice": lambda n: ("a" * (n // 2) + "b" + "a" * (n // 2) + "c", ["a"] * 2 * n),
+    "a long piece first": lambda n: ("a" * n + "b", ["a" * n, *["a"] * n]),
+}
+
+
+@pytest.mark.parametrize("kind", STOPS_AND_PIECES)
+def test_long_stop_texts_take_linear_time(kind: str) -> None:
+    def cost(size: int) -> float:
+        """The CPU time of this thread; the least of three, as some of it may be spent on other things."""
+        return min(once(*STOPS_AND_PIECES[kind](size)) for _ in range(3))
+
+    def once(stop: str, pieces: Iterable[str]) -> float:
+        stops = StopTexts([stop])
+        before = time.thread_time()
+        for piece in pieces:
+            stops.feed(piece)
+        return time.thread_time() - before
+
+    assert cost(1 << 15) < 8 * cost(1 << 13)
 
 
 def entry(token: str, value: float = -0.5, **more: Any) -> dict[str, Any]:
