@@ -126,6 +126,10 @@ class Front:
         self._running = Running()
         self._is_retiring = False
 
+    def refusal(self, request: Request) -> Reply | None:
+        """The reply to a web page that may not read from the proxy; None for everybody else."""
+        return self._access.refuse(request, None)
+
     async def model_names(self) -> list[str]:
         """The names of the models.
 

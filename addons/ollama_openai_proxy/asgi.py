@@ -80,7 +80,7 @@ class Application:
         self._observers = observers = Observers(settings, self._link)
         self._front = front = Front(settings, observers.all, observers.metrics_of_the_main_port, self._link)
         if self._metrics_port is None:
-            observers.open()
+            observers.open(front.refusal)
         front.warn_if_open(settings.proxy_host)
         return front
 
@@ -106,8 +106,8 @@ class Application:
         if self._observers is not None:
             self._observers.close()
 
-    async def _show_metrics(self, _: Request) -> Reply:
-        return await cast("Observers", self._observers).metrics.reply()
+    async def _show_metrics(self, request: Request) -> Reply:
+        return cast("Front", self._front).refusal(request) or await cast("Observers", self._observers).metrics.reply()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

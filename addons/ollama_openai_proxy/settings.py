@@ -606,8 +606,8 @@ class Settings(BaseSettings):
     )
     max_copies_size: Annotated[ByteSize, Field(ge=0)] = setting(
         ByteSize(4 << 20),
-        "How many bytes the models take that are made with copy and create, for each key, or for all clients without keys. "
-        "Older ones make way.",
+        "How many bytes the models take that are made with copy and create, for each key of PROXY_API_KEYS, or else for all "
+        "clients together. Older ones make way.",
         group=Group.LIMITS,
         must_be="a size like 4MiB",
         example="1MiB",

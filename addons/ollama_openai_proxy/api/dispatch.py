@@ -11,6 +11,7 @@ from .openai.router import OpenAIServer
 from .path_table import surface_of
 
 if TYPE_CHECKING:
+    from ..models.lookup import Owners
     from ..net.http_messages import Reply, Request
     from ..settings import Settings
     from ..workers.link import Link
@@ -29,8 +30,7 @@ class TranslateServer:
 
     def __init__(self, settings: Settings, link: Link | None = None) -> None:
         self._catalogue = Catalogue(settings)
-        keyed = bool(settings.proxy_api_keys or settings.proxy_api_keys_file)
-        self._models = Models(self._catalogue, int(settings.max_copies_size), by_caller=keyed, link=link)
+        self._models = Models(self._catalogue, int(settings.max_copies_size), owners=_owners(settings), link=link)
         self._ollama = OllamaServer(settings, self._catalogue, self._models, link)
         self._openai = OpenAIServer(self._models, self._catalogue, settings.heartbeat_seconds)
 
@@ -66,3 +66,10 @@ class TranslateServer:
         """
         server = self._ollama if surface_of(request.path) == "ollama" else self._openai
         return await server.respond(request)
+
+
+def _owners(settings: Settings) -> Owners:
+    """Who has names of its own for models."""
+    if settings.proxy_api_keys or settings.proxy_api_keys_file:
+        return "keys"
+    return "passed keys" if settings.openai_api_key_passthrough else "all"

@@ -76,7 +76,7 @@ class ProxyAddon:
 
     def running(self) -> None:
         """Open the port for metrics, if they have one, and warn of what was perhaps not meant."""
-        self._observers.open()
+        self._observers.open(lambda request: self._front.refusal(request))
         self._watching = asyncio.get_running_loop().create_task(self._patience.watch())
         self._front.warn_if_open(self._settings.proxy_host)
 

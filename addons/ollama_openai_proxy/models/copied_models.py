@@ -1,8 +1,8 @@
 """Models that clients made by copy or create: another name for one that is there, perhaps with settings of its own.
 
 They live in memory only, and all workers of a console command share them. The proxy keeps nothing on disk and replicas do not
-share them: a name that is to stay belongs into the models file. Where clients bring keys, each key has its own names: they
-neither hide nor show anything to other keys.
+share them: a name that is to stay belongs into the models file. Where clients bring keys, of the proxy or of the server behind
+it, each key has its own names: they neither hide nor show anything to other keys.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OVERHEAD = 1024
 
 
 class Derived:
-    """The names that one owner has made so far: a key, or all clients where there are no keys.
+    """The names that one owner has made so far: a key, also one that is passed through, or all clients without keys.
 
     Args:
         most_bytes: MAX_COPIES_SIZE: how many bytes the names may take, with their prompts and options; older names make way.
@@ -90,11 +90,20 @@ class Derived:
         """All of them, the newest first."""
         return [each.model for each in reversed(self._made.values())]
 
+    @property
+    def size(self) -> int:
+        """How many bytes the names take."""
+        return sum(each.size for each in self._made.values())
+
+    def forget_oldest(self) -> None:
+        """Make room."""
+        del self._made[next(iter(self._made))]
+
     def _set(self, name: str, made: _Made) -> None:
         self._made.pop(name, None)
         self._made[name] = made
-        while len(self._made) > MOST or sum(each.size for each in self._made.values()) > self._most_bytes:
-            del self._made[next(iter(self._made))]
+        while len(self._made) > MOST or self.size > self._most_bytes:
+            self.forget_oldest()
 
 
 class _Made(NamedTuple):

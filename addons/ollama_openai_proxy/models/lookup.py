@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidRequest, ModelNotFound
 from ..net.request_context import current_record
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..workers.link import Link
     from .catalogue import Catalogue
 
+type Owners = Literal["keys", "passed keys", "all"]
+
 TABLE = "copies"
 """The name under which workers share the names that clients made."""
 
@@ -33,13 +35,14 @@ class Models:
     Args:
         catalogue: of the back ends' models.
         most_bytes: see `Derived`.
-        by_caller: whether each caller has its own names, since clients bring keys.
+        owners: who has names of its own: each key of the proxy, each key that is passed through, or all clients together.
+            Keys that are passed through are nobody's that the proxy knows: all their names share the room of one owner.
         link: to the other workers, which share the names; None where there are none.
     """
 
-    def __init__(self, catalogue: Catalogue, most_bytes: int, *, by_caller: bool, link: Link | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, most_bytes: int, *, owners: Owners, link: Link | None = None) -> None:
         self._most_bytes = most_bytes
-        self._by_caller = by_caller
+        self._owners = owners
         self._link = link
         self._catalogue = catalogue
         self._derived: dict[str, Derived] = {}
@@ -49,23 +52,45 @@ class Models:
     @property
     def derived(self) -> Derived:
         """The names that the caller of this request has made."""
-        return self._derived_of(current_record().caller if self._by_caller else "")
+        return self._derived_of(self._owner())
+
+    def _owner(self) -> str:
+        record = current_record()
+        match self._owners:
+            case "keys":
+                return record.caller
+            case "passed keys" if record.client_key:
+                # Workers tell each other of owners; nobody needs the key for that.
+                return hashlib.sha256(record.client_key.encode("utf-8", "surrogatepass")).hexdigest()
+        return ""
 
     def _derived_of(self, owner: str) -> Derived:
-        if owner not in self._derived:
-            tell = partial(self._tell, self._link, owner) if self._link else None
-            self._derived[owner] = Derived(self._most_bytes, tell)
-        return self._derived[owner]
+        if (known := self._derived.get(owner)) is not None:
+            return known
+        derived = Derived(self._most_bytes, lambda name, model: self._changed(owner, derived, name, model))
+        # Anybody may bring a key that is passed through: nothing is kept of one that has made no name.
+        if self._owners != "passed keys":
+            self._derived[owner] = derived
+        return derived
+
+    def _changed(self, owner: str, derived: Derived, name: str, model: Model | None) -> None:
+        self._keep(owner, derived)
+        if self._link is not None:
+            # The key is made of the owner and the name, neither of which has a line break.
+            self._link.tell(TABLE, f"{owner}\n{name}", model and model.as_json())
+
+    def _keep(self, owner: str, derived: Derived) -> None:
+        if self._owners != "passed keys":
+            return
+        self._derived[owner] = derived
+        while sum(each.size for each in self._derived.values()) > self._most_bytes:
+            max(self._derived.values(), key=lambda each: each.size).forget_oldest()
+        self._derived = {owner: each for owner, each in self._derived.items() if each.size}
 
     async def known_to_all(self) -> None:
         """Wait until all workers know of the names that were made and removed."""
         if self._link is not None:
             await self._link.told()
-
-    @staticmethod
-    def _tell(link: Link, owner: str, name: str, model: Model | None) -> None:
-        """Tell the workers of a name; the key is made of the owner and the name, neither of which has a line break."""
-        link.tell(TABLE, f"{owner}\n{name}", model and model.as_json())
 
     def _learn(self, key: str, value: Any) -> None:
         owner, _, name = key.partition("\n")
@@ -73,7 +98,9 @@ class Models:
             model = None if value is None else model_from_json(value)
             # What another worker tells may be of other settings.
             if model is None or self._catalogue.has_backend(model.backend):
-                self._derived_of(owner).learn(name, model)
+                derived = self._derived_of(owner)
+                derived.learn(name, model)
+                self._keep(owner, derived)
 
     async def list(self) -> list[Model]:
         """All models that are shown, those made by clients first; these take the place of others of their name.
@@ -81,8 +108,8 @@ class Models:
         Raises:
             BackendError: no back end could be asked.
         """
-        others = [model for model in await self._catalogue.list() if self.derived.find(model.id) is None]
-        return [*self.derived.list(), *others]
+        models, derived = await self._catalogue.list(), self.derived
+        return [*derived.list(), *(model for model in models if derived.find(model.id) is None)]
 
     async def find(self, name: str) -> Model | None:
         """The model that a client means.

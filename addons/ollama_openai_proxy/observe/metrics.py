@@ -30,8 +30,9 @@ from .log import QUIET_PATHS
 from .metrics_port import MetricsPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from ..net.http_messages import Request
     from ..net.request_context import Record
     from ..workers.link import Link
     from ..workers.metric_sums import Report
@@ -136,14 +137,19 @@ class Metrics:
         sums.register(_Families(add_up([self.report(), *others])))
         return sums
 
-    def listen(self, host: str, port: int) -> None:
+    def listen(self, host: str, port: int, refusal: Callable[[Request], Reply | None]) -> None:
         """Serve the numbers on a port of their own, from another thread, until `close`.
+
+        Args:
+            host: the address to listen on; "" for every one.
+            port: the port to listen on.
+            refusal: the reply to a request that must not read them; None for one that may. Is called in the other thread.
 
         Raises:
             OSError: it is not possible to listen there.
         """
         self._port = MetricsPort(
-            host or _ANY_ADDRESS, port, lambda: (CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+            host or _ANY_ADDRESS, port, lambda: (CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)), refusal
         )
 
     def close(self) -> None:

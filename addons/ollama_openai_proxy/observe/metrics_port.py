@@ -10,8 +10,12 @@ from http import HTTPStatus
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from ..net.http_messages import Request
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..net.http_messages import Reply
 
 MOST_CONNECTIONS = 16
 SECONDS_PER_REQUEST = 5.0
@@ -25,15 +29,23 @@ class MetricsPort:
         host: the address to listen on.
         port: the port to listen on.
         page: makes the content type and the body.
+        refusal: the reply to a request that must not read the page; None for one that may. Its status is all that is sent.
 
     Raises:
         OSError: it is not possible to listen there.
     """
 
-    def __init__(self, host: str, port: int, page: Callable[[], tuple[str, bytes]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        page: Callable[[], tuple[str, bytes]],
+        refusal: Callable[[Request], Reply | None],
+    ) -> None:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self._socket = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
         self._page = page
+        self._refusal = refusal
         self._connections = 0
         self._stopping: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = Thread(target=lambda: asyncio.run(self._serve()), name="metrics", daemon=True)
@@ -60,7 +72,8 @@ class MetricsPort:
         try:
             async with asyncio.timeout(SECONDS_PER_REQUEST):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._response(head.partition(b" ")[0]))
+                peer, *_ = writer.get_extra_info("peername")
+                writer.write(self._response(_request(head.decode("latin-1"), peer)))
                 await writer.drain()
         except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
             pass
@@ -68,10 +81,24 @@ class MetricsPort:
             self._connections -= 1
             writer.close()
 
-    def _response(self, method: bytes) -> bytes:
-        if method not in (b"GET", b"HEAD"):
-            status = HTTPStatus.METHOD_NOT_ALLOWED
-            return f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    def _response(self, request: Request) -> bytes:
+        if request.method not in ("GET", "HEAD"):
+            return _without_body(HTTPStatus.METHOD_NOT_ALLOWED)
+        if refusal := self._refusal(request):
+            return _without_body(HTTPStatus(refusal.status))
         content_type, body = self._page()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        return head.encode() + (b"" if method == b"HEAD" else body)
+        return head.encode() + (b"" if request.method == "HEAD" else body)
+
+
+def _request(head: str, peer: str) -> Request:
+    first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+    method, target, *_ = [*first.split(" "), ""]
+    headers: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value.strip())))
+    return Request(method, target, headers, peer=peer)
+
+
+def _without_body(status: HTTPStatus) -> bytes:
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()

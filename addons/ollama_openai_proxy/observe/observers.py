@@ -11,6 +11,9 @@ from .metrics import Metrics
 from .tracing import tracer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..net.http_messages import Reply, Request
     from ..settings import Settings
     from ..workers.link import Link
     from .tracing import Tracing
@@ -46,11 +49,15 @@ class Observers:
         """What `/metrics` shows; None if the metrics have a port of their own."""
         return None if self._port else self.metrics
 
-    def open(self) -> None:
-        """Open the port for metrics, if METRICS_PORT names one."""
+    def open(self, refusal: Callable[[Request], Reply | None]) -> None:
+        """Open the port for metrics, if METRICS_PORT names one.
+
+        Args:
+            refusal: the reply to a request that must not read them; None for one that may.
+        """
         if self._port:
             try:
-                self.metrics.listen(self._host, self._port)
+                self.metrics.listen(self._host, self._port, refusal)
             except OSError as error:
                 logger.error(
                     "METRICS_PORT is %d, which cannot be opened (%s): set it to a free port.", self._port, error.strerror

@@ -22,6 +22,7 @@ from tests.live.attacks.backend_side import (
     Says,
     Setup,
     head,
+    in_mode,
     listing,
     one_setup_each,
     reply,
@@ -167,6 +168,13 @@ def test_an_answer_that_is_packed_unasked_is_read(small: Setup, coding: str) -> 
         assert answer.status == 200
         assert "content-encoding" not in answer.headers
     assert all(request.headers.get("accept-encoding", "identity") == "identity" for request in small.server.requests)
+
+
+@in_mode("translate")
+def test_no_packed_answer_is_asked_for(small: Setup) -> None:
+    for name in CALLS:
+        small.call(CALLS[name], "Accept-Encoding: gzip, zstd")
+    assert {request.headers["accept-encoding"] for request in small.server.calls} == {"identity"}
 
 
 def test_a_list_of_models_that_does_not_end_is_given_up(small: Setup) -> None:

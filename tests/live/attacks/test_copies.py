@@ -65,3 +65,39 @@ def test_a_name_hides_nothing_of_other_keys(proxy: ProxyProcess) -> None:
     call = {"model": "mine", "messages": HELLO}
     assert exchange(proxy.port, post("/api/chat", call, OTHER_BEARER)).status == 404
     assert exchange(proxy.port, post("/api/delete", {"model": "mine"}, OTHER_BEARER, method="DELETE")).status == 404
+
+
+@pytest.fixture(params=DOORS)
+def passing(request: pytest.FixtureRequest) -> Iterator[ProxyProcess]:
+    """A proxy that passes on whatever key a client brings."""
+    with (
+        ScriptedBackend() as backend,
+        ProxyProcess(
+            door=request.param,
+            OPENAI_API_BASE_URL=backend.base_url,
+            OPENAI_API_KEY_PASSTHROUGH="true",
+            MAX_COPIES_SIZE="64KiB",
+        ) as running,
+    ):
+        yield running
+
+
+def test_a_name_is_that_of_the_key_that_is_passed_through(passing: ProxyProcess) -> None:
+    def copy(name: str, *key: str) -> int:
+        return exchange(passing.port, post("/api/copy", {"source": "gpt-test", "destination": name}, *key)).status
+
+    before = names(passing, OTHER_BEARER)
+    assert copy("mine", BEARER) == 200
+    assert copy("anybodys") == 200
+    assert "mine:latest" in names(passing, BEARER)
+    assert "anybodys:latest" not in names(passing, BEARER)
+    assert names(passing, OTHER_BEARER) == before
+    # Whoever brings many keys takes no more room, and leaves that of others.
+    for number in range(100):
+        assert copy(f"name-{number}", OTHER_BEARER) == 200
+    for number in range(50):
+        assert copy("name", f"Authorization: Bearer key-{number}") == 200
+    assert "mine:latest" in names(passing, BEARER)
+    assert 0 < len([name for name in names(passing, OTHER_BEARER) if name.startswith("name-")]) < 60
+    kept = [number for number in range(50) if "name:latest" in names(passing, f"Authorization: Bearer key-{number}")]
+    assert len(kept) < 64

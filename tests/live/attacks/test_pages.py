@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.attacks.targets import BEARER, MODELS, NAMES, TARGETS, Target, target
+from tests.live.proxy import free_port
 from tests.live.raw_http import exchange, get
 from tests.standins import StrictOllama
 
@@ -76,6 +77,16 @@ def test_a_foreign_name_that_leads_here_reads_nothing(opened: Target, path: str,
     for origin in ("", "Origin: http://rebound.example"):
         lines = [f"GET {path} HTTP/1.1", "Host: rebound.example", *filter(None, (extra, origin)), "", ""]
         assert exchange(opened.port, "\r\n".join(lines).encode()).status == 403
+
+
+@pytest.mark.parametrize(("door", "mode"), TARGETS, ids=NAMES)
+def test_nor_does_it_from_the_port_for_metrics(door: object, mode: object) -> None:
+    port = free_port()
+    hosts = {"localhost": 200, f"127.0.0.1:{port}": 200, "rebound.example": 403, f"rebound.example:{port}": 403}
+    with target(door, mode, METRICS_PORT=str(port)):  # type: ignore[arg-type]  # of the table
+        for host, status in hosts.items():
+            answer = exchange(port, f"GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert (answer.status, b"ollama_proxy" in answer.body) == (status, status == 200), host
 
 
 @pytest.mark.parametrize("host", [POD, "localhost:11434", "127.0.0.1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_path_that_leaves_the_api_does_not_reach_the_server(hostile: Setup, me
         hostile.server.requests.clear()
         request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}\r\nContent-Length: {len(body)}\r\n\r\n"
         answer = exchange(hostile.proxy.port, request.encode("latin-1") + body, method, may_be_cut=True)
-        if hostile.server.calls or answer.status not in (400, 404):
+        if hostile.server.calls or answer.status != 400:
             wrong.append((path, answer.status, [call.target for call in hostile.server.calls]))
     assert wrong == []
     assert hostile.works()
@@ -180,8 +181,19 @@ def test_a_name_commands_no_terminal(hostile: Setup, what: str) -> None:
         method = "DELETE" if path == "/api/delete" else "POST"
         answer = exchange(hostile.proxy.port, post(path, fields | {"model": ODD[what]}, BEARER, method=method), may_be_cut=True)
         for line in answer.body.splitlines():
-            assert ODD[what] not in str(json.loads(line) if line.startswith(b"{") else ""), path
+            assert not [text for text in texts(json.loads(line) if line.startswith(b"{") else "") if ODD[what] in text], path
     assert "\x1b" not in hostile.proxy.log
+
+
+def texts(value: object) -> Iterator[str]:
+    """All the texts in a value of JSON."""
+    match value:
+        case str():
+            yield value
+        case list():
+            yield from chain.from_iterable(map(texts, value))
+        case dict():
+            yield from chain(value, chain.from_iterable(map(texts, value.values())))
 
 
 UNREADABLE = {

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -15,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.api.path_table import ROUTES
 from ollama_openai_proxy.fix.method_map import ENDPOINTS as FIXED
+from ollama_openai_proxy.net.http_messages import Reply, Request
 from ollama_openai_proxy.net.request_context import Record
 from ollama_openai_proxy.observe.endpoint_labels import ENDPOINTS, METHODS, OPERATIONS, endpoint_of
 from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.metrics_port import MOST_CONNECTIONS
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.proxy import free_port
+from tests.live.raw_http import exchange
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
@@ -201,18 +205,59 @@ def test_the_reply_is_what_prometheus_reads(metrics: Metrics) -> None:
 
 def test_a_port_of_their_own_serves_them_until_it_is_closed(metrics: Metrics) -> None:
     port = free_port()
-    metrics.listen("127.0.0.1", port)
+    metrics.listen("127.0.0.1", port, lambda _: None)
     try:
         answered(metrics)
         with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as reply:
             assert b'ollama_proxy_requests_total{endpoint="/api/chat",method="POST",status="200"} 1.0' in reply.read()
         with pytest.raises(OSError, match="in use"):
-            Metrics("fix", "0").listen("127.0.0.1", port)
+            Metrics("fix", "0").listen("127.0.0.1", port, lambda _: None)
     finally:
         metrics.close()
     metrics.close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_the_port_refuses_whom_it_is_told_to(metrics: Metrics) -> None:
+    asked = []
+
+    def refusal(request: Request) -> Reply | None:
+        asked.append(request)
+        return Reply(403) if "rebound.example" in request.headers.get("host", "") else None
+
+    port = free_port()
+    metrics.listen("127.0.0.1", port, refusal)
+    try:
+        statuses = {
+            hosts: exchange(port, "\r\n".join(["GET /metrics?x HTTP/1.1", *hosts, "", ""]).encode()).status
+            for hosts in [("Host: localhost",), ("Host: rebound.example",), ("host:rebound.example", "Host: localhost"), ()]
+        }
+        assert list(statuses.values()) == [200, 403, 403, 200]
+        assert exchange(port, b"POST /metrics HTTP/1.1\r\n\r\n", "POST").status == 405
+        assert exchange(port, b"HEAD /metrics HTTP/1.1\r\n\r\n", "HEAD").status == 200
+        assert exchange(port, b"GET\r\n\r\n").status == 200
+    finally:
+        metrics.close()
+    first = asked[0]
+    assert (first.method, first.target, first.headers, first.peer) == ("GET", "/metrics?x", {"host": "localhost"}, "127.0.0.1")
+
+
+def test_the_port_has_few_connections_at_a_time(metrics: Metrics) -> None:
+    port = free_port()
+    metrics.listen("127.0.0.1", port, lambda _: None)
+    try:
+        with ExitStack() as opened:
+            idle = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+                for _ in range(MOST_CONNECTIONS + 1)
+            ]
+            # Connections are accepted in their order.
+            assert idle[-1].recv(1) == b""
+            idle[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert idle[0].recv(12) == b"HTTP/1.1 200"
+    finally:
+        metrics.close()
 
 
 # ── who names them

@@ -58,7 +58,7 @@ class Lifecycle:
         parsed = parse_name(name)
         model = await self._models.find(name)
         if model is None and not parsed.valid:
-            return progress_reply([{"error": f"unqualified name: {parsed.full}"}], stream=asked.stream)
+            return progress_reply([{"error": f"unqualified name: {parse_name(shown(name)).full}"}], stream=asked.stream)
         if model is None:
             path = f"{parsed.host}/{parsed.namespace}/{parsed.model}/{parsed.tag}"
             frames: list[dict[str, Any]] = [

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,9 @@ from ollama_openai_proxy.translate.reader.message_text import content_of, reason
 from ollama_openai_proxy.translate.reader.reasoning_state import ReasoningDetails
 from ollama_openai_proxy.translate.reader.stop_texts import StopTexts, begun_mark
 from ollama_openai_proxy.translate.reader.think_tags import ThinkTags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 @pytest.mark.parametrize(
