@@ -36,6 +36,10 @@ ATTACKERS = 24
 MOST_IDLE = 1500
 """Connections that are left open in the middle of something."""
 MIB = 1 << 20
+MEMORY = 64
+"""MiB that the process may grow by."""
+WAIT = 0.2
+"""CPU seconds that a client with a key may wait."""
 PROBE = f"GET /api/version HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
 READY = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PATHS = [
@@ -80,8 +84,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="how long to attack (default: 600)")
     parser.add_argument("--requests", type=int, default=0, help="end after so many attacks; 0 (the default) is any number")
     parser.add_argument("--seed", type=int, default=None, help="of the random numbers (default: another one each time)")
-    parser.add_argument("--memory", type=float, default=64, help="MiB that the process may grow by (default: 64)")
-    parser.add_argument("--wait", type=float, default=0.2, help="CPU seconds that a client may wait (default: 0.2)")
+    parser.add_argument("--memory", type=float, default=MEMORY, help=f"MiB that the process may grow by (default: {MEMORY})")
+    parser.add_argument("--wait", type=float, default=WAIT, help=f"CPU seconds that a client may wait (default: {WAIT})")
     options = parser.parse_args()
     seed = random.randrange(1 << 32) if options.seed is None else options.seed
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -8,6 +8,8 @@ import hashlib
 import itertools
 import json
 import re
+import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -432,6 +434,20 @@ def test_a_start_without_keys_on_an_address_that_others_reach_warns_in_one_line(
     (warning,) = warnings(PROXY_HOST="0.0.0.0")
     assert "0.0.0.0" in warning
     assert warnings(PROXY_HOST="0.0.0.0", PROXY_API_KEYS=KEY) == []
+
+
+@pytest.mark.parametrize("door", ["console", "mitmdump"])
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="every address of 127/8 is this machine's on Linux only")
+def test_only_this_machine_reaches_a_proxy_that_was_told_no_address(door: Door, backend: ScriptedBackend) -> None:
+    def is_open_at(address: str, port: int) -> bool:
+        with socket.socket() as visitor:
+            return visitor.connect_ex((address, port)) == 0
+
+    hosts: list[tuple[dict[str, Any], bool]] = [({}, False), ({"PROXY_HOST": "0.0.0.0"}, True)]
+    for host, everywhere in hosts:
+        with ProxyProcess(door=door, OPENAI_API_BASE_URL=backend.base_url, PROXY_API_KEYS=KEY, **host) as proxy:
+            # Listening on 127.0.0.1 does not show at another address, as listening on all of them does.
+            assert (is_open_at("127.0.0.1", proxy.port), is_open_at("127.0.0.2", proxy.port)) == (True, everywhere)
 
 
 # -- How often ---------------------------------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 _OF_A_BODY = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding"})
 READ_BUFFER = 1 << 16
-_HEAD_LIMIT = 1 << 16
+HEAD_LIMIT = 1 << 16
 """Bytes of a status line, and of a header, of a response."""
-_HEADER_COUNT = 128
+HEADER_COUNT = 128
 
 
 @dataclass(slots=True)
@@ -128,9 +128,9 @@ class Connections:
                 connector=_Connector(limit=0, ssl=_tls(self._ca_file) if self._encrypted else True),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                max_field_size=_HEAD_LIMIT,
-                max_line_size=_HEAD_LIMIT,
-                max_headers=_HEADER_COUNT,
+                max_field_size=HEAD_LIMIT,
+                max_line_size=HEAD_LIMIT,
+                max_headers=HEADER_COUNT,
                 read_bufsize=READ_BUFFER,
                 request_class=_PlainRequest,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
+from itertools import chain, cycle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,8 +54,9 @@ def spellings() -> Iterator[str]:
 )
 def test_a_path_that_leaves_the_api_does_not_reach_the_server(hostile: Setup, method: str) -> None:
     wrong = []
-    body = json.dumps({"model": MODEL}).encode()
-    for path in spellings():
+    # Such a path is wrong whether or not there is a model of the name.
+    bodies = cycle(json.dumps({"model": model}).encode() for model in (MODEL, "unheard-of"))
+    for path, body in zip(spellings(), bodies, strict=False):
         hostile.server.requests.clear()
         request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}\r\nContent-Length: {len(body)}\r\n\r\n"
         answer = exchange(hostile.proxy.port, request.encode("latin-1") + body, method, may_be_cut=True)
