@@ -68,7 +68,10 @@ def test_no_spelling_of_an_address_gets_through(hostile: Setup, elsewhere: Liste
                 [reply({}, status, f"Location: {place}")]
             )
             for name in ("a chat", "embeddings", "OpenAI's chat"):
-                assert hostile.call(CALLS[name]).status in (502, 307, 308, 302, 404), place
+                answer = hostile.call(CALLS[name])
+                assert answer.status in (502, 307, 308, 302, 404), place
+                # Browsers take a backslash for a slash, so that two of them begin an address.
+                assert "\\" not in answer.headers.get("location", ""), place
                 follow_as_a_client(hostile, name)
     assert elsewhere.visits == 0
 
