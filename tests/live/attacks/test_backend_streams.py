@@ -56,9 +56,9 @@ CHAT: dict[str, Callable[[int], list[bytes]]] = {
     "white space behind a comma": lambda n: [BEGIN, piece('{"a":1,'), *[piece(" ")] * n],
     "objects within objects": lambda n: [BEGIN, *[piece('{"a":')] * n],
     "a call that is repeated": lambda n: [
-        call(json.dumps({"a": "x" * n}), index=0, id="a"),
+        call(json.dumps({"a": "x" * 8 * n}), index=0, id="a"),
         call('{"a": "', index=0, id="a"),
-        *[piece("x")] * n,
+        *[delta(tool_calls=[{"index": 0, "function": {"arguments": "x"}}] * 8)] * n,
     ],
     "details of reasoning": lambda n: [delta(reasoning_details=[{"type": "reasoning.text", "text": "abc " * 20}])] * n,
     "a call in the text": lambda n: [delta(content="<tool_call>"), *[delta(content="a ")] * n],

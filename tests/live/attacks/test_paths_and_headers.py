@@ -66,6 +66,21 @@ def test_a_path_that_leaves_the_api_does_not_reach_the_server(hostile: Setup, me
     assert hostile.works()
 
 
+@pytest.mark.parametrize("name", ["../admin", "a/../../admin", "%2e%2e/admin"])
+def test_nor_does_the_name_of_a_model_lead_there(name: str) -> None:
+    """llama-swap loads a model when it is asked for a path with the model's name."""
+    swap = {"object": "model", "owned_by": "llama-swap"}
+    with setup("console", "translate") as running:
+        running.server.lists = lambda _: Says(
+            [reply({"object": "list", "data": [{"id": each, **swap} for each in (name, "tame")]})]
+        )
+        assert running.call(("/api/generate", {"model": "tame"})).status == 200
+        assert [call.target for call in running.server.calls] == ["/upstream/tame/health"]
+        running.server.requests.clear()
+        assert running.call(("/api/generate", {"model": name})).status == 400
+        assert running.server.calls == []
+
+
 def test_a_path_with_other_escapes_passes(hostile: Setup) -> None:
     for path in (
         "/v1/files/a%2Fb",

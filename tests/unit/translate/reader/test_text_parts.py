@@ -173,7 +173,7 @@ STOPS_AND_PIECES: dict[str, Callable[[int], tuple[str, Iterable[str]]]] = {
     "again and again": lambda n: ("a" * n + "b", ["a"] * 3 * n),
     "beginnings that break off": lambda n: ("a" * n + "b", ["a" * (n - 1) + "c"] * 3),
     "no beginning twice": lambda n: ("a" * (n // 2) + "b" + "a" * (n // 2) + "c", ["a"] * 2 * n),
-    "a long piece first": lambda n: ("a" * n + "b", ["a" * n, *["a"] * n]),
+    "a long piece first": lambda n: ("a" * 4 * n + "b", ["a" * 4 * n, *["a"] * 4 * n]),
 }
 
 
