@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
 from ollama_openai_proxy.errors import ApiError
 from ollama_openai_proxy.net.connection_pool import Connections
-from ollama_openai_proxy.net.upstream_body import ServerBody
+from ollama_openai_proxy.net.upstream_body import PushingProtocol, ServerBody
 
 from tests.bodies import Kept
 
@@ -150,6 +151,18 @@ async def test_bytes_that_no_request_asked_for_close_the_connection_and_are_no_a
         await sink.ended()
         assert (sink.data, sink.ends) == (b"b", [None])
         assert wire.server.connections == 2
+
+
+async def test_bytes_that_nobody_asked_for_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    monkeypatch.setattr(ResponseHandler, "data_received", lambda _, data: parsed.append(data))
+    protocol = PushingProtocol(asyncio.get_running_loop())
+    protocol.take()
+    protocol.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
+    protocol.rest()
+    assert (len(parsed), protocol.is_clean()) == (1, True)
+    protocol.data_received(b"HTTP/1.1 200 OK\r\n")
+    assert (len(parsed), protocol.is_clean()) == (1, False)
 
 
 async def test_bytes_that_the_event_loop_has_not_seen_are_no_answer_to_the_next_request() -> None:
