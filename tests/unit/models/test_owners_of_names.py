@@ -86,7 +86,8 @@ def test_nothing_is_kept_of_a_key_that_made_no_name() -> None:
     models = Models(Mock(), ROOM, owners="passed keys")
     for number in range(100):
         assert made(models, "", f"key-{number}") == []
+    assert models._derived == {}  # what is not kept shows nowhere else
     made(models, "", "key")
     models.derived.add("mine", BASE)
     models.derived.remove("mine")
-    assert models._derived == {}  # what is not kept shows nowhere else
+    assert models._derived == {}
