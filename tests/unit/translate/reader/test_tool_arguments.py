@@ -126,12 +126,14 @@ def test_whether_anything_came_is_known() -> None:
 _TEXTS = st.text(max_size=10) | st.sampled_from(['"', "\\", '\\"', "é😀", "\n\t\x1f"])
 _OBJECTS = st.dictionaries(
     _TEXTS,
-    st.recursive(_TEXTS | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner)),
+    st.recursive(
+        _TEXTS | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner), max_leaves=8
+    ),
     min_size=1,
 )
 
 
-@given(value=_OBJECTS, ascii_only=st.booleans(), twice=st.booleans(), cuts=st.lists(st.integers(0, 200)))
+@given(value=_OBJECTS, ascii_only=st.booleans(), twice=st.booleans(), cuts=st.lists(st.integers(0, 200), max_size=8))
 def test_any_object_comes_out_of_any_pieces(value: object, ascii_only: bool, twice: bool, cuts: list[int]) -> None:
     written = json.dumps(value, ensure_ascii=ascii_only)
     written = json.dumps(written) if twice else written

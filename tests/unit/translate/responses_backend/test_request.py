@@ -15,11 +15,12 @@ FUNCTION = {"name": "f", "description": "d", "parameters": SCHEMA}
 FLAT = {"type": "function", "strict": False, **FUNCTION}
 TOOLS = {"tools": [{"type": "function", "function": FUNCTION}]}
 GRAMMAR = {"syntax": "lark", "definition": "start: /a/"}
+SDK_PARAMETERS: TypeAdapter[Any] = TypeAdapter(ResponseCreateParams)
 
 
 def made(**chat: Any) -> dict[str, Any]:
     body = responses_parameters({"model": "m", "messages": [USER], "stream": True, **chat})
-    TypeAdapter(ResponseCreateParams).validate_python(body)
+    SDK_PARAMETERS.validate_python(body)
     assert (body.pop("model"), body.pop("input"), body.pop("stream")) == ("m", INPUT, True)
     return body
 
