@@ -91,6 +91,7 @@ def test_every_note_of_the_page_leads_to_a_section() -> None:
 # ── what no scenario calls
 
 
+@pytest.mark.nightly
 def test_a_method_without_a_scenario_is_noticed_and_named() -> None:
     """The SDK of the tests' own environment gets one more method."""
     environment = named("ollama-python-newest")

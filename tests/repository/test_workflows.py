@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -73,13 +74,18 @@ def test_dependabot_takes_its_file() -> None:
     check("vendor.dependabot", GITHUB / "dependabot.yml")
 
 
+@functools.cache
+def help_of(path: Path) -> str:
+    return subprocess.run([path, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+
+
 @pytest.mark.parametrize(("file", "script", "options"), commands())
 def test_every_script_that_is_run_exists_and_has_the_options(file: str, script: str, options: tuple[str, ...]) -> None:
     path = ROOT / script
     assert path.is_file()
     assert path.stat().st_mode & 0o111
     if options:
-        told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+        told = help_of(path)
         assert {option for option in options if option not in told} == set()
 
 

@@ -14,9 +14,10 @@ from ollama_openai_proxy.net.request_context import Record, begin_record
 from ollama_openai_proxy.schemas.usage import Usage
 
 from tests.bodies import Kept, PushedBody
+from tests.unit.jumping_time import jumping_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 FOREVER = Timeouts(None, None)
 SOON = 0.01
@@ -109,7 +110,13 @@ class Stage:
 
     async def reached(self, condition: Callable[[], object]) -> None:
         while not condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(SOON / 1000)
+
+
+@pytest.fixture(autouse=True)
+async def _no_waiting() -> AsyncIterator[None]:
+    with jumping_time():
+        yield
 
 
 # ── the beginning
@@ -409,14 +416,11 @@ async def test_a_server_that_falls_silent_is_given_up() -> None:
 
 
 async def test_one_that_goes_on_is_not() -> None:
-    idle = 1.0  # longer than a busy machine stands still
-    stage = Stage(Timeouts(None, idle))
+    stage = Stage(Timeouts(None, SOON))
     await stage.opened()
     stage.driver.start(stage.sink)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while loop.time() < begun + 1.5 * idle:
-        await asyncio.sleep(SOON)
+    for _ in range(20):
+        await asyncio.sleep(SOON / 5)
         stage.server.write(b"_")
     assert stage.sink.data == b"<a"
     stage.driver.close()
