@@ -38,14 +38,8 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
 # ── the servers themselves
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "llamacpp",
-        # A start of LiteLLM takes ten seconds of CPU.
-        pytest.param("litellm", marks=pytest.mark.nightly),
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["llamacpp", "litellm"])
 def test_the_proxy_does_what_the_page_says(name: str) -> None:
     try:
         named(name).install()

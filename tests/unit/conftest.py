@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The same few examples each time, so that a run neither fails nor covers a line by chance; the nightly run looks for new ones.
 settings.register_profile(
-    "unit", database=None, deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+    "unit", database=None, deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("quick", settings.get_profile("unit"), max_examples=10)
 settings.register_profile("nightly", settings.get_profile("unit"), derandomize=False, max_examples=400, print_blob=True)

@@ -114,6 +114,10 @@ def made(*turns: Turn, profile: ProfileName = "generic", model: str = "m", offer
             [calling("1"), answered("1", "r"), said("user", "x"), calling("2", content="a"), answered("2")],
         ),
         ([asking("1"), Turn("user", "x")], [calling("1"), answered("1"), said("user", "x")]),
+        (
+            [Turn("user", "x"), Turn("assistant", "a"), Turn("assistant", "b"), result("9", "lost")],
+            [said("user", "x"), said("assistant", "a\n\nb"), said("user", "lost")],
+        ),
         ([result("9", "lost"), Turn("user", "x")], [said("user", "lost\n\nx")]),
         ([result("9", [text("lost"), PICTURE])], [said("user", [text("lost"), PICTURE])]),
         # what a result cannot hold
