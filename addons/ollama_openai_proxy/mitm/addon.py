@@ -108,6 +108,8 @@ class ProxyAddon:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                 loop.add_signal_handler(number, _hurry_all, fronts)
+        for front in fronts:
+            front.retire()  # a request may come while those are let in who wait at the port
         await stop_listening()
         await asyncio.gather(*(front.drain(self._settings.drain_seconds, self._patience.is_busy) for front in fronts))
         if self._watching is not None:

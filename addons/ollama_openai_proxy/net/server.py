@@ -162,6 +162,7 @@ class Server(UvicornServer):
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Let nobody in any more, wait for running responses, and close all connections."""
+        self._application.retire()  # a request may come while those are let in who wait at the port
         await self._stop_listening(sockets or ())
         looking = asyncio.get_running_loop().create_task(self._look_on())
         try:
