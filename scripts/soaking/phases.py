@@ -30,7 +30,7 @@ type RarePhase = tuple[str, Callable[[], Awaitable[None]]]
 
 QUICK_LANES, WAITING_LANES, PIPELINES = 24, 8, 2
 BURST = 500
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 60.0
 """How long the proxy may take to have cleaned up behind its clients."""
 _EXCERPT = 300
 _LOG = 3000

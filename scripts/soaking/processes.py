@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
 SILENCE = 3.0
 """REQUEST_TIMEOUT and STREAM_IDLE_TIMEOUT."""
 CLIENT_SECONDS = 3.0
@@ -81,7 +81,7 @@ class BackendProcess:
 
     def ask(self, action: str) -> dict[str, Any]:
         """Ask the back end itself for something: `state`, `rest` closes idle connections, `away?1` its port for a second."""
-        with _DIRECT.open(f"http://127.0.0.1:{self.port}/soak/{action}", timeout=10) as reply:
+        with _DIRECT.open(f"http://127.0.0.1:{self.port}/soak/{action}", timeout=60) as reply:
             answer: dict[str, Any] = json.load(reply)
             return answer
 
@@ -243,7 +243,7 @@ class ProxyProcess:
         return int(float(line.split()[1]))
 
     def _get(self, path: str) -> bytes:
-        with _DIRECT.open(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+        with _DIRECT.open(f"http://127.0.0.1:{self.port}{path}", timeout=60) as reply:
             content: bytes = reply.read()
             return content
 

@@ -38,12 +38,12 @@ NUMBERS = ("silent_truncations", "wrong_answers", "hangs", "log_complaints", "fa
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scripts.soak", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10 * PATIENCE, check=False)
 
 
 def test_nothing_is_lost_leaked_or_hung(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    ended = run("--requests", "240", "--seed", "1", "--json", str(file))
+    ended = run("--requests", "240", "--seed", "1", "--patience", str(PATIENCE), "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     modes: dict[str, Any] = json.loads(file.read_text())["modes"]
     assert list(modes) == ["translate", "fix"]
