@@ -940,8 +940,10 @@ def check_listening(host: str, port: int, names: AddressNames) -> None:
     """Make sure that a host and a port can be listened on.
 
     Raises:
-        SettingsError: the port is taken or forbidden, or the host is not of this machine.
+        SettingsError: the port is none, taken or forbidden, or the host is not of this machine.
     """
+    if not 0 <= port < 1 << 16:
+        raise SettingsError(f"Port {port} is none: set {names.port} to one from 0 to 65535.")
     with listening_errors(host, port, names):
         info = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(info[0], info[1]) as probe:
@@ -975,7 +977,7 @@ def listening_errors(host: str, port: int, names: AddressNames = PROXY_ADDRESS) 
     """
     try:
         yield
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise SettingsError(f"{names.host} is {host!r}, which is no address: set it to one like 127.0.0.1.") from None
     except PermissionError:
         raise SettingsError(f"Port {port} may not be opened by this user: set {names.port} to one above 1023.") from None

@@ -393,7 +393,9 @@ def test_a_port_that_is_taken_is_told_in_one_sentence_with_the_option_that_choos
     assert status == 1
 
 
-@pytest.mark.parametrize(("host", "named"), [("192.0.2.1", "--web-host"), ("no such host", "--web-host")])
+@pytest.mark.parametrize(
+    ("host", "named"), [("192.0.2.1", "--web-host"), ("no such host", "--web-host"), ("a..b", "--web-host")]
+)
 def test_a_host_of_the_page_that_cannot_be_used_is_told_too(host: str, named: str) -> None:
     with ProxyProcess(door="mitmweb", arguments=["--web-host", host], wait=False, OPENAI_API_BASE_URL=NOWHERE) as proxy:
         assert proxy.exit_code() == 1

@@ -1,5 +1,6 @@
 """Settings: where they come from, what is taken, and what a wrong one is told."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 from ollama_openai_proxy.settings import (
     DEFAULT_PORTS,
     OPENAI_URL,
+    AddressNames,
     Settings,
     SettingsError,
     about,
+    check_listening,
     load_settings,
     pairs,
 )
@@ -180,3 +183,20 @@ def test_a_wrong_way_to_a_server_is_told_what_it_must_be(name: str, text: str) -
 @pytest.mark.parametrize("word", ["chat", "Chat completions", "/v1/chat/completions", "chat.completions", "chat_completions"])
 def test_an_api_is_named_by_its_name_or_its_path(word: str) -> None:
     assert load_settings(KEYED | {"backend_apis": f"{word},messages"}).used_apis == frozenset(("chat", "messages"))
+
+
+# ── what is listened on
+
+NAMES = AddressNames("HOST", "PORT (or --port)")
+
+
+@pytest.mark.parametrize("port", [-1, 1 << 16, 70_000])
+def test_a_port_that_is_none_is_told(port: int) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"Port {port} is none: set PORT (or --port) to one from 0 to 65535.")):
+        check_listening("127.0.0.1", port, NAMES)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "\udcff", "no such host"])
+def test_a_host_that_is_none_is_told(host: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"HOST is {host!r}, which is no address")):
+        check_listening(host, 0, NAMES)

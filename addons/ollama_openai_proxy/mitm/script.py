@@ -174,7 +174,8 @@ def _check_page_address(settings: Settings) -> None:
         SettingsError: the port is taken or forbidden, or the host is not of this machine.
     """
     host, port = ctx.options.web_host, ctx.options.web_port
-    if port and port == settings.proxy_port and ctx.options.server and not _set_by_user("mode"):
+    is_one_host = host == settings.proxy_host or {host, settings.proxy_host} & {"", "0.0.0.0", "::"}  # noqa: S104
+    if port and port == settings.proxy_port and is_one_host and ctx.options.server and not _set_by_user("mode"):
         raise SettingsError(f"Port {port} cannot serve both the proxy and mitmweb's page: set --web-port to another port.")
     check_listening(host, port, PAGE_ADDRESS)
 

@@ -33,12 +33,16 @@ class Derived:
     Args:
         most_bytes: MAX_COPIES_SIZE: how many bytes the names may take, with their prompts and options; older names make way.
         tell: is called with each name that is made and its model, and with each name that is removed and None.
+
+    Attributes:
+        size: how many bytes the names take.
     """
 
     def __init__(self, most_bytes: int = 4 << 20, tell: Callable[[str, Model | None], None] | None = None) -> None:
         self._most_bytes = most_bytes
         self._made: dict[str, _Made] = {}
         self._tell = tell
+        self.size = 0
 
     def add(self, name: str, source: Model, *, system: str = "", options: dict[str, Any] | None = None) -> None:
         """Make `name` another name for `source`, with the given settings in place of its own where there are any.
@@ -68,7 +72,7 @@ class Derived:
 
     def remove(self, name: str) -> bool:
         """Forget a name; False where it was not made here."""
-        if self._made.pop(plain_name(name), None) is None:
+        if not self._drop(plain_name(name)):
             return False
         if self._tell is not None:
             self._tell(plain_name(name), None)
@@ -77,7 +81,7 @@ class Derived:
     def learn(self, name: str, model: Model | None) -> None:
         """Take what another worker was told; None removes the name."""
         if model is None:
-            self._made.pop(name, None)
+            self._drop(name)
         else:
             self._set(name, _Made(model, _size(name, model)))
 
@@ -91,17 +95,23 @@ class Derived:
         return [each.model for each in reversed(self._made.values())]
 
     @property
-    def size(self) -> int:
-        """How many bytes the names take."""
-        return sum(each.size for each in self._made.values())
+    def newest_size(self) -> int:
+        """How many bytes the newest name takes; 0 where there is none."""
+        return next((each.size for each in reversed(self._made.values())), 0)
 
     def forget_oldest(self) -> None:
         """Make room."""
-        del self._made[next(iter(self._made))]
+        self._drop(next(iter(self._made)))
+
+    def _drop(self, name: str) -> bool:
+        dropped = self._made.pop(name, None)
+        self.size -= dropped.size if dropped else 0
+        return dropped is not None
 
     def _set(self, name: str, made: _Made) -> None:
-        self._made.pop(name, None)
+        self._drop(name)
         self._made[name] = made
+        self.size += made.size
         while len(self._made) > MOST or self.size > self._most_bytes:
             self.forget_oldest()
 

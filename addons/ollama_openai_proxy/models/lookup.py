@@ -83,8 +83,10 @@ class Models:
         if self._owners != "passed keys":
             return
         self._derived[owner] = derived
+        # What was made just now does not make way, so that nobody can keep others from making names.
+        kept = {derived: derived.newest_size}
         while sum(each.size for each in self._derived.values()) > self._most_bytes:
-            max(self._derived.values(), key=lambda each: each.size).forget_oldest()
+            max(self._derived.values(), key=lambda each: each.size - kept.get(each, 0)).forget_oldest()
         self._derived = {owner: each for owner, each in self._derived.items() if each.size}
 
     async def known_to_all(self) -> None:

@@ -46,7 +46,7 @@ class MetricsPort:
         self._socket = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
         self._page = page
         self._refusal = refusal
-        self._connections = 0
+        self._connections: set[asyncio.StreamWriter] = set()
         self._stopping: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = Thread(target=lambda: asyncio.run(self._serve()), name="metrics", daemon=True)
         self._thread.start()
@@ -63,23 +63,26 @@ class MetricsPort:
         async with await asyncio.start_server(self._answer, sock=self._socket, limit=LARGEST_HEAD):
             self._stopping.set_result((asyncio.get_running_loop(), stopping))
             await stopping.wait()
+            for connection in self._connections:
+                connection.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= MOST_CONNECTIONS:
+        if len(self._connections) >= MOST_CONNECTIONS:
             writer.close()
             return
-        self._connections += 1
+        self._connections.add(writer)
         try:
             async with asyncio.timeout(SECONDS_PER_REQUEST):
                 head = await reader.readuntil(b"\r\n\r\n")
                 peer, *_ = writer.get_extra_info("peername")
                 writer.write(self._response(_request(head.decode("latin-1"), peer)))
                 await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
-            pass
+            writer.transport.abort()
         finally:
-            self._connections -= 1
-            writer.close()
+            self._connections.remove(writer)
 
     def _response(self, request: Request) -> bytes:
         if request.method not in ("GET", "HEAD"):

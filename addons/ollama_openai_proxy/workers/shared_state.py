@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS = 2.0
 """How long a worker may take to report; after that its latest report counts."""
-MOST_KNOWN = 1000
+MOST_KNOWN = 10_000
 """Keys of a table; the oldest makes way."""
 MOST_KNOWN_BYTES = 16 << 20
 """Bytes of a table's values as JSON; the oldest makes way."""

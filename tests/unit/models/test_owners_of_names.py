@@ -82,6 +82,45 @@ def test_all_keys_that_are_passed_through_share_one_room_in_which_the_largest_ma
     assert len(made(models, "", "large")) < 50
 
 
+def long(kilobytes: int) -> str:
+    return "x" * (kilobytes << 10)
+
+
+def test_a_name_that_was_made_just_now_does_not_make_way() -> None:
+    models = Models(Mock(), ROOM, owners="passed keys")
+    made(models, "", "one")
+    models.derived.add("first", BASE, system=long(30))
+    made(models, "", "two")
+    models.derived.add("second", BASE, system=long(35))
+    assert made(models, "", "two") == ["second:latest"]
+    assert made(models, "", "one") == []
+
+
+def test_many_keys_with_a_name_each_keep_nobody_from_making_names() -> None:
+    models = Models(Mock(), ROOM, owners="passed keys")
+    for number in range(100):
+        made(models, "", f"key-{number}")
+        models.derived.add("n", BASE)
+    for number in range(5):
+        made(models, "", "late")
+        models.derived.add(f"name-{number}", BASE)
+        assert f"name-{number}:latest" in made(models, "", "late")
+
+
+def test_the_size_is_that_of_the_names_that_are_there() -> None:
+    models = Models(Mock(), ROOM, owners="all")
+    derived = models.derived
+    assert (derived.size, derived.newest_size) == (0, 0)
+    for _ in range(2):
+        derived.add("a", BASE)
+        derived.add("b", BASE, system=long(1))
+    assert derived.size == sum(each.size for each in derived._made.values())
+    assert derived.newest_size == derived.size - next(iter(derived._made.values())).size > 1024
+    for name in ("a", "b", "c"):
+        derived.remove(name)
+    assert derived.size == 0
+
+
 def test_nothing_is_kept_of_a_key_that_made_no_name() -> None:
     models = Models(Mock(), ROOM, owners="passed keys")
     for number in range(100):

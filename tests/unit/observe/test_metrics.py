@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -18,6 +18,7 @@ from ollama_openai_proxy.api.path_table import ROUTES
 from ollama_openai_proxy.fix.method_map import ENDPOINTS as FIXED
 from ollama_openai_proxy.net.http_messages import Reply, Request
 from ollama_openai_proxy.net.request_context import Record
+from ollama_openai_proxy.observe import metrics_port
 from ollama_openai_proxy.observe.endpoint_labels import ENDPOINTS, METHODS, OPERATIONS, endpoint_of
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.metrics_port import MOST_CONNECTIONS
@@ -258,6 +259,19 @@ def test_the_port_has_few_connections_at_a_time(metrics: Metrics) -> None:
             assert idle[0].recv(12) == b"HTTP/1.1 200"
     finally:
         metrics.close()
+
+
+def test_a_silent_connection_does_not_hold_up_a_stop(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_port, "SECONDS_PER_REQUEST", 3600.0)
+    port = free_port()
+    metrics.listen("127.0.0.1", port, lambda _: None)
+    with ExitStack() as opened:
+        silent, asking = (opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) for _ in "12")
+        asking.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert asking.recv(12) == b"HTTP/1.1 200"  # so the one before has been accepted
+        metrics.close()
+        with suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
 
 
 # ── who names them
