@@ -12,7 +12,7 @@ from .cases import Case, Planner
 from .clients import Clients
 from .delivery import TYPES, answer_length
 from .judging import Verdict, judge
-from .processes import SILENCE, ProxyProcess
+from .processes import ProxyProcess
 from .speech import ODD
 from .tally import BAD, Failure
 
@@ -49,6 +49,11 @@ class Options(NamedTuple):
     minutes: float
     patience: float
     requests: int = 0
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which the proxy gives up who says nothing, which is long before a client's patience ends."""
+        return 0.15 * self.patience
 
 
 class Stretch(NamedTuple):
@@ -151,7 +156,7 @@ class Soak:
 
     def _seconds(self, seconds: float) -> Stretch:
         begun = time.monotonic()
-        return Stretch(lambda: (time.monotonic() - begun) / seconds, 1 - min(0.5, SILENCE / seconds))
+        return Stretch(lambda: (time.monotonic() - begun) / seconds, 1 - min(0.5, self._options.silence / seconds))
 
     def _requests(self, number: int) -> Stretch:
         before = self._tally.requests
@@ -299,7 +304,9 @@ class Soak:
     async def _proxy(
         self, port: int = 0, *, inside: bool = False, **settings: str
     ) -> AsyncIterator[tuple[ProxyProcess, Clients]]:
-        proxy = ProxyProcess(self._mode, self._backend, self._folder, port=port, inside=inside, **settings)
+        proxy = ProxyProcess(
+            self._mode, self._backend, self._folder, silence=self._options.silence, port=port, inside=inside, **settings
+        )
         await asyncio.to_thread(proxy.__enter__)
         clients = Clients(proxy.port, self._options.patience)
         try:

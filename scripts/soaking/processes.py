@@ -27,9 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
-SILENCE = 3.0
-"""REQUEST_TIMEOUT and STREAM_IDLE_TIMEOUT."""
-CLIENT_SECONDS = 3.0
 DRAIN_SECONDS = 3.0
 KIB = 1 << 10
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -104,13 +101,22 @@ class ProxyProcess:
         mode: of it.
         backend: the server behind it.
         folder: where it runs; it has no `.env` in it.
+        silence: seconds after which it gives up a server, and a client, that says nothing.
         port: to listen on; 0 is any.
         inside: whether the program `scripts.soaking.inside` starts it, which moves its clock and counts its tasks.
         settings: further environment variables.
     """
 
     def __init__(
-        self, mode: Mode, backend: BackendProcess, folder: Path, *, port: int = 0, inside: bool = False, **settings: str
+        self,
+        mode: Mode,
+        backend: BackendProcess,
+        folder: Path,
+        *,
+        silence: float,
+        port: int = 0,
+        inside: bool = False,
+        **settings: str,
     ) -> None:
         self.port = port or free_port()
         self._folder = folder
@@ -119,9 +125,9 @@ class ProxyProcess:
         self._settings = {
             "PROXY_MODE": mode,
             "PROXY_PORT": str(self.port),
-            "REQUEST_TIMEOUT": str(SILENCE),
-            "STREAM_IDLE_TIMEOUT": str(SILENCE),
-            "CLIENT_TIMEOUT": str(CLIENT_SECONDS),
+            "REQUEST_TIMEOUT": str(silence),
+            "STREAM_IDLE_TIMEOUT": str(silence),
+            "CLIENT_TIMEOUT": str(silence),
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             "LOG_LEVEL": "warning",
             "LOG_FORMAT": "json",

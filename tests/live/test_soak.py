@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the script reads /proc")
 
+ENOUGH = 80.0
+"""Seconds after which an answer hangs. The proxy gives up a silent server after 12 of them, before it sends a sign of life."""
 NUMBERS = ("silent_truncations", "wrong_answers", "hangs", "log_complaints", "failed")
 
 
@@ -43,7 +45,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_is_lost_leaked_or_hung(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    ended = run("--requests", "240", "--seed", "1", "--patience", str(PATIENCE), "--json", str(file))
+    ended = run("--requests", "240", "--seed", "1", "--patience", str(ENOUGH), "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     modes: dict[str, Any] = json.loads(file.read_text())["modes"]
     assert list(modes) == ["translate", "fix"]
@@ -129,7 +131,7 @@ def test_a_run_in_which_something_was_wrong_fails_and_tells_how_to_try_it_again(
     ],
 )
 def test_a_case_can_be_tried_alone(case: str, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = argparse.Namespace(seed=1, patience=PATIENCE)
+    options = argparse.Namespace(seed=1, patience=ENOUGH)
     with BackendProcess(tmp_path) as backend:
         assert asyncio.run(script._alone(parse_case(case), options, backend, tmp_path)) == 0
     assert verdict_of(case, capsys.readouterr().out) == verdict
