@@ -1021,6 +1021,11 @@ def _is_local(host: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def http_url(host: str, port: int) -> str:
+    """The URL of what listens on a host, which may be an address of IPv6, and a port."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on `host`."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..guard.admission import Gate
-from ..settings import SettingsError, check_address, is_loopback
+from ..settings import SettingsError, check_address, http_url, is_loopback
 from .findings import Finding
 from .probe import PATIENCE, is_proxy
 
@@ -39,7 +39,7 @@ def _own_url(settings: Settings) -> str:
         host = "127.0.0.1"
     elif host == "::":
         host = "::1"
-    return f"http://[{host}]:{settings.proxy_port}" if ":" in host else f"http://{host}:{settings.proxy_port}"
+    return http_url(host, settings.proxy_port)
 
 
 async def check_exposure(settings: Settings) -> Finding:

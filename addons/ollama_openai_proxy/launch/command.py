@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..guard.keys import read_keys
-from ..settings import DEFAULT_PORTS, Settings, SettingsError, load_settings
+from ..settings import DEFAULT_PORTS, Settings, SettingsError, http_url, load_settings
 from .asking import LaunchError, ask_target, is_reachable
 from .command_lines import arguments_of
 from .printing import as_shell, listing, not_installed
@@ -109,7 +109,7 @@ def _url_of(settings: Settings | None) -> str:
     if host in ("", "0.0.0.0", "::"):  # noqa: S104  # no binding
         host = "127.0.0.1"
     port = settings.proxy_port if settings else int(os.environ.get("PROXY_PORT") or DEFAULT_PORTS["translate"])
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return http_url(host, port)
 
 
 def _first_key(settings: Settings | None) -> str:

@@ -28,6 +28,7 @@ from ..settings import (
     check_address,
     check_listening,
     help_text,
+    http_url,
     load_settings,
 )
 from .addon import mitm_options
@@ -131,7 +132,7 @@ class OllamaScript:
         if port == 0:
             addresses = ctx.master.addons.get("proxyserver").listen_addrs()
             port = addresses[0][1] if addresses else 0
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        return http_url(host, port)
 
     def _watch(self, flow: HTTPFlow) -> FlowWatcher:
         return FlowWatcher(flow, self._settings.proxy_mode, self._settings.keep_flows)

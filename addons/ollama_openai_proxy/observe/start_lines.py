@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..settings import http_url
+
 if TYPE_CHECKING:
     from ..settings import Settings
 
@@ -16,8 +18,7 @@ def api_line(settings: Settings, host: str, port: int) -> str:
         host: the address that a socket listens on.
         port: the port of that socket.
     """
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    return f"Ollama API on {url} ({settings.proxy_mode} mode, in front of {settings.servers}); Ctrl-C stops it"
+    return f"Ollama API on {http_url(host, port)} ({settings.proxy_mode} mode, in front of {settings.servers}); Ctrl-C stops it"
 
 
 def page_line(url: str, *, has_token: bool) -> str:

@@ -19,6 +19,7 @@ A worker is asked for its report with the operation `report`, and told what all 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..guard.turns import Turns
@@ -86,6 +87,7 @@ class SharedState:
         self._windows = RateWindows()
         self._known: dict[str, dict[str, Any]] = {}
         self._sizes: dict[str, dict[str, int]] = {}
+        self._totals: Counter[str] = Counter()  # the sums of the sizes of each table
         self._ended: Report = []
         self._gatherings: dict[int, _Gathering] = {}
         self._next_gathering = 0
@@ -173,12 +175,14 @@ class SharedState:
         values = self._known.setdefault(table, {})
         sizes = self._sizes.setdefault(table, {})
         values.pop(key, None)
-        sizes.pop(key, None)
+        self._totals[table] -= sizes.pop(key, 0)
         if value is not None:
             values[key], sizes[key] = value, len(encode(value))
-            while len(values) > MOST_KNOWN or sum(sizes.values()) > MOST_KNOWN_BYTES:
+            self._totals[table] += sizes[key]
+            while len(values) > MOST_KNOWN or self._totals[table] > MOST_KNOWN_BYTES:
                 oldest = next(iter(values))
-                del values[oldest], sizes[oldest]
+                del values[oldest]
+                self._totals[table] -= sizes.pop(oldest)
         for worker in self._members:
             worker.send({"op": "known", "table": table, "key": key, "value": value})
 

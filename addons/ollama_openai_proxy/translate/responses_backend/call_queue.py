@@ -54,7 +54,6 @@ class CallQueue:
         self._original = original_tool_name
         self._calls: dict[Hashable, _Call] = {}
         self._queue: deque[_Call] = deque()
-        # How often each id was asked for.
         self._ids = UniqueIds()
 
     @property
