@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 import certifi
 import pytest
 
+from tests.fork_server import python_with, share
+
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from execnet import XSpec
 
 # Where Python keeps no compiled modules, half of each start of the proxy would be compiling them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -39,6 +43,20 @@ def _share_context_of_authorities(*arguments: Any, **options: Any) -> ssl.SSLCon
 
 
 ssl.create_default_context = _share_context_of_authorities
+
+
+IMPORTED = ("xdist.remote", "anthropic", "openai", "ollama", "mitmproxy.tools.dump", "hypothesis.strategies")
+"""What takes the processes that run tests side by side the longest to import."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
+    """Have the processes that run tests side by side do their imports once, and start their proxies from the same ones."""
+    if not hasattr(os, "fork"):
+        return
+    share()
+    for spec in specs:
+        spec.python = python_with(*IMPORTED)
 
 
 @pytest.fixture(scope="session")

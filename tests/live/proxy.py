@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 from scripts.ports import free_port as free_port
-from tests.live.fork_server import ForkedProcess
+from tests.fork_server import ForkedProcess, fork_server
 from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ class ProxyProcess:
 
     def __enter__(self) -> Self:
         if self._imported:
-            self._process = ForkedProcess(self._imported, self._command, self._environment, self._cwd, self._output)
+            with Path(os.devnull).open("rb") as nothing:
+                files = (nothing.fileno(), self._output.fileno(), self._output.fileno())
+                server = fork_server(*self._imported)
+                self._process = ForkedProcess(server, self._command, self._environment, self._cwd, files)
         else:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, cwd=self._cwd, stdout=self._output, stderr=subprocess.STDOUT
