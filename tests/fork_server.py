@@ -184,13 +184,13 @@ def serve(listener: socket.socket, alive: int, modules: Sequence[str]) -> Start:
     signal.set_wakeup_fd(wake)
     asked: dict[int, socket.socket] = {}
     while True:
-        ready = select.select([listener, alive, woken], [], [])[0]
+        ready = select.select([listener.fileno(), alive, woken], [], [])[0]
         if alive in ready:
             os._exit(0)
         if woken in ready:
             os.read(woken, 1 << 10)
             _tell_ends(asked)
-        if listener not in ready:
+        if listener.fileno() not in ready:
             continue
         connection, _ = listener.accept()
         first, files, _, _ = socket.recv_fds(connection, 1, 3)

@@ -30,6 +30,7 @@ class Matcher:
         self._dot_all = bool(flags & re.DOTALL)
         self._multiline = bool(flags & re.MULTILINE)
         self._most = most
+        self._ones: dict[tuple[int, str], bool] = {}  # what `_is_one` has found, by the node's identity
         self.steps = 0
 
     def count(self, text: str, *, anchored: bool) -> int:
@@ -180,6 +181,12 @@ class Matcher:
         return (before != after) is (where is codes.AT_BOUNDARY)
 
     def _is_one(self, node: Node, character: str) -> bool:
+        known = self._ones.get((id(node), character))
+        if known is None:
+            known = self._ones[id(node), character] = self._matches(node, character)
+        return known
+
+    def _matches(self, node: Node, character: str) -> bool:
         kind, value = node
         if kind is codes.LITERAL:
             return character in self._cases(value)

@@ -19,7 +19,7 @@ type Pattern = tuple[str | bytes, int, bool]
 
 ROOT = Path(ollama_openai_proxy.__file__).parent
 CALLS = frozenset({"compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer"})
-SHORTEST = 40
+SHORTEST = 24
 """Characters of the shorter of two attacks, at least; more where a pattern has bounded gaps that reach further."""
 
 

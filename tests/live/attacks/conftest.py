@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Obey the marks `in_mode` and `one_setup_each`."""
     items[:] = [item for item in items if _is_in_its_mode(item)]
-    turns: dict[str, dict[object, int]] = {}
+    dear: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
         if item.get_closest_marker("one_setup_each"):
-            of_test = turns.setdefault(item.nodeid.partition("[")[0], {})
-            turn = of_test.setdefault(_other_parameters(item), len(of_test))
-            if SETUPS.index(_setup_of(item)) != turn % len(SETUPS):
-                item.add_marker(pytest.mark.nightly)
+            of_test = dear.setdefault(item.nodeid.partition("[")[0], {})
+            of_test.setdefault(_other_parameters(item), []).append(item)
+    for of_test in dear.values():
+        for turn, in_setups in enumerate(of_test.values()):
+            chosen = in_setups[turn % len(in_setups)]
+            for item in in_setups:
+                if item is not chosen:
+                    item.add_marker(pytest.mark.nightly)
 
 
 def _is_in_its_mode(item: pytest.Item) -> bool:
@@ -40,11 +44,10 @@ def _setup_of(item: pytest.Item) -> tuple[Door, Mode]:
     return found
 
 
-def _other_parameters(item: pytest.Item) -> object:
-    """What the other parameters of a test are, by their places: some of the values are megabytes."""
+def _other_parameters(item: pytest.Item) -> str:
+    """The name of a test's parameters without that of its setup."""
     assert isinstance(item, pytest.Function)
-    places = item.callspec.indices
-    return frozenset((name, places[name]) for name, value in item.callspec.params.items() if value not in SETUPS)
+    return item.callspec.id.replace(" ".join(_setup_of(item)), "", 1)
 
 
 def _parameters(item: pytest.Item) -> dict[str, object]:

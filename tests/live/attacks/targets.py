@@ -29,7 +29,7 @@ MODELS: dict[Mode, str] = {"translate": "gpt-test", "fix": "tiny"}
 DOORS: list[Door] = ["console", "mitmdump"]
 MODES: list[Mode] = ["translate", "fix"]
 TARGETS = [(door, mode) for door in DOORS for mode in MODES]
-NAMES = [f"{door}, {mode}" for door, mode in TARGETS]
+NAMES = [f"{door} {mode}" for door, mode in TARGETS]
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process uses is read from /proc")
 

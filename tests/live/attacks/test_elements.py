@@ -114,8 +114,8 @@ def test_the_cost_of_what_is_allowed_grows_no_faster_than_its_size(attacked: Tar
         body = json.dumps(call | {name: call[name] * (times // len(call[name])), "model": MODELS[attacked.mode]})
         request = post(path, body.replace("\\\\ud800", "\\ud800").encode(), BEARER)
         exchange(attacked.port, request)
-        # The least of several, since a busy machine adds to each.
-        costs.append(min(_cost(attacked, request) for _ in range(3)))
+        # The lesser of two, since a busy machine adds to either.
+        costs.append(min(_cost(attacked, request) for _ in range(2)))
     # Four times as much, and sixteen times for what is quadratic.
     assert costs[1] < 10 * max(costs[0], 0.05), costs
 
