@@ -45,12 +45,12 @@ LINE, UNPACKED = 32 * MIB, 16 * MIB
 
 def far(limit: int) -> int:
     """A size that is far beyond a limit, and beyond the room for what has that limit."""
-    return 24 * MIB + 5 * limit
+    return 32 * MIB + 5 * limit
 
 
 def room(limit: int) -> int:
     """What a single answer may make the process use: itself, and some copies of what has a limit."""
-    return 16 * MIB + 4 * limit
+    return 20 * MIB + 4 * limit
 
 
 @pytest.fixture(scope="module", params=SETUPS, ids=" ".join)

@@ -69,12 +69,11 @@ def test_a_call_over_a_new_connection_is_made_once(hostile: Setup, name: str) ->
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_that_was_answered_in_part_is_not_made_again(hostile: Setup, name: str) -> None:
-    def answer(request: Request) -> Says:
-        return Says([reply(said("fine"))]) if request.turn == 0 else Says([head(200, length=500)[:30]], "close")
-
-    hostile.server.answer = answer
+    hostile.server.answer = lambda _: Says([reply(said("fine"))])
     assert hostile.call(CALLS[name]).status in ANSWERED
     before = len(hostile.server.calls)
+    # By any connection: one that has rested too long on a busy machine is not used again.
+    hostile.server.answer = lambda _: Says([head(200, length=500)[:30]], "close")
     assert hostile.call(CALLS[name]).status == 502
     assert len(hostile.server.calls) - before <= 1 + (
         hostile.mode == "translate" and CALLS[name][0] in ("/v1/responses", "/v1/messages")

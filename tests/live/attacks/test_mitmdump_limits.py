@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +59,14 @@ def test_a_connection_to_mitmdump_takes_ten_times_the_memory() -> None:
     for door in DOORS:
         with target(door, "translate") as attacked, ExitStack() as opened:
             exchange(attacked.port, get("/api/version", BEARER))
-            before = resident(attacked.proxy.worker)
-            for _ in range(400):
-                opened.enter_context(Raw(attacked.port)).send(get("/api/version", BEARER))
-            exchange(attacked.port, get("/api/version", BEARER))
-            cost[door] = (resident(attacked.proxy.worker) - before) / 400
+            held = [resident(attacked.proxy.worker)]
+            for _ in range(4):
+                for _ in range(100):
+                    opened.enter_context(Raw(attacked.port)).send(get("/api/version", BEARER))
+                exchange(attacked.port, get("/api/version", BEARER))
+                held.append(resident(attacked.proxy.worker))
+            # Now and then a process takes megabytes at once, whatever it is asked.
+            cost[door] = statistics.median(after - before for before, after in pairwise(held)) / 100
     assert cost["console"] < 24 << 10
     assert cost["mitmdump"] < 200 << 10
 
