@@ -22,7 +22,6 @@ from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
 from ollama_openai_proxy.translate.service_presets import PRESETS
 
-from scripts.diagrams import draw
 from tests.unit.translate.reader.corpus import ROWS
 
 if TYPE_CHECKING:
@@ -301,7 +300,7 @@ PARTS = {
 
 
 def outdated() -> Iterator[tuple[Path, str]]:
-    """The pages and drawings that are out of date, each with the text that it should have."""
+    """The pages that are out of date, each with the text that it should have."""
     pages: dict[str, str] = {}
     for part, render in PARTS.items():
         text = pages.setdefault(part.page, (ROOT / part.page).read_text("utf-8"))
@@ -312,10 +311,6 @@ def outdated() -> Iterator[tuple[Path, str]]:
             yield ROOT / page, text
     if (text := env_example()) != (ROOT / ".env.example").read_text("utf-8"):
         yield ROOT / ".env.example", text
-    for source in sorted((ROOT / "docs" / "drawings").glob("*.toml")):
-        drawing = source.with_suffix(".svg")
-        if not drawing.exists() or draw(source) != drawing.read_text("utf-8"):
-            yield drawing, draw(source)
 
 
 def main() -> int:
@@ -324,9 +319,7 @@ def main() -> int:
         prog="scripts/docs", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     action = parser.add_mutually_exclusive_group()
-    action.add_argument(
-        "--write", action="store_true", help="write the parts of pages that come from the code, and draw the diagrams"
-    )
+    action.add_argument("--write", action="store_true", help="write the parts of pages that come from the code")
     action.add_argument("--check", action="store_true", help="exit with status 1 if one of them is out of date")
     action.add_argument(
         "--serve", nargs="?", const="127.0.0.1:8000", metavar="ADDRESS", help="serve the pages, and render again what changes"
