@@ -185,7 +185,7 @@ _OFFLINE = {
 
 
 def _llama_cpp(launch: Launch) -> Command:
-    line = [sys.executable, str(ROOT / "scripts" / "demo_backend.py"), *_LISTEN, str(launch.port), "--api-key", KEY]
+    line = [sys.executable, str(ROOT / "scripts" / "demo_backend.py"), "--port", str(launch.port), "--api-key", KEY]
     line += ["--alias", MODEL, "--context", str(CONTEXT), *(["--embeddings"] if launch.kind == "embeddings" else [])]
     return Command(line)
 

@@ -130,7 +130,7 @@ def test_a_run_writes_the_page_or_compares_with_it(tmp_path: Path, outcome: str,
     infinity = [named("infinity")]
     assert try_all(record, infinity, lambda _: outcomes, check=check, in_part=False) == status
     assert set(record.read(page.read_text("utf-8"))) == ({"infinity"} if cell else set())
-    assert (f"| {cell} |\n" in page.read_text("utf-8")) == bool(cell)
+    assert f"| {cell} |\n" in page.read_text("utf-8") or not cell
     again = try_all(record, infinity, lambda _: outcomes, check=True, in_part=False)
     assert again == (0 if cell else 1)
 
