@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,8 +62,6 @@ def main() -> int:
     if options.verbose:
         _print_replies(recording, report, replies)
     print(f"\n{report.closing_line()}")
-    if options.json:
-        options.json.write_text(_as_json(recording, report), "utf-8")
     return 1 if report.unlisted or report.gone else 0
 
 
@@ -79,7 +76,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--url", type=lambda url: url.rstrip("/"), help="a running proxy, or any Ollama server")
     parser.add_argument("--record", metavar="FILE", type=Path, help="write a new recording instead of comparing; needs --url")
     parser.add_argument("--verbose", action="store_true", help="also print the replies that differ, recorded and answered")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results there")
     options = parser.parse_args()
     if options.record and not options.url:
         parser.error("--record needs --url: the server to record from")
@@ -96,19 +92,6 @@ def _print_replies(recording: Recording, report: Report, replies: dict[str, Resp
 
 def _reply(response: Response) -> str:
     return f"{response.status} {json.dumps(dict(response.headers))} {json.dumps(response.content, ensure_ascii=False)}"
-
-
-def _as_json(recording: Recording, report: Report) -> str:
-    data = {
-        "server": recording.server,
-        "exchanges": len(report.results),
-        "agreeing": report.agreeing,
-        "percent": round(report.share, 1),
-        "unlisted": sorted(report.unlisted),
-        "gone": sorted(report.gone),
-        "results": [asdict(result) for result in report.results],
-    }
-    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 The contract with whoever starts it:
 
-* stdout carries one line, ``READY http://HOST:PORT/v1``, once the API answers; nothing else is ever written there.
-* stderr carries llama.cpp's log with ``--verbose``, and otherwise only the sentence that says why a start failed.
+* stdout carries one line, ``READY http://127.0.0.1:PORT/v1``, once the API answers; nothing else is ever written there.
+* stderr carries nothing but the sentence that says why a start failed.
 * SIGTERM and SIGINT end it at once with status 0, whatever is being generated. It also ends when the process that
   started it is gone. A failed start ends with status 1, a wrong argument with 2.
 """
@@ -29,9 +29,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo_backend.py",
         description="Serve an OpenAI-compatible API from a tiny model, with llama.cpp. Prints one line, "
-        "'READY http://HOST:PORT/v1', when it answers. Ends on SIGTERM, SIGINT, or when its parent process is gone.",
+        "'READY http://127.0.0.1:PORT/v1', when it answers. Ends on SIGTERM, SIGINT, or when its parent process is gone.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 picks a free one (default)")
     parser.add_argument("--embeddings", action="store_true", help="serve embeddings instead of chat")
     parser.add_argument("--alias", help="the model's name (default demo, or demo-embed with --embeddings)")
@@ -39,7 +38,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--context", type=int, default=2048, help="tokens of context per slot (default %(default)s)")
     parser.add_argument("--parallel", type=int, default=4, help="slots: requests served at once (default %(default)s)")
     parser.add_argument("--model", type=Path, default=MODEL, help="the model's file (default scripts/demo_model/demo.gguf)")
-    parser.add_argument("--verbose", action="store_true", help="show llama.cpp's log on stderr")
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.port <= 65535:
         parser.error("--port must be between 0 and 65535")
@@ -60,12 +58,12 @@ def _start(arguments: argparse.Namespace) -> tuple[object, str]:
     params = xllamacpp.CommonParams()
     params.model.path = str(arguments.model)
     params.model_alias = {arguments.alias}
-    params.hostnames = [arguments.host]
+    params.hostnames = ["127.0.0.1"]
     params.port = arguments.port
     params.api_keys = [arguments.api_key] if arguments.api_key else []
     params.n_parallel = arguments.parallel
     params.n_ctx = arguments.context * arguments.parallel
-    params.verbosity = 3 if arguments.verbose else 1
+    params.verbosity = 1
     params.ui = False
     params.warmup = False
     params.fit_params = False
@@ -116,13 +114,12 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
-    # llama.cpp writes to the descriptors themselves: keep the real ones for us and give it others.
+    # llama.cpp writes to the descriptors themselves: keep the real ones and give it others.
     answer = os.fdopen(os.dup(1), "w")
     complaint = os.fdopen(os.dup(2), "w")
-    if not arguments.verbose:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-    os.dup2(2, 1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
 
     try:
         _server, address = _start(arguments)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ from ollama_openai_proxy.settings import Group, Settings, about, help_text
 from ollama_openai_proxy.translate.server_profiles import _HEADERS, _HOST_BEGINNINGS, _HOSTS, _OWNERS, _PLAIN, PROFILES
 from ollama_openai_proxy.translate.service_presets import PRESETS
 
-from scripts.diagrams import draw
+from scripts.page_tables import replace_table
 from tests.unit.translate.reader.corpus import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ollama_openai_proxy.fix.method_map import Endpoint
     from ollama_openai_proxy.launch.programs import Program
@@ -41,21 +41,10 @@ Without arguments: renders README.md and docs/ into .cache/site. A warning is an
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a page that comes from the code: what stands between its two markers."""
-
-    page: str
-    marker: str
-
-    def of(self, text: str) -> tuple[str, str, str]:
-        """What stands before, in and after the part."""
-        begin, end = f"<!-- {self.marker} -->\n", f"\n<!-- end of {self.marker} -->"
-        before, found, rest = text.partition(begin)
-        inside, closed, after = rest.partition(end)
-        if not (found and closed):
-            raise SystemExit(f"scripts/docs: {self.page} lacks the lines {begin.strip()} and {end.strip()}.")
-        return before + begin, inside, end + after
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown of a table, whose first row is its head."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
 
 
 # -- Settings ----------------------------------------------------------------------------------------------------------
@@ -133,11 +122,8 @@ _FURTHER_SIGNS = {
 
 def profiles() -> str:
     """What is sent to each family of servers."""
-    head = (
-        "| Profile | Recognised by | Limit of tokens | Further options | `think` becomes | `response_format` | `stop` "
-        "| Source |"
-    )
-    rows = [head, "| --- " * 8 + "|"]
+    head = ["Profile", "Recognised by", "Limit of tokens", "Further options", "`think` becomes", "`response_format`", "`stop`"]
+    rows = [[*head, "Source"]]
     for profile in PROFILES.values():
         named = {name: parameter for name, parameter in profile.options.items() if _PLAIN.get(name) != parameter}
         further = [
@@ -146,7 +132,7 @@ def profiles() -> str:
             if name != "num_predict"
         ]
         absent = [f"no `{name}`" for name in _PLAIN if name not in profile.options]
-        cells = [
+        row = [
             f"`{profile.name}`",
             _signs(profile),
             f"`{profile.token_limit}`",
@@ -156,8 +142,8 @@ def profiles() -> str:
             f"the first {profile.most_stops}" if profile.most_stops else "all",
             " ".join(f"[{number}]({source})" for number, source in enumerate(profile.sources, 1)),
         ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append(row)
+    return _table(rows)
 
 
 def _signs(profile: Profile) -> str:
@@ -176,11 +162,9 @@ def _signs(profile: Profile) -> str:
 
 def presets() -> str:
     """The hosted services that are known by their names."""
-    rows = ["| Preset | Base URL | Variable of the key | Source |", "| --- " * 4 + "|"]
-    rows += [
-        f"| `{name}` | `{preset.url}` | `{preset.key_variable}` | [1]({preset.source}) |" for name, preset in PRESETS.items()
-    ]
-    return "\n".join(rows)
+    rows = [["Preset", "Base URL", "Variable of the key", "Source"]]
+    rows += [[f"`{name}`", f"`{it.url}`", f"`{it.key_variable}`", f"[1]({it.source})"] for name, it in PRESETS.items()]
+    return _table(rows)
 
 
 # -- Methods -----------------------------------------------------------------------------------------------------------
@@ -188,11 +172,11 @@ def presets() -> str:
 
 def methods() -> str:
     """Fix mode's map of methods."""
-    rows = [("Path", "Method", "Besides"), ("---", "---", "---")]
+    rows = [["Path", "Method", "Besides"]]
     for path, endpoint in ENDPOINTS.items():
         name = f"`{path}…`" if path != "/" and path.endswith("/") else f"`{path}`"
-        rows.append((name, f"`{endpoint.method}`", _besides(endpoint)))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        rows.append([name, f"`{endpoint.method}`", _besides(endpoint)])
+    return _table(rows)
 
 
 def _besides(endpoint: Endpoint) -> str:
@@ -220,11 +204,11 @@ DOCUMENTED = frozenset(
 def internals() -> str:
     """The modules that use other parts of mitmproxy, with these parts."""
     rows = [
-        f"| `{path.relative_to(SOURCES).as_posix()}` | {', '.join(f'`{part}`' for part in sorted(parts))} |"
+        [f"`{path.relative_to(SOURCES).as_posix()}`", ", ".join(f"`{part}`" for part in sorted(parts))]
         for path in sorted((SOURCES / "mitm").rglob("*.py"))
         if (parts := _undocumented(ast.parse(path.read_text("utf-8"))))
     ]
-    return "\n".join(["| module | parts |", "| --- | --- |", *rows])
+    return _table([["module", "parts"], *rows])
 
 
 def _undocumented(tree: ast.Module) -> set[str]:
@@ -253,15 +237,11 @@ def _undocumented(tree: ast.Module) -> set[str]:
 
 def answers() -> str:
     """What servers send, and what clients get of it."""
-    lines: list[str] = []
-    group = ""
-    for row in ROWS:
-        if row.group != group:
-            group = row.group
-            lines += ["", f"### {group}", "", "| Servers send | Seen with | Clients get |", "| --- | --- | --- |"]
-        cells = (each.replace("|", "\\|") for each in (row.sends, row.seen, row.gets))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines[1:])
+    head = ["Servers send", "Seen with", "Clients get"]
+    return "\n\n".join(
+        f"### {group}\n\n" + _table([head, *([row.sends, row.seen, row.gets] for row in rows)])
+        for group, rows in groupby(ROWS, lambda row: row.group)
+    )
 
 
 # -- Programs --------------------------------------------------------------------------------------------------------------
@@ -272,12 +252,11 @@ FOLDER_SHOWN = "/home/me/.config/ollama-openai-proxy"
 
 def programs() -> str:
     """The programs that `launch` knows, with what it does for each."""
-    rows = ["| program | line | installed by | tested |", "| --- | --- | --- | --- |"]
+    rows = [["program", "line", "installed by", "tested"]]
     for each in PROGRAMS:
-        install = each.install.replace("|", "\\|")
-        tested = ", ".join(each.versions) or "no"
-        rows.append(f"| [{each.title}]({each.page}) | `ollama-openai-proxy launch {each.name}` | `{install}` | {tested} |")
-    return "\n\n".join(["\n".join(rows), *map(_program, PROGRAMS)])
+        line, tested = f"`ollama-openai-proxy launch {each.name}`", ", ".join(each.versions) or "no"
+        rows.append([f"[{each.title}]({each.page})", line, f"`{each.install}`", tested])
+    return "\n\n".join([_table(rows), *map(_program, PROGRAMS)])
 
 
 def _program(program: Program) -> str:
@@ -290,32 +269,26 @@ def _program(program: Program) -> str:
 
 
 PARTS = {
-    Part("docs/clients.md", "programs"): programs,
-    Part("docs/architecture.md", "internals"): internals,
-    Part("docs/fix-mode.md", "methods"): methods,
-    Part("docs/configuration.md", "settings"): settings,
-    Part("docs/translate-mode.md", "profiles"): profiles,
-    Part("docs/models-file.md", "presets"): presets,
-    Part("docs/compatibility.md", "answers"): answers,
+    "clients": programs,
+    "architecture": internals,
+    "fix-mode": methods,
+    "configuration": settings,
+    "translate-mode": profiles,
+    "models-file": presets,
+    "compatibility": answers,
 }
+"""The pages with a part that comes from the code, which stands between marks with the function's name."""
 
 
 def outdated() -> Iterator[tuple[Path, str]]:
-    """The pages and drawings that are out of date, each with the text that it should have."""
-    pages: dict[str, str] = {}
-    for part, render in PARTS.items():
-        text = pages.setdefault(part.page, (ROOT / part.page).read_text("utf-8"))
-        before, _, after = part.of(text)
-        pages[part.page] = before + render() + after
-    for page, text in pages.items():
-        if text != (ROOT / page).read_text("utf-8"):
-            yield ROOT / page, text
+    """The pages that are out of date, each with the text that it should have."""
+    for page, render in PARTS.items():
+        path = ROOT / "docs" / f"{page}.md"
+        before = path.read_text("utf-8")
+        if (text := replace_table(before, "docs", render.__name__, render())) != before:
+            yield path, text
     if (text := env_example()) != (ROOT / ".env.example").read_text("utf-8"):
         yield ROOT / ".env.example", text
-    for source in sorted((ROOT / "docs" / "drawings").glob("*.toml")):
-        drawing = source.with_suffix(".svg")
-        if not drawing.exists() or draw(source) != drawing.read_text("utf-8"):
-            yield drawing, draw(source)
 
 
 def main() -> int:
@@ -324,9 +297,7 @@ def main() -> int:
         prog="scripts/docs", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     action = parser.add_mutually_exclusive_group()
-    action.add_argument(
-        "--write", action="store_true", help="write the parts of pages that come from the code, and draw the diagrams"
-    )
+    action.add_argument("--write", action="store_true", help="write the parts of pages that come from the code")
     action.add_argument("--check", action="store_true", help="exit with status 1 if one of them is out of date")
     action.add_argument(
         "--serve", nargs="?", const="127.0.0.1:8000", metavar="ADDRESS", help="serve the pages, and render again what changes"

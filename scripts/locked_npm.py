@@ -44,11 +44,9 @@ def lock_npm(packages: Sequence[str], folder: Path) -> None:
     lock.write_text(json.dumps(locked, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def locked_npm_version(folder: Path, package: str) -> str | None:
-    """The version of a package in a lock; None where there is no lock, or where the lock does not name the package."""
-    lock = folder / LOCK
-    entries = json.loads(lock.read_text("utf-8"))["packages"] if lock.exists() else {}
-    version = entries.get(f"node_modules/{package}", {}).get("version")
+def locked_npm_version(lock: Path, package: str) -> str | None:
+    """The version of a package in a lock; None where the lock does not name the package."""
+    version = json.loads(lock.read_text("utf-8"))["packages"].get(f"node_modules/{package}", {}).get("version")
     return None if version is None else str(version)
 
 

@@ -24,7 +24,7 @@ _MOST_SAID = 1500
 
 
 class Unavailable(Exception):
-    """An environment cannot be made; the sentence says why."""
+    """Something cannot be installed or tried here; the sentence says why."""
 
 
 def lock_packages(packages: Iterable[str], lock: Path, overrides: Iterable[str] = ()) -> None:

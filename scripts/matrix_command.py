@@ -13,6 +13,7 @@ from scripts.recorded_results import Subject, explain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from scripts.package_sets import PackageSet
     from scripts.recorded_results import Outcomes, Record
 
 
@@ -22,18 +23,6 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """The name on the command line."""
-
-
-class Locked(Named, Protocol):
-    """What has a version, which a lock or a file gives."""
-
-    @property
-    def version(self) -> str:
-        """The version that is tried."""
-
-
-class Versioned(Subject, Locked, Protocol):
-    """A subject of scenarios that has a version."""
 
 
 def matrix_options[T: Named](
@@ -83,23 +72,23 @@ def chosen[T: Named](text: str, subjects: Sequence[T], what: str) -> list[T]:
     return [it for it in subjects if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
 
 
-def try_all[T: Versioned](
+def try_all[T: Subject](
     record: Record, subjects: Sequence[T], tried: Callable[[T], Outcomes], *, check: bool, in_part: bool
 ) -> int:
-    """Try subjects, record what came of the scenarios, and write the page.
+    """Try subjects, and record in the page what came of the scenarios.
 
     Args:
         record: where the outcomes are kept.
         subjects: what is tried.
         tried: tries the scenarios with one of them; raises Unavailable if that cannot be done here.
         check: whether to compare instead of writing.
-        in_part: whether not all scenarios are tried, so that there is nothing to record, and less to compare.
+        in_part: whether not all is tried, so that there is nothing to record, and less to compare.
 
     Returns:
         the exit status: 1 for faults, 2 if something could not be tried, else 0.
     """
     listed = record.read_reasons()
-    recorded, renewed = record.read_results(), {}
+    recorded, renewed = record.read(record.page.read_text("utf-8")), {}
     faults, untried = [], []
     for subject in subjects:
         try:
@@ -111,41 +100,31 @@ def try_all[T: Versioned](
         explained, wrong = explain(subject, outcomes, listed)
         faults += wrong
         known = recorded.get(subject.name, ("", {}))
-        if in_part:
-            explained = {**known[1], **explained}
-        if check and known != (version, explained):
-            faults.append(f"{subject.name}: {record.results.name} says something else: run scripts/{record.program}")
+        if check and known != (version, {**(known[1] if in_part else {}), **explained}):
+            faults.append(f"{subject.name}: {record.page.name} says something else: run scripts/{record.program}")
         if not in_part and not wrong:
             renewed[subject.name] = (version, explained)
-    text = record.page.read_text("utf-8")
-    if check:
-        faults += record.disagreements(text, recorded, listed)
-    elif not in_part:
+    if not check and not in_part:
         # Another run may have recorded something in the meantime.
-        recorded = {**record.read_results(), **renewed}
-        record.write_results(recorded)
-        record.page.write_text(record.written(text, recorded, listed), "utf-8")
+        text = record.page.read_text("utf-8")
+        record.page.write_text(record.written(text, {**record.read(text), **renewed}), "utf-8")
     for what, found in (("not right", faults), ("not tried", untried)):
         for fault in found:
             print(f"{what}: {fault}")
     return 1 if faults else 2 if untried else 0
 
 
-def lock_all[T: Locked](subjects: Iterable[T], write: Callable[[T], object]) -> int:
+def lock_all(sets: Iterable[PackageSet]) -> int:
     """Renew locks, and say their versions.
-
-    Args:
-        subjects: whose locks are renewed.
-        write: writes the lock of one of them; raises Unavailable if that cannot be done here.
 
     Returns:
         the exit status: 2 as soon as a lock cannot be written, else 0.
     """
-    for subject in subjects:
+    for each in sets:
         try:
-            write(subject)
+            each.write_lock()
         except Unavailable as error:
-            print(f"{subject.name}: {error}", file=sys.stderr)
+            print(f"{each.name}: {error}", file=sys.stderr)
             return 2
-        print(f"{subject.name}: {subject.version}")
+        print(f"{each.name}: {each.version}")
     return 0

@@ -208,7 +208,9 @@ class Mutator:
 
 
 _PLUGINS = ("anyio.pytest_plugin", "_hypothesis_pytestplugin")
-_ARGUMENTS = ("-q", "-x", *(word for name in _PLUGINS for word in ("-p", name)))
+# The plugins are imported before, once for all mutants.
+_QUIETLY = ("-q", "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+_ARGUMENTS = (*_QUIETLY, *(word for name in _PLUGINS for word in ("-p", name)))
 _SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Raise, ast.Delete, ast.Assert)
 
 
@@ -273,7 +275,8 @@ class Runner:
         # Compiled once, in the copy; and of pytest's plugins only those that the tests need.
         sys.dont_write_bytecode, sys.pycache_prefix = False, None
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        for name in _PLUGINS:
+        # The SDK: by the path below, addons/ollama.py would be found in its place.
+        for name in (*_PLUGINS, "ollama"):
             __import__(name)
         sys.path[:0] = [str(self._folder / "addons"), str(self._folder)]
         schemas = self._folder / PACKAGE / "schemas"

@@ -1,4 +1,4 @@
-"""Tables in pages of the documentation, each between `<!-- PROGRAM: TABLE -->` and `<!-- end -->`."""
+"""Parts of pages of the documentation that programs write, each between `<!-- PROGRAM: PART -->` and `<!-- end -->`."""
 
 from __future__ import annotations
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from scripts.locked_packages import lock_packages
 from scripts.matrix_command import lock_all, matrix_options, try_all
-from scripts.real_servers.all_scenarios import SCENARIOS
 from scripts.real_servers.programs import PROGRAMS
-from scripts.real_servers.results import RECORD
-from scripts.real_servers.scenarios import try_scenarios
+from scripts.real_servers.results import RECORD, SCENARIOS
 from scripts.real_servers.stage import stage
-from scripts.recorded_results import LACKING, PASSED
+from scripts.recorded_results import LACKING
+from scripts.scenarios import try_scenarios
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from scripts.real_servers.programs import Program
     from scripts.recorded_results import Outcomes
@@ -27,12 +24,12 @@ Ollama, OpenAI and Anthropic use them through the proxy: lists, chat, options, f
 turns, thinking, raw prompts, suffixes, log probabilities, embeddings, inputs that are too long, clients
 that leave, a server that dies and starts again, wrong keys.
 
-Records what came of it in scripts/real_servers/results.json, and writes the tables of docs/servers.md.
+Writes what came of it into the tables of docs/servers.md.
 What does not work must have a reason in scripts/real_servers/reasons.toml.
 """
 EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any more,
-or if the recorded results or the page differ with --check; 2 if a server could not be tried. Each server
+or if the page differs with --check; 2 if a server could not be tried. Each server
 has an environment of its own, made once from its lock in requirements/servers, below SERVERS_CACHE
 (default: ollama-openai-proxy/servers in the user's cache); PyTorch's servers take several gigabytes each.
 OLLAMA_BINARY names a real Ollama, which is tried only then.
@@ -43,35 +40,18 @@ def main() -> int:
     """The command line."""
     options = _options()
     if options.lock:
-        return _lock(options.only)
+        return lock_all(program.locked for program in options.only if program.own)
 
-    def tried_here(program: Program) -> Outcomes:
-        return tried(program, options.scenario)
+    def tried(program: Program) -> Outcomes:
+        there = [it for it in SCENARIOS if options.scenario.lower() in it.title.lower() and it.kind in program.kinds]
+        outcomes: dict[str, str] = {it.title: LACKING for it in there if it.keyed and not program.keyed}
+        for kind in program.kinds:
+            with stage(program, kind) as here:
+                wanted = [it for it in there if it.kind == kind and it.title not in outcomes]
+                outcomes |= try_scenarios(program.name, here, wanted)
+        return outcomes
 
-    in_part = bool(options.scenario)
-    return try_all(RECORD, options.only, tried_here, check=options.check, in_part=in_part)
-
-
-def tried(program: Program, wanted: str = "") -> Outcomes:
-    """Try all scenarios with a server, or those whose title contains a text.
-
-    Raises:
-        Unavailable: the server cannot be installed here, or does not start.
-    """
-    outcomes = {it.title: LACKING for it in SCENARIOS if not it.belongs_to(program)}
-    for kind in program.kinds:
-        with stage(program, kind) as here:
-            for scenario, outcome in try_scenarios(here, wanted):
-                outcomes[scenario.title] = outcome
-                print(f"{program.name}: {outcome if outcome == PASSED else 'FAILED'}: {scenario.title}", file=sys.stderr)
-                if outcome != PASSED:
-                    print(f"    {outcome}", file=sys.stderr)
-    return {it.title: outcomes[it.title] for it in SCENARIOS if it.title in outcomes}
-
-
-def _lock(programs: Sequence[Program]) -> int:
-    own = [program for program in programs if program.own]
-    return lock_all(own, lambda program: lock_packages(program.packages, program.lock, program.overrides))
+    return try_all(RECORD, options.only, tried, check=options.check, in_part=bool(options.scenario))
 
 
 def _options() -> argparse.Namespace:

@@ -3,6 +3,6 @@
 * `agents`: the programs, their locked packages, and what each is told for a scenario.
 * `loopback`: shuts this process and its children off from all networks but loopback.
 * `stage`: the model, the proxy and runs of one program, each in an empty home.
-* `scenarios`: the list of scenarios; `task_scenarios` and `failure_scenarios` add to it, `all_scenarios` has all.
+* `scenarios`, `task_scenarios`, `failure_scenarios`: what is tried.
 * `results`: the table of `docs/clients.md`, with the reasons of `reasons.toml` for what does not work.
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ollama_openai_proxy.launch.programs import PROGRAMS, Program, find_program
 
-from scripts.locked_npm import LOCK, install_npm, lock_npm, locked_npm_version
-from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, lock_packages, locked_version
+from scripts.locked_packages import ROOT
+from scripts.package_sets import PackageSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,15 +34,9 @@ def cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A locked program of npm or PyPI.
-
-    Attributes:
-        program: the entry in the table of `launch`.
-        packages: what is locked; the first one has the program's version.
-    """
+    """A locked program of npm or PyPI: an entry in the table of `launch`."""
 
     program: Program
-    packages: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -51,50 +45,25 @@ class Package:
 
     @property
     def title(self) -> str:
-        """What stands at the head of the column."""
+        """What the program calls itself."""
         return self.program.title
 
     @property
-    def link(self) -> str:
-        """The program's documentation."""
-        return self.program.page
+    def head(self) -> str:
+        """What stands at the head of the column."""
+        return f"[{self.title}]({self.program.page})"
 
     @property
-    def is_npm(self) -> bool:
-        """Whether the program comes from npm; otherwise it comes from PyPI."""
-        return self.program.install.startswith("npm ")
-
-    @property
-    def lock(self) -> Path:
-        """The file with the versions and hashes of all packages."""
-        return LOCKS / (f"{self.name}/{LOCK}" if self.is_npm else f"{self.name}.txt")
+    def locked(self) -> PackageSet:
+        """The packages."""
+        packages = ("llm", "llm-ollama") if self.name == "llm" else (self.program.package,)
+        npm = self.program.install.startswith("npm ")
+        return PackageSet(self.name, LOCKS, packages, "scripts/agents", npm=npm, python=PYTHON)
 
     @property
     def version(self) -> str:
-        """The program's version, as it is locked.
-
-        Raises:
-            Unavailable: the program is not locked.
-        """
-        package, found = self.packages[0], None
-        if self.is_npm:
-            found = locked_npm_version(self.lock.parent, package)
-        elif self.lock.exists():
-            found = locked_version(self.lock, package)
-        if found is None:
-            raise Unavailable(f"{self.name} is not locked: run scripts/agents --lock --only {self.name}")
-        return found
-
-    def write_lock(self) -> None:
-        """Lock the newest version of the program.
-
-        Raises:
-            Unavailable: no registry answers.
-        """
-        if self.is_npm:
-            lock_npm([f"{package}@latest" for package in self.packages], self.lock.parent)
-        else:
-            lock_packages(self.packages, self.lock)
+        """The program's version, as it is locked."""
+        return self.locked.version
 
     def install(self) -> Path:
         """Install the program, unless that has been done; return the folder of its commands.
@@ -102,22 +71,10 @@ class Package:
         Raises:
             Unavailable: the program cannot be installed here.
         """
-        place = cache() / f"{self.name}-{self.version}"
-
-        def install() -> None:
-            if self.is_npm:
-                install_npm(self.lock.parent, place)
-            else:
-                install_packages(self.lock, place, python=PYTHON)
-
-        install_once(self.lock, place, install, python=not self.is_npm)
-        return place / "node_modules" / ".bin" if self.is_npm else place / "bin"
+        return self.locked.install(cache() / f"{self.name}-{self.version}")
 
 
-_FURTHER = {"llm": ("llm", "llm-ollama")}
-PACKAGES = tuple(
-    Package(it, _FURTHER.get(it.name, (it.package,))) for it in PROGRAMS if it.versions and it.install.startswith(("npm", "p"))
-)
+PACKAGES = tuple(Package(it) for it in PROGRAMS if it.versions and it.install.startswith(("npm", "p")))
 """All programs that tests install."""
 
 
@@ -171,18 +128,10 @@ class Patience:
         )
 
 
-def _agent(
-    name: str,
-    *,
-    again: tuple[str, ...],
-    once: tuple[str, ...] = ("-p", TASK),
-    sessions: tuple[str, ...] = (),
-    environment: Mapping[str, str] | None = None,
-    patience: Patience | None = None,
-) -> Agent:
+def _agent(name: str, **details: Any) -> Agent:
     program = find_program(name)
     assert program is not None
-    return Agent(program, (program.package,), once, again, sessions, environment or {}, patience or Patience())
+    return Agent(program, **details)
 
 
 AGENTS = (

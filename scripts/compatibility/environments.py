@@ -1,4 +1,4 @@
-"""The clients, their locked dependencies, and the environments in which they run."""
+"""The clients, their locked packages, and the scenarios for them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from scripts.locked_npm import LOCK, find_command, install_npm, lock_npm, locked_npm_version
-from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, lock_packages, locked_version
+from scripts.locked_npm import find_command
+from scripts.locked_packages import ROOT
+from scripts.package_sets import PackageSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LOCKS = ROOT / "requirements" / "compat"
 CACHE = ROOT / ".cache" / "compat"
@@ -20,120 +24,85 @@ type Table = Literal["python", "javascript", "clients"]
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One or several packages of a language, locked, and the scenarios for them."""
+    """A client in one version, and the scenarios for it.
+
+    Attributes:
+        name: what the command line calls it.
+        table: where it has a column.
+        script: plays its scenarios.
+        locked: its packages, the client's first.
+        head: what stands at the head of the column.
+        way: the argument of a script that knows several ways to call the client.
+    """
 
     name: str
     table: Table
     script: str
-    packages: tuple[str, ...]
-    """What is locked; the first is the client, and the table names its version."""
-    python: bool = True
-
-    @property
-    def client(self) -> str:
-        """The client's package."""
-        name = self.packages[0] if self.python else self.packages[0].rpartition("@")[0] or self.packages[0]
-        return re.split(r"[=<>\[ ]", name)[0]
-
-    @property
-    def lock(self) -> Path:
-        """The file with the versions and hashes of all packages."""
-        return LOCKS / (f"{self.name}.txt" if self.python else f"{self.name}/{LOCK}")
+    locked: PackageSet
+    head: str
+    way: str = ""
 
     @property
     def version(self) -> str:
         """The client's version, as it is locked."""
-        if not self.lock.exists():
-            raise Unavailable(f"{self.name} is not locked: run scripts/compat --lock --only {self.name}")
-        found = locked_version(self.lock, self.client) if self.python else locked_npm_version(self.lock.parent, self.client)
-        if found is None:
-            raise Unavailable(f"{self.lock.relative_to(ROOT)} does not name {self.client}")
-        return found
+        return self.locked.version
 
-    @property
-    def place(self) -> Path:
-        """Where it is installed."""
-        return CACHE / self.name
+    def install(self) -> list[str]:
+        """Install the packages, unless that has been done; return the command that plays the scenarios.
+
+        Raises:
+            Unavailable: the packages cannot be installed here.
+        """
+        place = CACHE / self.locked.name
+        commands = self.locked.install(place)
+        if not self.locked.npm:
+            return [str(commands / "python"), str(SCENARIOS / self.script)]
+        # Node looks for packages beside the script.
+        for name in ("scenario.mjs", self.script):
+            shutil.copyfile(SCENARIOS / name, place / name)
+        return [find_command("node"), str(place / self.script)]
 
 
-def _python_sdk(version: str) -> Environment:
-    package = "ollama" if version == "newest" else f"ollama=={version}"
-    return Environment(f"ollama-python-{version}", "python", "ollama_python.py", (package,))
+def titles(table: Table) -> list[str]:
+    """The rows of a table: the scenarios of an official SDK, or those that all other clients share."""
+    script = {"python": "ollama_python.py", "javascript": "ollama_js.mjs", "clients": "client.py"}[table]
+    found = re.findall(r"""^(?:@scenario\(|  )(["'])(.+?)\1(?:\)|: )""", (SCENARIOS / script).read_text("utf-8"), re.MULTILINE)
+    return [title for _, title in found]
 
 
-def _javascript_sdk(version: str, wanted: str) -> Environment:
-    return Environment(f"ollama-js-{version}", "javascript", "ollama_js.mjs", (f"ollama@{wanted}",), python=False)
+def _set(name: str, *packages: str, npm: bool = False) -> PackageSet:
+    return PackageSet(name, LOCKS, packages, "scripts/compat", npm)
 
+
+def _python_sdks(*versions: str) -> Iterable[Environment]:
+    for version in versions:
+        name, package = f"ollama-python-{version}", "ollama" if version == "newest" else f"ollama=={version}"
+        yield Environment(name, "python", "ollama_python.py", _set(name, package), version)
+
+
+def _javascript_sdks(*versions: str) -> Iterable[Environment]:
+    for version in versions:
+        name, package = f"ollama-js-{version}", "ollama" if version == "newest" else f"ollama@{version}"
+        yield Environment(name, "javascript", "ollama_js.mjs", _set(name, package, npm=True), version)
+
+
+def _client(script: str, locked: PackageSet) -> Environment:
+    return Environment(locked.name, "clients", script, locked, locked.package)
+
+
+# It does not declare mcp, but imports it where there are tools.
+_LITELLM = _set("litellm", "litellm", "mcp")
 
 ENVIRONMENTS = (
-    *map(_python_sdk, ("0.1.9", "0.2.1", "0.3.3", "0.4.9", "0.5.4", "0.6.1", "newest")),
-    _javascript_sdk("0.5", "~0.5.0"),
-    _javascript_sdk("0.6.0", "0.6.0"),
-    _javascript_sdk("newest", "latest"),
-    Environment("langchain-ollama", "clients", "langchain_ollama_chat.py", ("langchain-ollama",)),
-    Environment(
-        "llama-index", "clients", "llama_index_ollama.py", ("llama-index-llms-ollama", "llama-index-embeddings-ollama")
-    ),
-    # It does not declare mcp, but imports it where there are tools.
-    Environment("litellm", "clients", "litellm_ollama.py", ("litellm", "mcp")),
-    Environment("pydantic-ai", "clients", "pydantic_ai_ollama.py", ("pydantic-ai-slim[openai]",)),
-    Environment("llm-ollama", "clients", "llm_ollama_plugin.py", ("llm-ollama",)),
-    Environment("ollama-haystack", "clients", "haystack_ollama.py", ("ollama-haystack",)),
-    Environment(
-        "langchain-js",
-        "clients",
-        "langchain_js.mjs",
-        ("@langchain/ollama@latest", "@langchain/core@latest", "zod@latest"),
-        python=False,
-    ),
-    Environment(
-        "ai-provider-v2",
-        "clients",
-        "ai_provider_v2.mjs",
-        ("ollama-ai-provider-v2@latest", "ai@latest", "zod@latest"),
-        python=False,
-    ),
+    *_python_sdks("0.1.9", "0.2.1", "0.3.3", "0.4.9", "0.5.4", "0.6.1", "newest"),
+    *_javascript_sdks("0.5.18", "0.6.0", "newest"),
+    _client("langchain_ollama_chat.py", _set("langchain-ollama", "langchain-ollama")),
+    _client("llama_index_ollama.py", _set("llama-index", "llama-index-llms-ollama", "llama-index-embeddings-ollama")),
+    Environment("litellm-chat", "clients", "litellm_ollama.py", _LITELLM, "litellm `ollama_chat/`", "ollama_chat/"),
+    Environment("litellm", "clients", "litellm_ollama.py", _LITELLM, "litellm `ollama/`", "ollama/"),
+    _client("pydantic_ai_ollama.py", _set("pydantic-ai", "pydantic-ai-slim[openai]")),
+    _client("llm_ollama_plugin.py", _set("llm-ollama", "llm-ollama")),
+    _client("haystack_ollama.py", _set("ollama-haystack", "ollama-haystack")),
+    _client("langchain_js.mjs", _set("langchain-js", "@langchain/ollama", "@langchain/core", "zod", npm=True)),
+    _client("ai_provider_v2.mjs", _set("ai-provider-v2", "ollama-ai-provider-v2", "ai", "zod", npm=True)),
 )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Locking
-
-
-def lock(environment: Environment) -> None:
-    """Write the newest versions that are wanted, and the hashes of all that they need.
-
-    Raises:
-        Unavailable: no index or registry answers, or there is nothing that fits.
-    """
-    if environment.python:
-        lock_packages(environment.packages, environment.lock)
-    else:
-        lock_npm(environment.packages, environment.lock.parent)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Making
-
-
-def make(environment: Environment) -> list[str]:
-    """Install it, unless that has been done, and return the command that runs its scenarios.
-
-    Raises:
-        Unavailable: it cannot be installed here.
-    """
-    place, lock = environment.place, environment.lock
-
-    def install() -> None:
-        if environment.python:
-            install_packages(lock, place)
-        else:
-            install_npm(lock.parent, place)
-
-    install_once(lock, place, install, python=environment.python)
-    if environment.python:
-        return [str(place / "bin" / "python"), str(SCENARIOS / environment.script)]
-    # Node looks for packages beside the script.
-    for name in ("scenario.mjs", environment.script):
-        shutil.copyfile(SCENARIOS / name, place / name)
-    return [find_command("node"), str(place / environment.script)]

@@ -260,72 +260,55 @@ async def _score(request: web.Request) -> web.Response:
 # The stage
 
 
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """A running proxy, and the control that the scripts talk to."""
+    """A running proxy, what stands behind it, and the URL of the control that the scripts talk to."""
 
-    def __init__(self, mode: Mode, url: str, backend: Backend | Ollama) -> None:
-        self.mode = mode
-        self.url = url
-        self.backend = backend
-        self._control = _ControlServer(self)
-        self._thread = threading.Thread(target=self._control.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def control(self) -> str:
-        """The control's URL."""
-        return f"http://127.0.0.1:{self._control.server_address[1]}"
-
-    def answer(self, what: str, body: bytes) -> object:
-        """What a scenario gets that asks the control for something."""
-        match what:
-            case "/reset":
-                self.backend.reset()
-            case "/next":
-                self.backend.next.append(Reply.of(json.loads(body)))
-            case "/asked":
-                return next((it.body or b"" for it in reversed(self.backend.requests) if it.method == "POST"), b"").decode()
-            case "/left":
-                return self.backend.wait_for_disconnect() is not None
-        return None
-
-    def open(self) -> None:
-        """Let the control answer."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Let it answer no longer."""
-        self._control.shutdown()
-        self._control.server_close()
-        self._thread.join()
+    mode: Mode
+    url: str
+    backend: Backend | Ollama
+    control: str
 
 
-class _ControlServer(ThreadingHTTPServer):
-    daemon_threads = True
+def _answer(backend: Backend | Ollama, what: str, body: bytes) -> object:
+    """What a scenario gets that asks the control for something."""
+    match what:
+        case "/reset":
+            backend.reset()
+        case "/next":
+            backend.next.append(Reply.of(json.loads(body)))
+        case "/asked":
+            return next((it.body or b"" for it in reversed(backend.requests) if it.method == "POST"), b"").decode()
+        case "/left":
+            return backend.wait_for_disconnect() is not None
+    return None
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(("127.0.0.1", 0), _Control)
-        self.stage = stage
 
+@contextmanager
+def _control(backend: Backend | Ollama) -> Iterator[str]:
+    """Serve the control; give its URL."""
 
-class _Control(BaseHTTPRequestHandler):
-    server: _ControlServer
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer = json.dumps(_answer(backend, self.path, body)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
 
-    def do_GET(self) -> None:
-        self._answer(b"")
+        do_GET = do_POST  # noqa: N815
 
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
 
-    def _answer(self, body: bytes) -> None:
-        answer = json.dumps(self.server.stage.answer(self.path, body)).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @contextmanager
@@ -339,20 +322,14 @@ def stage(mode: Mode) -> Iterator[Stage]:
             with (
                 Backend() as backend,
                 ProxyProcess(cwd=place, OPENAI_API_BASE_URL=backend.base_url, MODELS_FILE=str(models)) as proxy,
+                _control(backend) as control,
             ):
-                yield from _opened(Stage(mode, proxy.url, backend))
+                yield Stage(mode, proxy.url, backend, control)
         else:
             with (
                 Ollama() as upstream,
                 ProxyProcess(cwd=place, PROXY_MODE="fix", OLLAMA_UPSTREAM_URL=upstream.url) as proxy,
                 Mangler(proxy.url) as pod,
+                _control(upstream) as control,
             ):
-                yield from _opened(Stage(mode, pod.url, upstream))
-
-
-def _opened(stage: Stage) -> Iterator[Stage]:
-    stage.open()
-    try:
-        yield stage
-    finally:
-        stage.close()
+                yield Stage(mode, pod.url, upstream, control)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from scripts.locked_packages import ROOT, Unavailable, install_once, install_packages, locked_version
+from scripts.locked_packages import ROOT, Unavailable
+from scripts.package_sets import PackageSet
 from scripts.real_servers.checkpoint import DEMO, checkpoint_key, write_checkpoint
 
 if TYPE_CHECKING:
@@ -74,8 +76,7 @@ class Program:
         keyed: whether it asks for a key.
         own: whether it has an environment of its own; otherwise it is one of the development dependencies, or a given program.
         python: the version of Python that the locked packages need, where another one has no wheels of them.
-        overrides: see `lock_packages`.
-        building: environment variables for packages that are compiled.
+        overrides, building: see `PackageSet`.
         given: the environment variable with the path of a program that cannot be installed here.
     """
 
@@ -94,13 +95,27 @@ class Program:
     building: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def lock(self) -> Path:
-        """The file with the versions and hashes of all packages."""
-        return LOCKS / f"{self.name}.txt" if self.own else ROOT / "requirements" / "dev.txt"
+    def head(self) -> str:
+        """What stands at the head of the column."""
+        return f"[{self.title}]({self.link})"
+
+    @property
+    def locked(self) -> PackageSet:
+        """The packages of a server with an environment of its own."""
+        return PackageSet(
+            self.name,
+            LOCKS,
+            self.packages,
+            "scripts/servers",
+            python=self.python,
+            timeout=INSTALL_TIMEOUT,
+            overrides=self.overrides,
+            building=self.building,
+        )
 
     @property
     def version(self) -> str:
-        """The server's version, as it is locked, or as the given program tells it.
+        """The server's version, as it is locked or installed, or as the given program tells it.
 
         Raises:
             Unavailable: the server is not locked, or not given.
@@ -108,10 +123,7 @@ class Program:
         if self.given:
             told = subprocess.run([self.binary(), "--version"], capture_output=True, text=True, check=True).stdout
             return told.split()[-1]
-        found = locked_version(self.lock, self.packages[0].partition("[")[0]) if self.lock.exists() else None
-        if found is None:
-            raise Unavailable(f"{self.name} is not locked: run scripts/servers --lock --only {self.name}")
-        return found
+        return self.locked.version if self.own else version(self.packages[0])
 
     @property
     def is_there(self) -> bool:
@@ -136,13 +148,7 @@ class Program:
         """
         if not self.own:
             return Path(sys.executable).parent
-        place = cache() / self.name
-
-        def install() -> None:
-            install_packages(self.lock, place, python=self.python, timeout=INSTALL_TIMEOUT, building=self.building)
-
-        install_once(self.lock, place, install)
-        return place / "bin"
+        return self.locked.install(cache() / self.name)
 
 
 def working_folder(source: Path = DEMO) -> Path:
@@ -179,7 +185,7 @@ _OFFLINE = {
 
 
 def _llama_cpp(launch: Launch) -> Command:
-    line = [sys.executable, str(ROOT / "scripts" / "demo_backend.py"), *_LISTEN, str(launch.port), "--api-key", KEY]
+    line = [sys.executable, str(ROOT / "scripts" / "demo_backend.py"), "--port", str(launch.port), "--api-key", KEY]
     line += ["--alias", MODEL, "--context", str(CONTEXT), *(["--embeddings"] if launch.kind == "embeddings" else [])]
     return Command(line)
 

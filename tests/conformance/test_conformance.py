@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +60,8 @@ def test_a_new_recording_is_one_that_the_proxy_agrees_with(stage: tuple[TinyMode
     assert [(each.name, each.request) for each in load(again).exchanges] == [
         (each.name, each.request) for each in load_standard().exchanges
     ]
-    results = tmp_path / "results.json"
-    compared = conformance("--url", stage[1].url, "--golden", again, "--json", results)
-    assert json.loads(results.read_text())["percent"] == 100, compared.stdout
+    compared = conformance("--url", stage[1].url, "--golden", again)
+    assert "exchanges without a difference (100.0 %)" in compared.stdout
     # What the documentation lists does not occur here, which is not right either.
     assert compared.returncode == 1
     assert "GONE" in compared.stdout

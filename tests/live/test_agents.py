@@ -14,8 +14,7 @@ from ollama_openai_proxy.launch.programs import PROGRAMS
 
 from scripts import agents
 from scripts.coding_agents.agents import AGENTS, LOCKS, MILLISECONDS, PACKAGES, SECONDS, Agent, Package, Patience, package_of
-from scripts.coding_agents.all_scenarios import SCENARIOS
-from scripts.coding_agents.results import RECORD
+from scripts.coding_agents.results import RECORD, SCENARIOS
 from scripts.coding_agents.stage import TEXT, end_all_of, environment, plain
 from scripts.locked_packages import Unavailable
 from scripts.recorded_results import PASSED
@@ -53,26 +52,24 @@ def test_an_agent_does_what_the_page_says(agent: Agent) -> None:
 # ── the page, the results and the reasons
 
 
-def test_the_page_shows_the_recorded_results() -> None:
-    assert RECORD.disagreements(RECORD.page.read_text("utf-8"), RECORD.read_results(), RECORD.read_reasons()) == []
-
-
 def test_every_agent_is_recorded_and_every_failure_has_a_reason() -> None:
-    texts = {(reason.subject, reason.text) for reason in RECORD.read_reasons()}
-    recorded = RECORD.read_results()
+    page = RECORD.page.read_text("utf-8")
+    recorded = RECORD.read(page)
+    assert RECORD.written(page, recorded) == page
+    notes = {(reason.subject, reason.note) for reason in RECORD.read_reasons()}
     assert list(recorded) == [agent.name for agent in AGENTS]
     for agent in AGENTS:
         version, outcomes = recorded[agent.name]
         assert version == agent.version
-        assert list(outcomes) == RECORD.titles
-        assert {(agent.name, it) for it in outcomes.values() if it != PASSED} <= texts
-    shown = {(agent, outcome) for agent, (_, outcomes) in recorded.items() for outcome in outcomes.values()}
-    assert texts <= shown
+        assert list(outcomes) == [it.title for it in SCENARIOS]
+    shown = {(agent, it) for agent, (_, outcomes) in recorded.items() for it in outcomes.values() if it != PASSED}
+    assert notes == shown
 
 
 def test_a_task_fails_no_agent() -> None:
     """The first scenario is what everybody expects, and no reason is good enough."""
-    assert {outcomes[SCENARIOS[0].title] for _, outcomes in RECORD.read_results().values()} == {PASSED}
+    recorded = RECORD.read(RECORD.page.read_text("utf-8"))
+    assert {outcomes[SCENARIOS[0].title] for _, outcomes in recorded.values()} == {PASSED}
 
 
 # ── the locks and the parts
@@ -81,9 +78,9 @@ def test_a_task_fails_no_agent() -> None:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 def test_every_program_is_locked_with_hashes_and_names_no_index(package: Package) -> None:
     assert package.program.versions == (package.version,)
-    text = package.lock.read_text("utf-8")
+    text = package.locked.lock.read_text("utf-8")
     assert "://" not in text
-    if package.is_npm:
+    if package.locked.npm:
         entries = {place: entry for place, entry in json.loads(text)["packages"].items() if place}
         assert entries
         assert all("integrity" in entry for entry in entries.values())

@@ -33,7 +33,7 @@ TASK = f"write {TEXT} into notes.txt and read it back"
 RUN_PATIENCE = 240
 """Seconds that a program may take: some look for updates first, where there is no network."""
 INSTALL_PATIENCE = 900
-TESTED = [package.program for package in PACKAGES if package.is_npm]
+TESTED = [package.program for package in PACKAGES if package.locked.npm]
 MOST_CALLS = 5
 """Three for the task; some programs also want a title."""
 OFFLINE = {

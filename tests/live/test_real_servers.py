@@ -6,17 +6,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scripts import servers
 from scripts.locked_packages import Unavailable
-from scripts.real_servers.all_scenarios import SCENARIOS
+from scripts.matrix_command import try_all
 from scripts.real_servers.checkpoint import DEMO, checkpoint_name
 from scripts.real_servers.programs import LOCKS, PROGRAMS, named, working_folder
 from scripts.real_servers.relay import EVENTS, cut_answer
-from scripts.real_servers.results import RECORD
+from scripts.real_servers.results import RECORD, SCENARIOS
 from scripts.recorded_results import LACKING, PASSED, Reason, explain
 from tests.command_runner import run_here
 from tests.live.proxy import ROOT
@@ -55,20 +56,19 @@ def test_the_proxy_does_what_the_page_says(name: str) -> None:
 # ── the page, the results and the reasons
 
 
-def test_the_page_shows_the_recorded_results() -> None:
-    assert RECORD.disagreements(RECORD.page.read_text("utf-8"), RECORD.read_results(), RECORD.read_reasons()) == []
-
-
 def test_every_recorded_outcome_is_of_a_scenario_and_has_a_reason_if_it_is_a_failure() -> None:
-    texts = {(reason.subject, reason.text) for reason in RECORD.read_reasons()}
-    recorded = RECORD.read_results()
+    page = RECORD.page.read_text("utf-8")
+    recorded = RECORD.read(page)
+    assert RECORD.written(page, recorded) == page
+    notes = {(reason.subject, reason.note) for reason in RECORD.read_reasons()}
     assert len(recorded) >= 3
     for server, (version, outcomes) in recorded.items():
         assert version == named(server).version
-        assert list(outcomes) == TITLES
-        assert {(server, it) for it in outcomes.values() if it not in (PASSED, LACKING)} <= texts
-    shown = {(server, outcome) for server, (_, outcomes) in recorded.items() for outcome in outcomes.values()}
-    assert {(server, text) for server, text in texts if server in recorded} <= shown
+        assert list(outcomes) == [title for table in RECORD.tables if named(server) in table.subjects for title in table.titles]
+    shown = {
+        (server, it) for server, (_, outcomes) in recorded.items() for it in outcomes.values() if it not in (PASSED, LACKING)
+    }
+    assert {(server, note) for server, note in notes if server in recorded} == shown
 
 
 def test_a_failure_needs_a_reason_and_a_reason_a_failure() -> None:
@@ -76,7 +76,10 @@ def test_a_failure_needs_a_reason_and_a_reason_a_failure() -> None:
     listed = [Reason("infinity", (title,), "too old", "It is too old.", "https://example.com")]
     cases = {
         PASSED: (PASSED, 1),
-        "ValueError: too old": ("It is too old.", 0),
+        "ValueError: too old": (listed[0].note, 0),
+        "ValueError: too old\nValueError: too old": (listed[0].note, 0),
+        "ValueError: too old\nValueError: too young": ("ValueError: too old\nValueError: too young", 2),
+        LACKING: (LACKING, 0),
         "ValueError: too young": ("ValueError: too young", 2),
     }
     for outcome, (expected, faults) in cases.items():
@@ -103,16 +106,33 @@ def test_a_wrong_reason_is_refused(entry: str, fault: str) -> None:
 def test_a_table_has_a_column_for_each_server_that_was_tried() -> None:
     empty = "".join(f"<!-- servers: {kind} -->\n<!-- end -->\n" for kind in ("chat", "embeddings"))
     reason = Reason("llamacpp", (TITLES[1],), "", "It cannot.", "https://example.com")
-    outcomes = dict.fromkeys(TITLES, PASSED) | {TITLES[1]: reason.text}
-    recorded = {"llamacpp": ("1.0", outcomes), "infinity": ("2.0", dict.fromkeys(TITLES, PASSED))}
-    text = RECORD.written(empty, recorded, [reason])
+    shown = dict.fromkeys(TITLES, PASSED) | {TITLES[1]: reason.note, TITLES[2]: LACKING}
+    recorded = {"llamacpp": ("1.0", shown), "infinity": ("2.0", dict.fromkeys(RECORD.tables[1].titles, PASSED))}
+    text = RECORD.written(empty, recorded)
     assert f"| {TITLES[0]} | ✓ |\n" in text
     assert f"| {TITLES[1]} | (1) |\n" in text
-    assert f"| {TITLES[-1]} | ✓ | ✓ |\n" in text
+    assert f"| {TITLES[2]} | – |\n" in text  # noqa: RUF001
+    assert f"| {RECORD.tables[1].titles[0]} | ✓ | ✓ |\n" in text
     assert "(1) It cannot. ([source](https://example.com))" in text
-    assert RECORD.written(text, recorded, [reason]) == text
-    assert RECORD.disagreements(text, recorded, [reason]) == []
-    assert len(RECORD.disagreements(text, recorded | {"infinity": ("3.0", outcomes)}, [reason])) == 1
+    assert RECORD.read(text) == recorded
+    assert RECORD.written(text, recorded) == text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "check", "status", "cell"), [(PASSED, False, 0, "✓"), (PASSED, True, 1, ""), ("too old", False, 1, "")]
+)
+def test_a_run_writes_the_page_or_compares_with_it(tmp_path: Path, outcome: str, check: bool, status: int, cell: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- servers: chat -->\n<!-- end -->\n<!-- servers: embeddings -->\n<!-- end -->\n", "utf-8")
+    (tmp_path / "reasons.toml").touch()
+    record = replace(RECORD, page=page, reasons=tmp_path / "reasons.toml")
+    outcomes = dict.fromkeys(RECORD.tables[1].titles, outcome)
+    infinity = [named("infinity")]
+    assert try_all(record, infinity, lambda _: outcomes, check=check, in_part=False) == status
+    assert set(record.read(page.read_text("utf-8"))) == ({"infinity"} if cell else set())
+    assert f"| {cell} |\n" in page.read_text("utf-8") or not cell
+    again = try_all(record, infinity, lambda _: outcomes, check=True, in_part=False)
+    assert again == (0 if cell else 1)
 
 
 # ── the parts
@@ -121,7 +141,7 @@ def test_a_table_has_a_column_for_each_server_that_was_tried() -> None:
 @pytest.mark.parametrize("program", [it for it in PROGRAMS if it.own], ids=lambda program: program.name)
 def test_every_server_is_locked_with_hashes_and_names_no_index(program: Program) -> None:
     assert program.version
-    text = program.lock.read_text("utf-8")
+    text = program.locked.lock.read_text("utf-8")
     assert "://" not in text
     packages = re.findall(r"^[a-z0-9][^\n]*(?:\n +--hash[^\n]*)*", text, re.MULTILINE | re.IGNORECASE)
     assert packages

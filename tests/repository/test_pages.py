@@ -101,7 +101,7 @@ def test_the_readme_stays_short() -> None:
     ("subjects", "record", "what"), [(SERVERS, SERVER_RECORD, "real servers"), (AGENTS, AGENT_RECORD, "coding agents")]
 )
 def test_the_readme_names_and_counts_what_was_tried(subjects: Any, record: Any, what: str) -> None:
-    recorded = record.read_results()
+    recorded = record.read(record.page.read_text("utf-8"))
     titles = {subject.title for subject in subjects if subject.name in recorded}
     count, names = re.findall(rf"(\w+) {what} \(([^:]+):", " ".join(page("README.md").split()))[0]
     assert set(re.split(", | and ", names)) == titles

@@ -1,160 +1,94 @@
-"""LiteLLM with its two ways of calling Ollama: `ollama_chat/` and `ollama/`, which turns a chat into a prompt."""
+"""LiteLLM with one of its two ways of calling Ollama: `ollama_chat/`, or `ollama/`, which turns a chat into a prompt."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import litellm
-from scenario import (
-    CALL,
-    CHAT_MODEL,
-    PLAIN_MODEL,
-    PNG,
-    SAID,
-    SCHEMA,
-    TOOL,
-    UNKNOWN_MODEL,
-    URL,
-    Lacking,
-    asked,
-    expect,
-    expect_error,
-    expect_freed,
-    perform,
-    prepare,
-    scenario,
-)
+from client import try_client, weather
+from scenario import CALL, CHAT_MODEL, PLAIN_MODEL, PNG, SCHEMA, TOOL, UNKNOWN_MODEL, URL, expect
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ERROR = litellm.NotFoundError
+PREFIX = sys.argv[3]
+# For `ollama/`, the model is asked for JSON.
+TOOL_REPLY = {"text": [json.dumps(CALL)]} if PREFIX == "ollama/" else {"tool": CALL}
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-class Provider:
-    """One of the two ways."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def keywords(self, model: str = CHAT_MODEL, messages: Any = HELLO, **keywords: Any) -> dict[str, Any]:
-        """Arguments for a completion."""
-        return {"model": self.prefix + model, "messages": messages, "api_base": URL, "timeout": 20, **keywords}
-
-    def complete(self, *arguments: Any, **keywords: Any) -> Any:
-        """Ask for a completion."""
-        return litellm.completion(**self.keywords(*arguments, **keywords))
-
-    def prepare_tool(self) -> None:
-        """What a model says that calls a tool; for `ollama/` it is asked for JSON."""
-        if self.prefix == "ollama/":
-            prepare(text=[json.dumps(CALL)])
-        else:
-            prepare(tool=CALL)
+def keywords(model: str = CHAT_MODEL, messages: Any = HELLO, **further: Any) -> dict[str, Any]:
+    return {"model": PREFIX + model, "messages": messages, "api_base": URL, "timeout": 20, **further}
 
 
-@scenario("An answer as a whole")
-def whole(provider: Provider) -> None:
-    answer = provider.complete()
-    expect((answer.choices[0].message.content, answer.choices[0].finish_reason), (SAID, "stop"))
-    expect(answer.usage.total_tokens, 8)
+def complete(**further: Any) -> Any:
+    return litellm.completion(**keywords(**further))
 
 
-@scenario("A streamed answer")
-def streamed(provider: Provider) -> None:
-    expect("".join(part.choices[0].delta.content or "" for part in provider.complete(stream=True)), SAID)
+def answers() -> list[str]:
+    answer = complete()
+    expect((answer.choices[0].finish_reason, answer.usage.total_tokens), ("stop", 8))
+    return [answer.choices[0].message.content]
 
 
-@scenario("An asynchronous call")
-def asynchronous(provider: Provider) -> None:
-    async def both() -> None:
-        expect((await litellm.acompletion(**provider.keywords())).choices[0].message.content, SAID)
-        parts = await litellm.acompletion(**provider.keywords(stream=True))
-        expect("".join([part.choices[0].delta.content or "" async for part in parts]), SAID)
-
-    asyncio.run(both())
+def stream() -> Iterator[str]:
+    return (part.choices[0].delta.content or "" for part in complete(stream=True))
 
 
-@scenario("Options")
-def options(provider: Provider) -> None:
-    provider.complete(temperature=0.125, seed=4711)
-    expect("0.125" in asked() and "4711" in asked(), True)
+async def answers_later() -> list[str]:
+    answer = await litellm.acompletion(**keywords())
+    parts = await litellm.acompletion(**keywords(stream=True))
+    return [answer.choices[0].message.content, "".join([part.choices[0].delta.content or "" async for part in parts])]
 
 
-@scenario("A tool call and its result")
-def tools(provider: Provider) -> None:
-    provider.prepare_tool()
-    message = provider.complete(tools=[TOOL]).choices[0].message
+def use_options(temperature: float, seed: int) -> None:
+    complete(temperature=temperature, seed=seed)
+
+
+def use_tool() -> str:
+    message = complete(tools=[TOOL]).choices[0].message
     [call] = message.tool_calls
-    expect((call.function.name, json.loads(call.function.arguments)), (CALL["name"], CALL["arguments"]))
-    result = {"role": "tool", "content": "sunny in Rome", "tool_call_id": call.id}
-    answer = provider.complete(messages=[*HELLO, message.model_dump(), result])
-    expect(answer.choices[0].message.content, SAID)
-    expect("sunny in Rome" in asked(), True)
+    result = {"role": "tool", "content": weather(**json.loads(call.function.arguments)), "tool_call_id": call.id}
+    said: str = complete(messages=[*HELLO, message.model_dump(), result]).choices[0].message.content
+    return said
 
 
-@scenario("A tool call in a stream")
-def tools_streamed(provider: Provider) -> None:
-    provider.prepare_tool()
-    parts = list(provider.complete(tools=[TOOL], stream=True))
-    calls = [call for part in parts for call in part.choices[0].delta.tool_calls or []]
-    expect([call.function.name for call in calls if call.function.name], [CALL["name"]])
+def stream_tool() -> list[str]:
+    calls = [call for part in complete(tools=[TOOL], stream=True) for call in part.choices[0].delta.tool_calls or []]
+    return [call.function.name for call in calls if call.function.name]
 
 
-@scenario("Structured output")
-def structured(provider: Provider) -> None:
-    prepare(text=['{"answer":', " 42}"])
+def structured() -> object:
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
-    expect(json.loads(provider.complete(response_format=form).choices[0].message.content), {"answer": 42})
-    expect('"answer"' in asked(), True)
+    return json.loads(complete(response_format=form).choices[0].message.content)
 
 
-@scenario("Thinking beside the answer")
-def thinking(provider: Provider) -> None:
-    prepare(thinking="let me see", text=["42"])
-    message = provider.complete(reasoning_effort="low").choices[0].message
-    expect((getattr(message, "reasoning_content", None), message.content), ("let me see", "42"))
+def think() -> tuple[object, object]:
+    message = complete(reasoning_effort="low").choices[0].message
+    return getattr(message, "reasoning_content", None), message.content
 
 
-@scenario("An image")
-def image(provider: Provider) -> None:
+def show_image() -> None:
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-    provider.complete(messages=[{"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture]}])
-    expect(PNG in asked(), True)
+    complete(messages=[{"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture]}])
 
 
-@scenario("Embeddings")
-def embeddings(provider: Provider) -> None:
-    if provider.prefix != "ollama/":
-        raise Lacking
-    vectors = litellm.embedding(f"ollama/{PLAIN_MODEL}", ["one", "two"], api_base=URL).data
-    expect((len(vectors), vectors[0]["embedding"] != vectors[1]["embedding"]), (2, True))
+def ask_unknown() -> object:
+    return complete(model=UNKNOWN_MODEL)
 
 
-@scenario("The list of models")
-def models(provider: Provider) -> None:
-    if provider.prefix != "ollama/":
-        raise Lacking
-    listed = litellm.get_valid_models(check_provider_endpoint=True, custom_llm_provider="ollama", api_base=URL)
-    expect({name.removesuffix(":latest") for name in listed}, {f"ollama/{CHAT_MODEL}", f"ollama/{PLAIN_MODEL}"})
+if PREFIX == "ollama/":
 
+    def embed() -> list[Any]:
+        return [it["embedding"] for it in litellm.embedding(PREFIX + PLAIN_MODEL, ["one", "two"], api_base=URL).data]
 
-@scenario("An unknown model is an error")
-def unknown_model(provider: Provider) -> None:
-    error = expect_error(lambda: provider.complete(UNKNOWN_MODEL), litellm.NotFoundError, UNKNOWN_MODEL, "not found")
-    expect(error.status_code, 404)
-
-
-@scenario("A client that leaves a stream frees the back end")
-def leaving(provider: Provider) -> None:
-    prepare(slow=True)
-    parts = provider.complete(stream=True)
-    next(parts)
-    # It cannot be closed, only dropped.
-    del parts
-    gc.collect()
-    expect_freed()
+    def models() -> list[str]:
+        names: list[str] = litellm.get_valid_models(check_provider_endpoint=True, custom_llm_provider="ollama", api_base=URL)
+        return names
 
 
 if __name__ == "__main__":
-    perform({prefix: Provider(prefix) for prefix in ("ollama_chat/", "ollama/")})
+    try_client()

@@ -98,6 +98,8 @@ def _outcome(function: Scenario, client: Any) -> str:
     except Lacking:
         return "lacking"
     except BaseException as error:
+        if isinstance(error, AttributeError) and error.obj is client:
+            return "lacking"
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
     return "passed"
