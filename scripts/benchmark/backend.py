@@ -13,7 +13,6 @@ Prints its port once it listens; ends on SIGTERM, or when its standard input end
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -277,25 +276,18 @@ class Connection(asyncio.Protocol):
             self._blast()
 
 
-async def _serve(port: int) -> None:
+async def _serve() -> None:
     loop = asyncio.get_running_loop()
     pace = Pace()
-    server = await loop.create_server(lambda: Connection(pace), "127.0.0.1", port, backlog=2048)
+    server = await loop.create_server(lambda: Connection(pace), "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     keeping = loop.create_task(pace.run())
     # With whoever started it gone, there is nobody to serve.
-    await loop.run_in_executor(None, sys.stdin.read)
+    await asyncio.to_thread(sys.stdin.read)
     keeping.cancel()
 
 
-def main() -> None:
-    """Serve."""
-    parser = argparse.ArgumentParser(prog="scripts.benchmark.backend", description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
+if __name__ == "__main__":
     # Its pauses would be taken for the contestants'.
     gc.disable()
-    asyncio.run(_serve(parser.parse_args().port))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(_serve())

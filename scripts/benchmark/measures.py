@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .contestants import Failed, Process
+from .contestants import Failed, Process, cpu_seconds
 from .load import Job
 
 if TYPE_CHECKING:
@@ -203,10 +203,9 @@ class Course:
             requests = self._requests(streams)
             before = self._process.cpu_seconds()
             outcome = self._do(self._job("blast", self._sizes.tokens, streams=streams, requests=requests))
-            after = self._process.cpu_seconds()
             values[f"rate_{streams}"] = outcome.tokens / outcome.seconds
-            if streams == 16 and before is not None and after is not None:
-                values["cpu"] = (after - before) / max(outcome.tokens, 1)
+            if streams == 16:
+                values["cpu"] = (self._process.cpu_seconds() - before) / max(outcome.tokens, 1)
         return values
 
     def _requests(self, streams: int) -> int:
@@ -220,17 +219,17 @@ class Course:
     def lag(self) -> Values:
         """From a token's departure to its arrival, and what an open stream takes."""
         before = self._process.memory()
-        load_before = self._load.cpu_seconds()
+        load_before = cpu_seconds(self._load.pid)
         outcome, cpu, most = self._paced(self._sizes.lag_streams)
-        values: Values = {}
-        # Of the whole stream, whose beginning and end cost little beside its frames.
-        values["cpu_load"] = (self._load.cpu_seconds() - load_before) / max(outcome.tokens, 1)
-        values |= {"lag_median": outcome.lag[0], "lag_p99": outcome.lag[1], "lag_lost": outcome.asked - outcome.complete}
-        if cpu is not None:
-            values["cpu_paced"] = cpu / max(outcome.lags, 1)
-        if before is not None:
-            values["memory_stream"] = (most - before) / self._sizes.lag_streams
-        return values
+        return {
+            # Of the whole stream, whose beginning and end cost little beside its frames.
+            "cpu_load": (cpu_seconds(self._load.pid) - load_before) / max(outcome.tokens, 1),
+            "cpu_paced": cpu / max(outcome.lags, 1),
+            "memory_stream": (most - before) / self._sizes.lag_streams,
+            "lag_median": outcome.lag[0],
+            "lag_p99": outcome.lag[1],
+            "lag_lost": outcome.asked - outcome.complete,
+        }
 
     def crowd(self) -> Values:
         """The same with more streams."""
@@ -249,9 +248,7 @@ class Course:
         for name, path, kind in (("passed", "/v1/chat/completions", "paced"), ("arguments", "/v1/messages", "tools")):
             outcome, cpu, _ = self._paced(self._sizes.lag_streams, path, kind)
             if outcome.lags:
-                values[f"{name}_p99"] = outcome.lag[1]
-                if cpu is not None:
-                    values[f"cpu_{name}"] = cpu / outcome.lags
+                values |= {f"{name}_p99": outcome.lag[1], f"cpu_{name}": cpu / outcome.lags}
         return values
 
     def scale(self) -> Values:
@@ -260,8 +257,7 @@ class Course:
         for streams in self._sizes.scale_streams:
             outcome, cpu, _ = self._paced(streams)
             values[f"scale_median_{streams}"], values[f"scale_p99_{streams}"] = outcome.lag[:2]
-            if cpu is not None:
-                values[f"scale_cpu_{streams}"] = cpu / max(outcome.lags, 1)
+            values[f"scale_cpu_{streams}"] = cpu / max(outcome.lags, 1)
         for number in self._sizes.scale_messages:
             values[f"messages_{number}"] = self._whole_call(messages=number)
         for number in self._sizes.scale_tools:
@@ -281,23 +277,22 @@ class Course:
             body["tools"] = [_tool(number) for number in range(tools)]
         return self._do(replace(job, body=json.dumps(body, separators=(",", ":")))).whole
 
-    def _paced(self, streams: int, path: str | None = None, kind: str = "paced") -> tuple[Outcome, float | None, int]:
+    def _paced(self, streams: int, path: str | None = None, kind: str = "paced") -> tuple[Outcome, float, float]:
         """Also returns the CPU time of the seconds in which the lag was taken, and the memory of that time."""
         opening = streams / self._sizes.opening
         begin = opening + LEAD_SECONDS
         seconds = begin + self._sizes.lag_seconds
         job = self._job(kind, round((seconds + TRAIL_SECONDS) * PACE), path=path, streams=streams, opening=opening)
-        self._load.begin(replace(job, pace=PACE, window=(begin, seconds), timeout=2 * seconds + 20))
+        self._load.jobs.send(replace(job, pace=PACE, window=(begin, seconds), timeout=2 * seconds + 20))
         time.sleep(begin)
         before = self._process.cpu_seconds()
         time.sleep(self._sizes.lag_seconds)
-        after, memory = self._process.cpu_seconds(), self._process.memory()
-        cpu = None if before is None or after is None else after - before
-        return self._checked(self._load.outcome()), cpu, memory or 0
+        cpu, memory = self._process.cpu_seconds() - before, self._process.memory()
+        return self._checked(self._load.jobs.recv()), cpu, memory
 
     def growth(self) -> Values:
         """Memory after some requests, and after many more."""
-        if self._process.pid is None:
+        if self.contestant.is_floor:
             return {}
         values: Values = {}
         done = 0
@@ -305,7 +300,7 @@ class Course:
             requests = (wanted - done) // GROWTH_STREAMS
             job = self._job("blast", FEW_TOKENS, streams=GROWTH_STREAMS, requests=requests, reuse=REQUESTS_IN_A_CONNECTION)
             self._do(replace(job, timeout=60 + wanted / SLOWEST))
-            values[key] = float(self._process.memory() or 0)
+            values[key] = self._process.memory()
             done = wanted
         return values
 
@@ -322,7 +317,7 @@ class Course:
             port=self._process.port,
             body=json.dumps(body, separators=(",", ":")),
             tokens=tokens,
-            method=self.contestant.method,
+            method="GET" if self.contestant.mode == "fix" and not self.contestant.is_floor else "POST",
             path=path,
             feeds=3 if anthropic else 2 if openai else 1,
             **further,  # type: ignore[arg-type]
@@ -418,7 +413,7 @@ class Benchmark:
 
     def _started(self, contestant: Contestant, number: int | None, stack: ExitStack) -> Course:
         process = stack.enter_context(self._process(contestant))
-        if process.start_up and number is not None:
+        if number is not None:
             self._note(contestant.name, number, {"start_up": process.start_up})
         course = Course(process, self._load, self._sizes, self._repeats)
         course.warm_up()
@@ -435,8 +430,8 @@ class Benchmark:
 
     def _note(self, name: str, number: int, values: Values) -> None:
         for key, value in values.items():
-            column = self.results[name].setdefault(key, [math.nan] * self._sizes.rounds)
-            column[number] = value
+            if not math.isnan(value):
+                self.results[name].setdefault(key, [math.nan] * self._sizes.rounds)[number] = value
 
     def _add_differences(self, number: int) -> None:
         for contestant in self._contestants:
