@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scripts.benchmark.chart import as_svg
 from scripts.benchmark.contestants import Contestant, Failed, helpers, own_contestants
-from scripts.benchmark.measures import GROUPS, QUICK, Benchmark, Sizes
+from scripts.benchmark.figures import QUICK, Sizes
+from scripts.benchmark.measures import GROUPS, Benchmark
 from scripts.benchmark.report import as_json, as_parts, into_page
 
 DESCRIPTION = """\

@@ -110,37 +110,23 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/soak", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=_positive, default=10.0, metavar="M", help="of all modes together (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="of all modes together (default: 10)")
     parser.add_argument(
-        "--requests", type=_count, default=0, metavar="N", help="of the crowds of each mode, whatever time they take"
+        "--requests", type=int, default=0, metavar="N", help="of the crowds of each mode, whatever time they take"
     )
     parser.add_argument("--mode", choices=[*MODES, "both"], default="both", help="of the proxy (default: both)")
     parser.add_argument("--seed", type=int, metavar="N", help="of what is tried (default: any)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--case", type=_case, metavar="CASE", help="try this one case, and show what was sent and what came")
-    parser.add_argument(
-        "--patience", type=_positive, default=20.0, metavar="S", help="after which an answer hangs (default: 20)"
-    )
+    parser.add_argument("--patience", type=float, default=20.0, metavar="S", help="after which an answer hangs (default: 20)")
     options = parser.parse_args()
+    if min(options.minutes, options.patience) <= 0:
+        parser.error("--minutes and --patience have to be above 0")
+    if options.requests < 0 or options.requests == 1:
+        parser.error("--requests has to be above 1, half for each of two crowds")
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1_000_000)
     return options
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 1")
-    return int(text)
 
 
 def _case(text: str) -> Case:

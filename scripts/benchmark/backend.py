@@ -74,18 +74,14 @@ class Script:
         return b"%b@%019d%b" % (self._before_stamp, time.monotonic_ns(), self._after_stamp)
 
 
+_HEAD: dict[str, Any] = {"id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e", "created": 1760000000, "model": MODEL}
+_USAGE = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109}
+
+
 def _openai(*, tools: bool = False) -> Script:
     def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
-        envelope = {
-            "id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e",
-            "object": "chat.completion.chunk",
-            "created": 1760000000,
-            "model": MODEL,
-            "system_fingerprint": "fp_560af6e559",
-            "choices": choices,
-            "usage": usage,
-        }
-        return b"data: " + _json(envelope) + b"\n\n"
+        told = {"object": "chat.completion.chunk", "system_fingerprint": "fp_560af6e559", "choices": choices, "usage": usage}
+        return b"data: " + _json(_HEAD | told) + b"\n\n"
 
     def choice(delta: dict[str, Any], finish_reason: str | None = None) -> list[dict[str, Any]]:
         return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
@@ -96,9 +92,8 @@ def _openai(*, tools: bool = False) -> Script:
 
     tokens = [event(choice({"content": word})) for word in WORDS]
     first = _chunk(event(choice({"role": "assistant", "content": ""})))
-    usage = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109}
     ended = _chunk(event(choice({}, "tool_calls" if tools else "stop")))
-    last = ended + _chunk(event([], usage)) + _chunk(b"data: [DONE]\n\n")
+    last = ended + _chunk(event([], _USAGE)) + _chunk(b"data: [DONE]\n\n")
     if tools:
         first += _chunk(arguments('{"content":"', id="call_1", type="function"))
         last = _chunk(arguments('"}')) + last
@@ -108,16 +103,8 @@ def _openai(*, tools: bool = False) -> Script:
 
 def _openai_whole(text: str) -> bytes:
     message = {"role": "assistant", "content": text, "refusal": None}
-    return _json(
-        {
-            "id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e",
-            "object": "chat.completion",
-            "created": 1760000000,
-            "model": MODEL,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109},
-        }
-    )
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _json(_HEAD | {"object": "chat.completion", "choices": [choice], "usage": _USAGE})
 
 
 _COUNTERS = {

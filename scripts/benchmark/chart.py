@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from .measures import MEASURES, Results, Sizes
+from .figures import MEASURES, Results, Sizes
 from .report import spread
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .measures import MEASURES, Results, Sizes, by_mode
+from .figures import MEASURES, Results, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -130,8 +130,8 @@ def as_parts(contestants: Sequence[Contestant], results: Results, sizes: Sizes, 
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}.\n"
         f"Medians of {rounds}, in parentheses the least and the most."
     }
-    for mode, some in by_mode(contestants).items():
-        names = [contestant.name for contestant in some]
+    for mode in dict.fromkeys(it.mode for it in contestants):
+        names = [it.name for it in contestants if it.mode == mode]
         keys = [key for key in MEASURES if any(key in results[name] for name in names)]
         rows = [["", *names]]
         for key in keys:

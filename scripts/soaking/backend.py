@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .wire import Message
 
 MODELS = {"object": "list", "data": [{"id": "soak", "object": "model", "created": 1, "owned_by": "soak"}]}
-TAGS = {"models": [{"name": "soak:latest", "model": "soak:latest", "modified_at": "2026-01-01T00:00:00Z", "size": 1}]}
 
 
 class Server:
@@ -90,8 +89,6 @@ class Server:
             answer = _reply(200, MODELS)
         elif target == "/api/version":
             answer = _reply(200, {"version": "0.24.0"})
-        elif target == "/api/tags":
-            answer = _reply(200, TAGS)
         elif target == "/v1/messages":
             answer = _reply(404, {"detail": "Not Found"})
         elif case := case_in(body):
@@ -114,7 +111,7 @@ class Server:
             port = self._listener.sockets[0].getsockname()[1]
             self._listener.close()
             self._returning = asyncio.create_task(self._return(port, float(argument)))
-        return _reply(200, {"answering": self.answering - 1, "idle": len(self.idle)})
+        return _reply(200, {"answering": self.answering - 1})
 
     async def _return(self, port: int, seconds: float) -> None:
         await asyncio.sleep(seconds)

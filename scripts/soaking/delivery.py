@@ -64,7 +64,9 @@ def delivery_of(case: Case, target: str) -> Delivery:
     again = target.partition("?")[2] == "again"
     match case.fault:
         case "status":
-            return _refusal(case)
+            text = refusal_text(case)
+            error = text if case.asks_ollama else {"message": text, "type": "soak_error", "param": None, "code": None}
+            return _plain(case.size, "application/json", json.dumps({"error": error}).encode())
         case "html":
             page = PAGE.format(status=case.size).encode()
             return _plain(case.size, "text/html; charset=utf-8", page)
@@ -78,12 +80,6 @@ def delivery_of(case: Case, target: str) -> Delivery:
 def answer_length(case: Case) -> int:
     """How many bytes the answer to a case has on the wire."""
     return len(delivery_of(case, "/").wire)
-
-
-def _refusal(case: Case) -> Delivery:
-    text = refusal_text(case)
-    error = text if case.asks_ollama else {"message": text, "type": "soak_error", "param": None, "code": None}
-    return _plain(case.size, "application/json", json.dumps({"error": error}).encode())
 
 
 def refusal_text(case: Case) -> str:

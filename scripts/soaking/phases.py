@@ -113,6 +113,7 @@ class Soak:
             self._fail("process", "not one answer was right: nothing was tried")
         tally.skipped = [name for name, _ in rare if not tally.phases[name]]
         tally.positions, tally.walked = len(self._planner.cuts), self._planner.walked
+        tally.most_uses = max(clients.most_uses, self._kept.most_uses)
         tally.seconds = time.monotonic() - begun
 
     async def alone(self, case: Case) -> tuple[list[Seen], list[Judgement]]:
@@ -127,7 +128,8 @@ class Soak:
         slice_seconds = min(max(seconds / 12, 3.0), 30.0)
         longest, turn = 0.0, 0
         while (left := deadline - time.monotonic()) > slice_seconds / 2:
-            await self._crowd(proxy, clients, self._seconds(min(slice_seconds, left)), heavy=turn % 4 == 0)
+            stretch = self._seconds(min(slice_seconds, left))
+            await self._go_through("crowd", self._crowd(proxy, clients, stretch, heavy=turn % 4 == 0))
             if deadline - time.monotonic() > longest:
                 name, phase = rare[turn % len(rare)]
                 started = time.monotonic()
@@ -138,7 +140,8 @@ class Soak:
     async def _by_requests(self, proxy: ProxyProcess, clients: Clients, rare: Sequence[RarePhase]) -> None:
         """Two crowds with half of the requests each, one of them with large calls, and a rare phase after each."""
         for heavy, (name, phase) in zip((True, False), rare, strict=False):
-            await self._crowd(proxy, clients, self._requests(self._options.requests // 2), heavy=heavy)
+            stretch = self._requests(self._options.requests // 2)
+            await self._go_through("crowd", self._crowd(proxy, clients, stretch, heavy=heavy))
             await self._go_through(name, phase())
 
     def _seconds(self, seconds: float) -> Stretch:
@@ -153,11 +156,6 @@ class Soak:
 
     async def _crowd(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
         """Everyone at once."""
-        await self._go_through("crowd", self._mix(proxy, clients, stretch, heavy=heavy))
-        self._tally.most_uses = max(self._tally.most_uses, clients.most_uses, self._kept.most_uses)
-
-    async def _mix(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
-        kept = self._kept
 
         async def lane(next_case: Callable[[], Case], until: float = 1, clients: Clients = clients) -> None:
             while stretch.done() < until:
@@ -174,7 +172,7 @@ class Soak:
         lanes = [lane(planner.quick) for _ in range(QUICK_LANES)]
         lanes += [lane(planner.waiting, stretch.last_wait) for _ in range(WAITING_LANES)]
         lanes += [lane(planner.pipelined) for _ in range(PIPELINES)]
-        lanes.append(lane(planner.kept, clients=kept))
+        lanes.append(lane(planner.kept, clients=self._kept))
         # What is large for a moment says nothing about what stays.
         lanes.append(lane(lambda: next(self._heavy), 0.5) if heavy else watch())
         await asyncio.gather(*lanes)
