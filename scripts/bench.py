@@ -9,11 +9,11 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from scripts.benchmark.chart import as_svg
 from scripts.benchmark.contestants import Contestant, Failed, helpers, own_contestants
-from scripts.benchmark.measures import GROUPS, QUICK, Benchmark, Sizes
+from scripts.benchmark.figures import QUICK, Sizes
+from scripts.benchmark.measures import GROUPS, Benchmark
 from scripts.benchmark.report import as_json, as_parts, into_page
 
 DESCRIPTION = """\
@@ -44,14 +44,7 @@ EPILOG = """\
 Exit status: 0 whatever the figures are; 1 if something could not be measured. Figures of different
 runs or machines do not compare; ratios within a run do. The whole takes about twenty minutes.
 """
-
-
-class Interrupted(BaseException):
-    """A signal asked for the end."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> int:
@@ -61,15 +54,14 @@ def main() -> int:
         print("scripts/bench: it reads /proc, which only Linux has.", file=sys.stderr)
         return 1
     # Whatever ends this program, the programs that it started end with it, and what was measured is told.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 0
     sizes = QUICK if options.quick else Sizes()
     if options.rounds:
         sizes = replace(sizes, rounds=options.rounds)
     try:
-        with helpers(options.backend_port) as (backend_port, load, folder):
-            everyone = [*own_contestants(backend_port), *options.url, *options.command]
+        with helpers() as (backend_port, load, folder):
+            everyone = [*own_contestants(), *options.command]
             contestants = _chosen(everyone, options.only)
             notes = []
             if not any(contestant.name == "nginx" for contestant in everyone):
@@ -77,13 +69,13 @@ def main() -> int:
             benchmark = Benchmark(contestants, options.measures, sizes, backend_port, load, folder)
             try:
                 benchmark.run()
-            except Interrupted as interrupted:
-                status = interrupted.status
+            except KeyboardInterrupt:
+                status = INTERRUPTED
                 notes.append("interrupted: there is more to measure.")
             notes += benchmark.notes
-    except Interrupted as interrupted:
-        return interrupted.status
-    except (Failed, OSError) as error:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (Failed, OSError, EOFError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
     parts = as_parts(contestants, benchmark.results, sizes, notes)
@@ -95,10 +87,6 @@ def main() -> int:
     if options.page:
         options.page.write_text(into_page(options.page.read_text(), parts))
     return status
-
-
-def _interrupt(number: int, _: object) -> None:
-    raise Interrupted(128 + number)
 
 
 def _options() -> argparse.Namespace:
@@ -115,14 +103,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the chart there")
     parser.add_argument("--page", type=Path, metavar="FILE", help="renew the tables of that page, such as docs/performance.md")
     parser.add_argument(
-        "--url",
-        type=_url,
-        action="append",
-        default=[],
-        metavar="NAME=URL",
-        help="one more contestant: a proxy that runs here already, in front of http://127.0.0.1:PORT/v1 (see --backend-port)",
-    )
-    parser.add_argument(
         "--command",
         type=_command,
         action="append",
@@ -130,7 +110,6 @@ def _options() -> argparse.Namespace:
         metavar="NAME=COMMAND",
         help="one more contestant, started in an empty folder with PROXY_PORT and OPENAI_API_BASE_URL in its environment",
     )
-    parser.add_argument("--backend-port", type=int, default=0, metavar="PORT", help="of the back end (default: any free one)")
     return parser.parse_args()
 
 
@@ -160,19 +139,11 @@ def _groups(text: str) -> list[str]:
     return [name for name in GROUPS if name in wanted]
 
 
-def _url(text: str) -> Contestant:
-    name, _, url = text.partition("=")
-    address = urlsplit(url)
-    if not name or address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost") or not address.port:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=http://127.0.0.1:PORT")
-    return Contestant(name, url, "translate", port=address.port, path=address.path.rstrip("/") + "/api/chat")
-
-
 def _command(text: str) -> Contestant:
     name, _, command = text.partition("=")
     if not name or not command:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=COMMAND")
-    return Contestant(name, command, "translate", tuple(shlex.split(command)), has_all_paths=True)
+    return Contestant(name, "translate", tuple(shlex.split(command)), has_all_paths=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import random
-import resource
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.ports import free_port
+from scripts.processes import open_many_files, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,8 +88,7 @@ def main() -> int:
     parser.add_argument("--wait", type=float, default=WAIT, help=f"CPU seconds that a client may wait (default: {WAIT})")
     options = parser.parse_args()
     seed = random.randrange(1 << 32) if options.seed is None else options.seed
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    open_many_files()
     port = free_port()
     settings = {"PROXY_API_KEYS": KEY, "PROXY_PORT": str(port), "OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1"}
     process = subprocess.Popen(
@@ -119,7 +118,7 @@ def _fuzz(pid: int, port: int, options: argparse.Namespace, seed: int) -> Findin
     _ask(port, READY)  # what is made for the first call to a back end belongs to the rest
     for _ in range(50):
         _probe(pid, port, found)
-    found.rest, found.wait, found.probes = _resident(pid), 0.0, 0
+    found.rest, found.wait, found.probes = resident_bytes(pid), 0.0, 0
     # In a process of their own, so that the client with a key notices at once when it is answered.
     receiving, sending = Pipe(duplex=False)
     attackers = Process(target=_attack_all, args=(port, options.seconds, options.requests, seed, sending))
@@ -128,7 +127,7 @@ def _fuzz(pid: int, port: int, options: argparse.Namespace, seed: int) -> Findin
         if not attackers.is_alive():
             raise OSError("the attackers have ended")
         _probe(pid, port, found)
-        found.peak = max(found.peak, _resident(pid))
+        found.peak = max(found.peak, resident_bytes(pid))
     found.requests, found.statuses = receiving.recv()
     attackers.join()
     return found
@@ -298,11 +297,6 @@ def _cpu(pid: int) -> float:
         with contextlib.suppress(OSError):  # the thread has ended
             total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
-
-
-def _resident(pid: int) -> int:
-    """The bytes of memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -6,24 +6,25 @@ import argparse
 import asyncio
 import json
 import random
-import resource
 import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.processes import open_many_files
 from scripts.soaking.cases import FAULTS, MANNERS, MODES, parse_case
 from scripts.soaking.clients import request_of
 from scripts.soaking.delivery import delivery_of
 from scripts.soaking.judging import Verdict
 from scripts.soaking.phases import Options, Soak
-from scripts.soaking.processes import BackendProcess, Failed
+from scripts.soaking.processes import running_backend
 from scripts.soaking.report import as_text
 from scripts.soaking.tally import Tally
 
 if TYPE_CHECKING:
     from scripts.soaking.cases import Case, Mode
+    from scripts.soaking.processes import Backend
 
 DESCRIPTION = """\
 Runs the proxy, behind it a server that misbehaves in every way that is known, and in front of it
@@ -40,7 +41,6 @@ manners of clients:
 
 Exit status: 0 if nothing was lost, leaked or hung, 1 otherwise, 2 if the soak could not be run.
 """
-OPEN_FILES = 8192
 
 
 def main() -> int:
@@ -51,21 +51,20 @@ def main() -> int:
         return 2
     # Whatever ends this program, the programs that it started end with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))
+    open_many_files()
     try:
-        with tempfile.TemporaryDirectory() as folder, BackendProcess(Path(folder)) as backend:
+        with tempfile.TemporaryDirectory() as folder, running_backend(Path(folder)) as backend:
             if options.case:
                 return asyncio.run(_alone(options.case, options, backend, Path(folder)))
             return _soak(options, backend, Path(folder))
-    except (Failed, OSError) as error:
+    except (AssertionError, OSError) as error:
         print(f"scripts/soak: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _soak(options: argparse.Namespace, backend: BackendProcess, folder: Path) -> int:
+def _soak(options: argparse.Namespace, backend: Backend, folder: Path) -> int:
     modes: list[Mode] = list(MODES) if options.mode == "both" else [options.mode]
     given = Options(options.seed, options.minutes / len(modes), options.patience, options.requests)
     tallies = []
@@ -83,7 +82,7 @@ def _soak(options: argparse.Namespace, backend: BackendProcess, folder: Path) ->
     return int(any(tally.bad for tally in tallies))
 
 
-async def _alone(case: Case, options: argparse.Namespace, backend: BackendProcess, folder: Path) -> int:
+async def _alone(case: Case, options: argparse.Namespace, backend: Backend, folder: Path) -> int:
     """Try one case, and show all of it."""
     tally = Tally(case.mode)
     soak = Soak(case.mode, Options(options.seed, 1, options.patience), backend, folder, tally)
@@ -111,37 +110,23 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/soak", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=_positive, default=10.0, metavar="M", help="of all modes together (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="of all modes together (default: 10)")
     parser.add_argument(
-        "--requests", type=_count, default=0, metavar="N", help="of the crowds of each mode, whatever time they take"
+        "--requests", type=int, default=0, metavar="N", help="of the crowds of each mode, whatever time they take"
     )
     parser.add_argument("--mode", choices=[*MODES, "both"], default="both", help="of the proxy (default: both)")
     parser.add_argument("--seed", type=int, metavar="N", help="of what is tried (default: any)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--case", type=_case, metavar="CASE", help="try this one case, and show what was sent and what came")
-    parser.add_argument(
-        "--patience", type=_positive, default=20.0, metavar="S", help="after which an answer hangs (default: 20)"
-    )
+    parser.add_argument("--patience", type=float, default=20.0, metavar="S", help="after which an answer hangs (default: 20)")
     options = parser.parse_args()
+    if min(options.minutes, options.patience) <= 0:
+        parser.error("--minutes and --patience have to be above 0")
+    if options.requests < 0 or options.requests == 1:
+        parser.error("--requests has to be above 1, half for each of two crowds")
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1_000_000)
     return options
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 1")
-    return int(text)
 
 
 def _case(text: str) -> Case:

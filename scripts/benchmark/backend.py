@@ -13,7 +13,6 @@ Prints its port once it listens; ends on SIGTERM, or when its standard input end
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -75,18 +74,14 @@ class Script:
         return b"%b@%019d%b" % (self._before_stamp, time.monotonic_ns(), self._after_stamp)
 
 
+_HEAD: dict[str, Any] = {"id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e", "created": 1760000000, "model": MODEL}
+_USAGE = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109}
+
+
 def _openai(*, tools: bool = False) -> Script:
     def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
-        envelope = {
-            "id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e",
-            "object": "chat.completion.chunk",
-            "created": 1760000000,
-            "model": MODEL,
-            "system_fingerprint": "fp_560af6e559",
-            "choices": choices,
-            "usage": usage,
-        }
-        return b"data: " + _json(envelope) + b"\n\n"
+        told = {"object": "chat.completion.chunk", "system_fingerprint": "fp_560af6e559", "choices": choices, "usage": usage}
+        return b"data: " + _json(_HEAD | told) + b"\n\n"
 
     def choice(delta: dict[str, Any], finish_reason: str | None = None) -> list[dict[str, Any]]:
         return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
@@ -97,9 +92,8 @@ def _openai(*, tools: bool = False) -> Script:
 
     tokens = [event(choice({"content": word})) for word in WORDS]
     first = _chunk(event(choice({"role": "assistant", "content": ""})))
-    usage = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109}
     ended = _chunk(event(choice({}, "tool_calls" if tools else "stop")))
-    last = ended + _chunk(event([], usage)) + _chunk(b"data: [DONE]\n\n")
+    last = ended + _chunk(event([], _USAGE)) + _chunk(b"data: [DONE]\n\n")
     if tools:
         first += _chunk(arguments('{"content":"', id="call_1", type="function"))
         last = _chunk(arguments('"}')) + last
@@ -109,16 +103,8 @@ def _openai(*, tools: bool = False) -> Script:
 
 def _openai_whole(text: str) -> bytes:
     message = {"role": "assistant", "content": text, "refusal": None}
-    return _json(
-        {
-            "id": "chatcmpl-CkX2vQbJ9wqHn5vYtT3mZr0LbYw1e",
-            "object": "chat.completion",
-            "created": 1760000000,
-            "model": MODEL,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109},
-        }
-    )
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _json(_HEAD | {"object": "chat.completion", "choices": [choice], "usage": _USAGE})
 
 
 _COUNTERS = {
@@ -277,25 +263,18 @@ class Connection(asyncio.Protocol):
             self._blast()
 
 
-async def _serve(port: int) -> None:
+async def _serve() -> None:
     loop = asyncio.get_running_loop()
     pace = Pace()
-    server = await loop.create_server(lambda: Connection(pace), "127.0.0.1", port, backlog=2048)
+    server = await loop.create_server(lambda: Connection(pace), "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     keeping = loop.create_task(pace.run())
     # With whoever started it gone, there is nobody to serve.
-    await loop.run_in_executor(None, sys.stdin.read)
+    await asyncio.to_thread(sys.stdin.read)
     keeping.cancel()
 
 
-def main() -> None:
-    """Serve."""
-    parser = argparse.ArgumentParser(prog="scripts.benchmark.backend", description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
+if __name__ == "__main__":
     # Its pauses would be taken for the contestants'.
     gc.disable()
-    asyncio.run(_serve(parser.parse_args().port))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(_serve())

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from .measures import MEASURES, Results, Sizes
+from .figures import MEASURES, Results, Sizes
 from .report import spread
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _panel(panel: tuple[str, str, str], names: Sequence[str], results: Results, 
     measure = MEASURES[key]
     room = PANEL_WIDTH - LABELS_WIDTH - VALUES_WIDTH - 16
     summaries = {name: spread([value * measure.scale for value in results[name].get(key, ())]) for name in names}
-    top_value = max((summary[2] for summary in summaries.values() if summary), default=0) or 1
+    top_value = max((summary.most for summary in summaries.values() if summary), default=0) or 1
     lines = [
         f'<g transform="translate({left} {top})">',
         f'<text class="title" x="8" y="20">{escape(title.format(**asdict(sizes)))}</text>',
@@ -91,6 +91,6 @@ def _panel(panel: tuple[str, str, str], names: Sequence[str], results: Results, 
             middle = y + BAR / 2
             ends = f"M{least:.1f} {middle - 4}v8M{most:.1f} {middle - 4}v8"
             lines.append(f'<path class="range" d="M{least:.1f} {middle}H{most:.1f}{ends}"/>')
-        text = f"{summary[0]:,.{measure.digits if summary[0] < 100 else 0}f}"
+        text = f"{summary.median:,.{measure.digits if summary.median < 100 else 0}f}"
         lines.append(f'<text x="{most + 6:.1f}" y="{y + 13}">{text}</text>')
     return "\n".join([*lines, "</g>"])

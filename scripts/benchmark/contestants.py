@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
+import multiprocessing
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -12,26 +12,27 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from ollama_openai_proxy.fix.method_map import ENDPOINTS
 
 from scripts.ports import free_port
+from scripts.processes import OPEN_FILES, ROOT, open_many_files, resident_bytes, running_server
 
-from .load import Job, Outcome
+from . import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
 
-ROOT = Path(__file__).resolve().parents[2]
+    from .load import Job, Outcome
+
 BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-OPEN_FILES = 8192
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 type Mode = Literal["translate", "fix"]
 
@@ -46,45 +47,39 @@ class Contestant:
 
     Attributes:
         name: how the command line and the results call it.
-        label: what it is.
         mode: what it is compared in.
-        command: starts it; None for what runs already.
-        settings: environment variables, beside those that name its port and the back end.
-        port: of what runs already.
+        command: starts it; None for the floor, which is the server behind the others.
         path: where it takes chats.
-        method: how it is asked in fix mode.
-        is_floor: whether it is the server behind the others.
         has_all_paths: whether it also serves `/v1/chat/completions` and `/v1/messages`.
     """
 
     name: str
-    label: str
     mode: Mode
     command: tuple[str, ...] | None = None
-    settings: tuple[tuple[str, str], ...] = ()
-    port: int = 0
     path: str = "/api/chat"
-    method: str = "POST"
-    is_floor: bool = False
     has_all_paths: bool = False
 
+    @property
+    def is_floor(self) -> bool:
+        """Whether it is the server behind the others."""
+        return self.command is None
 
-def own_contestants(backend_port: int) -> list[Contestant]:
+
+def own_contestants() -> list[Contestant]:
     """All that need nothing but this checkout, and nginx where it is installed."""
     console = str(BIN / "ollama-openai-proxy")
     dump = (str(BIN / "mitmdump"), "-s", str(ROOT / "addons" / "ollama.py"))
     reference = (sys.executable, str(Path(__file__).with_name("reference.py")))
-    fixing = (("PROXY_MODE", "fix"),)
     found = [
-        Contestant("direct", "the back end itself", "translate", port=backend_port, path="/v1/chat/completions", is_floor=True),
-        Contestant("console", "ollama-openai-proxy", "translate", (console,), has_all_paths=True),
-        Contestant("mitmdump", "mitmdump -s", "translate", dump, has_all_paths=True),
-        Contestant("reference", "Starlette, typed SDK", "translate", reference),
-        Contestant("fix-direct", "the Ollama itself", "fix", port=backend_port, is_floor=True),
-        Contestant("fix-console", "ollama-openai-proxy --mode fix", "fix", (console,), fixing, method="GET"),
+        Contestant("direct", "translate", path="/v1/chat/completions"),
+        Contestant("console", "translate", (console,), has_all_paths=True),
+        Contestant("mitmdump", "translate", dump, has_all_paths=True),
+        Contestant("reference", "translate", reference),
+        Contestant("fix-direct", "fix"),
+        Contestant("fix-console", "fix", (console,)),
     ]
     if nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin"):
-        found.append(Contestant("nginx", "nginx, same method map", "fix", (nginx,), method="GET"))
+        found.append(Contestant("nginx", "fix", (nginx,)))
     return found
 
 
@@ -99,13 +94,12 @@ class Process:
 
     def __init__(self, contestant: Contestant, backend_port: int, folder: Path) -> None:
         self.contestant = contestant
-        self.port = contestant.port or free_port()
-        self.start_up = 0.0
+        self.port = backend_port if contestant.is_floor else free_port()
+        self.start_up = math.nan
         self._backend_port = backend_port
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / f"{contestant.name}.log"
-        self._pid = None if contestant.is_floor else _listener(self.port) if contestant.port else None
 
     def __enter__(self) -> Self:
         if self.contestant.command is not None:
@@ -116,29 +110,24 @@ class Process:
         if self._process is not None:
             end(self._process)
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process that does the work; None where it is not known, and for the floor."""
-        return self._process.pid if self._process is not None else self._pid
+    def cpu_seconds(self) -> float:
+        """User and system time that it has used up; not a number for the floor, whose work is not a proxy's."""
+        return sum(map(cpu_seconds, _family(self._process.pid))) if self._process is not None else math.nan
 
-    def cpu_seconds(self) -> float | None:
-        """User and system time that it has used up."""
-        return None if self.pid is None else sum(map(cpu_seconds, _family(self.pid)))
-
-    def memory(self) -> int | None:
-        """Resident bytes."""
-        if self.pid is None:
-            return None
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _family(self.pid)) * PAGE
+    def memory(self) -> float:
+        """Resident bytes; not a number for the floor."""
+        return float(sum(map(resident_bytes, _family(self._process.pid)))) if self._process is not None else math.nan
 
     def _start(self, command: list[str]) -> None:
         if self.contestant.name == "nginx":
             command += ["-p", str(self._folder), "-e", "stderr", "-c", str(self._nginx_configuration())]
-        environment = _environment() | {
+        environment = {name: os.environ[name] for name in os.environ if name in ("PATH", "HOME", "LANG", "TMPDIR")} | {
+            # Where Python keeps no compiled modules, half of each start would be compiling them.
+            "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache"),
+            "PROXY_MODE": self.contestant.mode,
             "PROXY_PORT": str(self.port),
             "OPENAI_API_BASE_URL": f"http://127.0.0.1:{self._backend_port}/v1",
             "OLLAMA_UPSTREAM_URL": f"http://127.0.0.1:{self._backend_port}",
-            **dict(self.contestant.settings),
         }
         with self._log.open("wb") as log:
             begun = time.perf_counter()
@@ -186,67 +175,39 @@ class Process:
         return path
 
 
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in os.environ if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    # Where Python keeps no compiled modules, half of each start would be compiling them.
-    return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "pycache")}
+class Load(NamedTuple):
+    """The load generator, and the way to it."""
 
-
-class Load:
-    """The load generator."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def cpu_seconds(self) -> float:
-        """User and system time that it has used up."""
-        return cpu_seconds(self._process.pid)
-
-    def begin(self, job: Job) -> None:
-        """Give it a job."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._process.stdin.flush()
-
-    def outcome(self) -> Outcome:
-        """Wait for what came of it."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise Failed("the load generator ended.")
-        return Outcome(**json.loads(line))
+    pid: int
+    jobs: Connection
 
     def do(self, job: Job) -> Outcome:
-        """Both."""
-        self.begin(job)
-        return self.outcome()
+        """Give it a job, and wait for what came of it."""
+        self.jobs.send(job)
+        outcome: Outcome = self.jobs.recv()
+        return outcome
 
 
 @contextmanager
-def helpers(backend_port: int) -> Iterator[tuple[int, Load, Path]]:
-    """The back end and the load generator; gives the back end's port, and a folder."""
-    # 500 streams are 1,000 sockets for a proxy.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    with tempfile.TemporaryDirectory() as folder, _helper("backend", "--port", str(backend_port)) as backend:
-        assert backend.stdout is not None
-        port = backend.stdout.readline().strip()
-        if not port.isdigit():
-            raise Failed("the back end does not start.")
-        with _helper("load") as load:
-            yield int(port), Load(load), Path(folder)
+def helpers() -> Iterator[tuple[int, Load, Path]]:
+    """The back end and the load generator; gives the back end's port, and a folder.
 
-
-@contextmanager
-def _helper(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    environment = _environment() | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", f"scripts.benchmark.{module}", *arguments]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    Raises:
+        OSError: the back end does not start.
+    """
+    open_many_files()
+    with tempfile.TemporaryDirectory() as folder, running_server("scripts.benchmark.backend") as (port,):
+        here, there = multiprocessing.Pipe()
+        # A new interpreter has neither this program's memory nor its handlers of signals.
+        generator = multiprocessing.get_context("spawn").Process(target=load.serve, args=(there,), daemon=True)
+        generator.start()
+        there.close()
+        assert generator.pid is not None
         try:
-            yield process
+            yield port, Load(generator.pid, here), Path(folder)
         finally:
-            end(process)
+            generator.terminate()
+            generator.join()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -264,7 +225,7 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def end(process: subprocess.Popen[Any]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Stop it, kindly at first."""
     process.terminate()
     try:
@@ -272,20 +233,3 @@ def end(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _listener(port: int) -> int | None:
-    """The process that listens on a port, if that can be known."""
-    sockets = set()
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        for line in table.read_text().splitlines()[1:] if table.exists() else ():
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                sockets.add(f"socket:[{fields[9]}]")
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(descriptor.readlink()) in sockets:
-                return int(descriptor.parts[2])
-        except OSError:
-            continue
-    return None

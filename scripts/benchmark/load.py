@@ -1,4 +1,4 @@
-"""The load generator: a process that reads jobs from standard input, a line of JSON each, and answers with a line each.
+"""The load generator: a process that gets jobs, and answers each with what came of it.
 
 It parses as little as will do, since what it costs is measured with every contestant: of a streamed answer it counts the line
 feeds that are not part of HTTP's own lines, and reads the times in it. All times are of CLOCK_MONOTONIC, in nanoseconds.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import re
-import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 CONNECT_SECONDS = 30.0
 LAST_CHUNK = b"0\r\n\r\n"
@@ -250,19 +252,10 @@ def _quantile(ordered: list[int], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] / 1e9 if ordered else 0.0
 
 
-async def _do(job: Job) -> Outcome:
-    return await Run(job).outcome()
-
-
-def main() -> None:
-    """Do jobs until standard input ends."""
+def serve(jobs: Connection) -> None:
+    """Do the jobs that come, and send back what came of each."""
     # Its pauses would be taken for the contestants'.
     gc.disable()
-    for line in sys.stdin:
-        outcome = asyncio.run(_do(Job(**json.loads(line))))
+    while True:
+        jobs.send(asyncio.run(Run(jobs.recv()).outcome()))
         gc.collect()
-        print(json.dumps(asdict(outcome)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

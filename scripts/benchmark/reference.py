@@ -26,16 +26,6 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
     from starlette.requests import Request
 
-OPTIONS = {
-    "num_predict": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "stop": "stop",
-    "seed": "seed",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-}
-
 client = AsyncOpenAI(base_url=os.environ["OPENAI_API_BASE_URL"], api_key=os.environ.get("OPENAI_API_KEY", "none"))
 
 
@@ -48,22 +38,14 @@ async def chat(request: Request) -> Response:
     """`/api/chat`."""
     started = time.perf_counter_ns()
     asked = await request.json()
-    options = asked.get("options") or {}
-    parameters = {name: options[option] for option, name in OPTIONS.items() if option in options}
     try:
         if asked.get("stream") is False:
-            completion = await client.chat.completions.create(
-                model=asked["model"], messages=asked["messages"], stream=False, **parameters
-            )
+            completion = await client.chat.completions.create(model=asked["model"], messages=asked["messages"])
             choice = completion.choices[0]
             whole = _frame(asked["model"], choice.message.content or "", done=True)
             return JSONResponse(whole | _counters(started, started, choice.finish_reason, completion.usage))
         stream = await client.chat.completions.create(
-            model=asked["model"],
-            messages=asked["messages"],
-            stream=True,
-            stream_options={"include_usage": True},
-            **parameters,
+            model=asked["model"], messages=asked["messages"], stream=True, stream_options={"include_usage": True}
         )
     except APIStatusError as error:
         return JSONResponse({"error": error.message}, error.status_code)

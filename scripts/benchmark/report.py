@@ -7,14 +7,14 @@ import os
 import platform
 import re
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .measures import MEASURES, Results, Sizes, by_mode
+from .figures import MEASURES, Results, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .contestants import Contestant
 
@@ -42,6 +42,10 @@ class Target:
     minus: str = ""
     at_least: bool = False
 
+    def is_met(self, value: float) -> bool:
+        """Whether a value will do."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
 
 TARGETS = (
     Target("frames/s at 16 streams, to the reference's", "console", "rate_16", 2.5, "reference", at_least=True),
@@ -59,49 +63,38 @@ TARGETS = (
 )
 
 
-@dataclass(frozen=True)
-class Reached:
-    """How far a target was reached. The value is the median of those of the rounds."""
+class Spread(NamedTuple):
+    """Of the values of the rounds."""
 
-    text: str
-    contestant: str
-    limit: float
-    at_least: bool
-    value: float
+    median: float
     least: float
     most: float
-    met: bool
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float] | None:
-    """Median, least and most of what is there."""
+def spread(values: Iterable[float]) -> Spread | None:
+    """The spread of what is there."""
     there = [value for value in values if not math.isnan(value)]
-    return (statistics.median(there), min(there), max(there)) if there else None
+    return Spread(statistics.median(there), min(there), max(there)) if there else None
 
 
-def reached(results: Results, sizes: Sizes) -> list[Reached]:
-    """The targets that can be told from the results."""
+def reached(results: Results, sizes: Sizes) -> list[tuple[Target, Spread]]:
+    """The targets that can be told from the results, with what was reached of them."""
     found = []
     for target in TARGETS:
         own = results.get(target.contestant, {}).get(target.measure)
-        others = results.get(target.other, {}).get(target.measure) if target.other else None
-        minus = results.get(target.contestant, {}).get(target.minus) if target.minus else None
-        if own is None or (target.other and others is None) or (target.minus and minus is None):
+        other = results.get(target.other or target.contestant, {}).get(target.minus or target.measure)
+        if own is None or other is None:
             continue
         scale = MEASURES[target.measure].scale
-        if others is not None:
-            # Contestants are compared within each round, so that what disturbed a round disturbs both.
-            values = [mine / other if other > 0 else math.nan for mine, other in zip(own, others, strict=True)]
-        elif minus is not None:
-            values = [(mine - former) * scale for mine, former in zip(own, minus, strict=True)]
+        # Contestants are compared within each round, so that what disturbed a round disturbs both.
+        if target.other:
+            values = [mine / its if its > 0 else math.nan for mine, its in zip(own, other, strict=True)]
+        elif target.minus:
+            values = [(mine - former) * scale for mine, former in zip(own, other, strict=True)]
         else:
             values = [value * scale for value in own]
-        if (summary := spread(values)) is None:
-            continue
-        median, least, most = summary
-        met = median >= target.limit if target.at_least else median <= target.limit
-        text = target.text.format(**asdict(sizes))
-        found.append(Reached(text, target.contestant, target.limit, target.at_least, median, least, most, met))
+        if summary := spread(values):
+            found.append((replace(target, text=target.text.format(**asdict(sizes))), summary))
     return found
 
 
@@ -114,17 +107,17 @@ def as_json(contestants: Sequence[Contestant], results: Results, sizes: Sizes, n
             measure = MEASURES[key]
             scaled = [value * measure.scale for value in values]
             if summary := spread(scaled):
-                own[key] = {
-                    "unit": measure.unit,
-                    **dict(zip(("median", "min", "max"), summary, strict=True)),
-                    "values": [None if math.isnan(value) else value for value in scaled],
-                }
+                told = [None if math.isnan(value) else value for value in scaled]
+                own[key] = {"unit": measure.unit, **summary._asdict(), "values": told}
     return {
         "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "sizes": asdict(sizes),
         "results": measured,
-        "targets": [asdict(target) for target in reached(results, sizes)],
+        "targets": [
+            asdict(target) | summary._asdict() | {"met": target.is_met(summary.median)}
+            for target, summary in reached(results, sizes)
+        ],
         "notes": list(notes),
     }
 
@@ -137,27 +130,22 @@ def as_parts(contestants: Sequence[Contestant], results: Results, sizes: Sizes, 
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}.\n"
         f"Medians of {rounds}, in parentheses the least and the most."
     }
-    for mode, some in by_mode(contestants).items():
-        names = [contestant.name for contestant in some]
+    for mode in dict.fromkeys(it.mode for it in contestants):
+        names = [it.name for it in contestants if it.mode == mode]
         keys = [key for key in MEASURES if any(key in results[name] for name in names)]
         rows = [["", *names]]
         for key in keys:
             label = MEASURES[key].label.format(**asdict(sizes))
             unit = f", {MEASURES[key].unit}" if MEASURES[key].unit not in ("", "1/s") else ""
-            rows.append([label + unit, *(_cell(key, results[name].get(key)) for name in names)])
+            rows.append([label + unit, *(_cell(key, results[name].get(key, ())) for name in names)])
         parts[mode] = _table(rows)
     if found := reached(results, sizes):
         rows = [["target", "of", "wanted", "is", "met"]]
-        rows += [
-            [
-                it.text,
-                it.contestant,
-                f"{'≥' if it.at_least else '≤'} {it.limit:,g}",
-                _plain(it.value) + (f" ({_plain(it.least)}–{_plain(it.most)})" if it.least != it.most else ""),  # noqa: RUF001
-                "yes" if it.met else "NO",
-            ]
-            for it in found
-        ]
+        for target, summary in found:
+            wanted = f"{'≥' if target.at_least else '≤'} {target.limit:,g}"
+            digits = 0 if abs(summary.median) >= 1000 else 2
+            met = "yes" if target.is_met(summary.median) else "NO"
+            rows.append([target.text, target.contestant, wanted, _shown(summary, digits), met])
         parts["targets"] = _table(rows)
     if notes:
         parts["notes"] = "\n".join(f"* {note}" for note in notes)
@@ -173,28 +161,22 @@ def into_page(page: str, parts: Mapping[str, str]) -> str:
     return re.sub(r"(<!-- bench: (\w+) -->)\n.*?\n?(<!-- end -->)", renewed, page, flags=re.DOTALL)
 
 
-def _cell(key: str, values: Sequence[float] | None) -> str:
+def _cell(key: str, values: Sequence[float]) -> str:
     measure = MEASURES[key]
-    summary = spread([value * measure.scale for value in values]) if values else None
-    if summary is None:
-        return "–"  # noqa: RUF001
-    median, least, most = (f"{number:,.{measure.digits}f}" for number in summary)
+    summary = spread(value * measure.scale for value in values)
+    return _shown(summary, measure.digits) if summary else "–"  # noqa: RUF001
+
+
+def _shown(summary: Spread, digits: int) -> str:
+    median, least, most = (f"{number:,.{digits}f}" for number in summary)
     return median if least == most else f"{median} ({least}–{most})"  # noqa: RUF001
 
 
-def _plain(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.2f}"
-
-
 def _table(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-
-    def line(row: list[str]) -> str:
-        cells = [
-            text.ljust(width) if not column else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(cells)} |"
-
-    ruler = "|".join("-" * (width + 2) if not column else "-" * (width + 1) + ":" for column, width in enumerate(widths))
-    return "\n".join([line(rows[0]), f"|{ruler}|", *map(line, rows[1:])])
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    ruler = ["-" * first, *("-" * (width - 1) + ":" for width in others)]
+    lines = []
+    for name, *cells in (rows[0], ruler, *rows[1:]):
+        aligned = [name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))]
+        lines.append(f"| {' | '.join(aligned)} |")
+    return "\n".join(lines)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .wire import Cut, Incoming, Nonsense
+from .cases import ELSEWHERE
+from .delivery import PACE
+from .wire import Nonsense, read_body, read_head, reset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,18 +21,9 @@ if TYPE_CHECKING:
 
 type End = Literal["whole", "cut", "none", "hang", "refused", "nonsense", "left"]
 
-PATHS = {
-    "chat": "/api/chat",
-    "generate": "/api/generate",
-    "raw": "/api/generate",
-    "pull": "/api/pull",
-    "v1": "/v1/chat/completions",
-    "messages": "/v1/messages",
-}
 LEAVE_SECONDS = 1.5
-SLOW_BYTES = 256
-SLOW_SECONDS = 0.25
-"""A slow client reads so many bytes in so many seconds."""
+LONG_SECONDS = 60.0
+"""How much more patience clients have with what is slow or large."""
 
 
 @dataclass(slots=True)
@@ -50,40 +42,18 @@ class Seen:
     trouble: str = ""
 
 
+@dataclass(slots=True)
 class Connection:
-    """One connection to the proxy."""
+    """One connection to the proxy, and how many requests were sent on it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool = False) -> None:
-        self.writer = writer
-        self.uses = 0
-        self._reader = reader
-        self._slow = slow
-        self.incoming = Incoming(self._more)
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    uses: int = 0
 
     @property
     def usable(self) -> bool:
         """Whether the other side has left it open."""
-        return not (self._reader.at_eof() or self._reader.exception() or self.writer.is_closing() or self.incoming.begun)
-
-    async def read(self, most: int) -> bytes:
-        """Some of what comes, past all that is known of HTTP."""
-        return await self._reader.read(most)
-
-    async def _more(self) -> bytes:
-        if self._slow:
-            await asyncio.sleep(SLOW_SECONDS)
-            return await self._reader.read(SLOW_BYTES)
-        return await self._reader.read(1 << 17)
-
-    def reset(self) -> None:
-        """Close it so that the other side cannot take it for a proper end."""
-        with suppress(OSError):
-            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.writer.transport.abort()
-
-    def close(self) -> None:
-        """Close it."""
-        self.writer.close()
+        return not (self.reader.at_eof() or self.reader.exception() or self.writer.is_closing())
 
 
 class Clients:
@@ -106,32 +76,29 @@ class Clients:
     async def perform(self, case: Case) -> list[Seen]:
         """Do what a case says; gives one answer for each request that wants one."""
         begun = time.monotonic()
-        expected = case.size * 0.2 if case.fault == "paced" else 0.0
-        if case.manner == "slow":
-            expected += 60
-        if case.fault in ("tiny", "huge") or case.manner == "big":
-            expected += 60
-        seen: list[Seen] = [Seen() for _ in range(case.amount if case.manner == "pipeline" else 1)]
+        patience = self.patience + (case.size * PACE if case.fault == "paced" else 0)
+        if case.fault in ("tiny", "huge") or case.manner in ("big", "slow"):
+            patience += LONG_SECONDS
+        seen = [Seen() for _ in range(case.amount if case.manner == "pipeline" else 1)]
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(self.patience + expected):
+            async with asyncio.timeout(patience):
                 connection = await self._connect(case)
                 await self._talk(case, connection, seen)
-        except TimeoutError:
-            last = next(each for each in seen if each.end == "none")
-            last.end, last.body = "hang", bytes(connection.incoming.body) if connection else b""
-        except (OSError, Cut, Nonsense) as error:
+        except (OSError, EOFError, Nonsense) as error:
             last = next((each for each in seen if each.end == "none"), seen[-1])
             last.trouble = f"{type(error).__name__} {error}".strip()
-            if connection is None:
+            if isinstance(error, TimeoutError):
+                last.end = "hang"
+            elif connection is None:
                 last.end = "refused"
             elif isinstance(error, Nonsense):
                 last.end = "nonsense"
             elif last.status and last.end == "none":
-                last.end, last.body = "cut", bytes(connection.incoming.body)
+                last.end = "cut"
         finally:
             if connection is not None:
-                self._put_away(case, connection, seen)
+                self._put_away(case, connection, seen[-1])
         for each in seen:
             each.seconds = time.monotonic() - begun
         return seen
@@ -139,29 +106,17 @@ class Clients:
     async def close(self) -> None:
         """Close the connections that are kept."""
         for connection in self._pool:
-            connection.close()
+            connection.writer.close()
         self._pool.clear()
         await asyncio.sleep(0)
 
     async def _connect(self, case: Case) -> Connection:
-        if case.manner == "stay":
-            while self._pool:
-                connection = self._pool.pop()
-                if connection.usable:
-                    return connection
-                connection.close()
-        slow = case.manner == "slow"
-        plain = socket.socket()
-        try:
-            plain.setblocking(False)
-            if slow:
-                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", self.port))
-            reader, writer = await asyncio.open_connection(sock=plain, limit=1024 if slow else 1 << 17)
-        except BaseException:
-            plain.close()
-            raise
-        return Connection(reader, writer, slow=slow)
+        while case.manner == "stay" and self._pool:
+            connection = self._pool.pop()
+            if connection.usable:
+                return connection
+            connection.writer.close()
+        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
 
     async def _talk(self, case: Case, connection: Connection, seen: Sequence[Seen]) -> None:
         head, body = request_of(case)
@@ -178,64 +133,65 @@ class Clients:
             case _:
                 writer.write(head + body)
         if case.leaves:
-            await self._leave(case, connection)
+            await _wait_to_leave(case, connection)
             seen[0].end = "left"
             return
         sending = asyncio.ensure_future(writer.drain())
         try:
             for each in seen:
-                await _receive(connection.incoming, each)
+                await _receive(connection.reader, each, slow=case.manner == "slow")
             await sending
         finally:
             sending.cancel()
             with suppress(OSError, asyncio.CancelledError):
                 await sending
 
-    async def _leave(self, case: Case, connection: Connection) -> None:
-        with suppress(OSError):
-            await connection.writer.drain()
-        if case.manner == "leave-stream":
-            # The answer may be shorter than what it is left after.
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    received = 0
-                    while received < case.amount and (part := await connection.read(case.amount)):
-                        received += len(part)
-        else:
-            await asyncio.sleep(0.02 * (case.number % 5))
-
-    def _put_away(self, case: Case, connection: Connection, seen: Sequence[Seen]) -> None:
-        last = seen[-1]
+    def _put_away(self, case: Case, connection: Connection, last: Seen) -> None:
         if case.leaves and case.number % 2:
-            connection.reset()
+            with suppress(OSError):
+                reset(connection.writer)
         elif case.manner == "stay" and last.end == "whole" and last.headers.get("connection", "").lower() != "close":
             self._pool.append(connection)
         else:
-            connection.close()
+            connection.writer.close()
 
 
-async def _receive(incoming: Incoming, seen: Seen) -> None:
+async def _wait_to_leave(case: Case, connection: Connection) -> None:
+    with suppress(OSError):
+        await connection.writer.drain()
+    if case.manner != "leave-stream":
+        await asyncio.sleep(0.02 * (case.number % 5))
+        return
+    # The answer may be shorter than what it is left after.
+    with suppress(OSError, EOFError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await connection.reader.readexactly(case.amount)
+
+
+async def _receive(reader: asyncio.StreamReader, seen: Seen, *, slow: bool) -> None:
     while True:
-        head = await incoming.head()
-        if head is None:
-            raise Cut
-        version, _, rest = head.start.partition(" ")
+        message = await read_head(reader)
+        if message is None:
+            raise EOFError
+        version, _, rest = message.start.partition(" ")
         if version != "HTTP/1.1" or not rest[:3].isdigit():
-            raise Nonsense(f"a status line like {head.start[:100]!r}")
+            raise Nonsense(f"a status line like {message.start[:100]!r}")
         if int(rest[:3]) >= 200:
             break
-    seen.status, seen.headers = int(rest[:3]), head.headers
-    await incoming.read_body(head, otherwise="close")
-    seen.body, seen.end = bytes(incoming.body), "whole"
+    seen.status, seen.headers = int(rest[:3]), message.headers
+    try:
+        await read_body(reader, message, until_end=True, slow=slow)
+    finally:
+        seen.body = bytes(message.body)
+    seen.end = "whole"
 
 
 def request_of(case: Case) -> tuple[bytes, bytes]:
     """Head and body of a case's request. Some come with the wrong method, which both modes restore, some in chunks."""
     chance = random.Random(f"request {case.number}")
-    kind = case.call.removesuffix("-whole")
-    body = json.dumps(_body(case, kind), ensure_ascii=chance.random() < 0.5).encode()
-    restored = not kind.startswith(("v1", "messages")) and chance.random() < 0.2
-    lines = [f"{'GET' if restored else 'POST'} {PATHS[kind]} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    body = json.dumps(_body(case), ensure_ascii=chance.random() < 0.5).encode()
+    restored = not case.kind.startswith(("v1", "messages")) and chance.random() < 0.2
+    lines = [f"{'GET' if restored else 'POST'} {case.path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
     if chance.random() < 0.2 and not case.manner.startswith(("leave", "linger")):
         lines.append("Transfer-Encoding: chunked")
         half = len(body) // 2
@@ -245,10 +201,9 @@ def request_of(case: Case) -> tuple[bytes, bytes]:
     return ("\r\n".join(lines) + "\r\n\r\n").encode(), body
 
 
-def _body(case: Case, kind: str) -> dict[str, Any]:
-    model = case.fault if case.fault in ("refused", "tls", "selfsigned") else "soak"
-    asked: dict[str, Any] = {"model": model, "stream": not case.whole}
-    match kind:
+def _body(case: Case) -> dict[str, Any]:
+    asked: dict[str, Any] = {"model": case.fault if case.fault in ELSEWHERE else "soak", "stream": not case.whole}
+    match case.kind:
         case "generate" | "pull":
             return asked | {"prompt": case.prompt}
         case "raw":

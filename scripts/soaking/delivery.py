@@ -5,26 +5,29 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from .cases import NUMBERS
 from .speech import body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from .cases import Case
     from .speech import Body
 
-type Place = Callable[[int], int]
 type Ending = Literal["keep", "close", "reset", "stall"]
 
 TYPES = ("text/plain", "application/octet-stream", "", "text/event-stream;charset=latin1", "application/json", "text/html")
 PACE = 0.2
 """Seconds between two pieces of a paced answer."""
 PAGE = "<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>soak</h1></body></html>"
-_MOST_SPLITS = 30
+ENDINGS: dict[str, Ending] = {"cut": "close", "reset": "reset", "stall": "stall"}
+"""Of what goes no further than a byte."""
+_MOST_PAUSES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,7 @@ class Delivery:
         location: where a redirect goes.
         content: its body, without framing.
         finish: after so many bytes of the wire the answer is said to be finished.
-        done: after so many it cannot be anything but finished.
-        counted: whether the back end counts its tokens.
-        breaks: where a new write begins.
-        pauses: for how many seconds to wait before the byte at a place.
+        writes: the bytes with which a new write begins, in their order, and the seconds to wait before each.
         stop: how many bytes are sent.
         ending: what happens then.
     """
@@ -52,13 +52,10 @@ class Delivery:
     type: str
     content: bytes
     finish: int
-    done: int
+    stop: int
     coding: str = ""
     location: str = ""
-    counted: bool = True
-    breaks: list[int] = field(default_factory=list)
-    pauses: dict[int, float] = field(default_factory=dict)
-    stop: int = 0
+    writes: dict[int, float] = field(default_factory=dict)
     ending: Ending = "keep"
 
 
@@ -67,7 +64,9 @@ def delivery_of(case: Case, target: str) -> Delivery:
     again = target.partition("?")[2] == "again"
     match case.fault:
         case "status":
-            return _refusal(case)
+            text = refusal_text(case)
+            error = text if case.asks_ollama else {"message": text, "type": "soak_error", "param": None, "code": None}
+            return _plain(case.size, "application/json", json.dumps({"error": error}).encode())
         case "html":
             page = PAGE.format(status=case.size).encode()
             return _plain(case.size, "text/html; charset=utf-8", page)
@@ -83,14 +82,6 @@ def answer_length(case: Case) -> int:
     return len(delivery_of(case, "/").wire)
 
 
-def _refusal(case: Case) -> Delivery:
-    text = refusal_text(case)
-    error: dict[str, object] = {"error": text}
-    if not (case.mode == "fix" and not case.call.startswith("v1")):
-        error = {"error": {"message": text, "type": "soak_error", "param": None, "code": None}}
-    return _plain(case.size, "application/json", json.dumps(error).encode())
-
-
 def refusal_text(case: Case) -> str:
     """What a back end says that answers with an error's status."""
     return f"the soak says no: {case.number}"
@@ -100,8 +91,7 @@ def _plain(status: int, kind: str, content: bytes, location: str = "") -> Delive
     head = f"HTTP/1.1 {status} Soak\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
     head += f"Location: {location}\r\n\r\n" if location else "\r\n"
     wire = head.encode() + content
-    size = len(wire)
-    return Delivery(wire, status, kind, content, size, size, location=location, stop=size)
+    return Delivery(wire, status, kind, content, len(wire), len(wire), location=location)
 
 
 def _answer(case: Case, body: Body) -> Delivery:
@@ -109,7 +99,7 @@ def _answer(case: Case, body: Body) -> Delivery:
     small = case.number < NUMBERS
     framing = _framing(case, chance)
     kind, content, coding = _type(case), body.data, ""
-    positional = case.fault in ("cut", "reset", "stall", "paced")
+    positional = case.fault == "paced" or case.fault in ENDINGS
     if not small and not positional and chance.random() < 0.1:
         content, coding = gzip.compress(content, mtime=0), "gzip"
     head = "HTTP/1.1 200 OK\r\n" + (f"Content-Type: {kind}\r\n" if kind else "")
@@ -123,40 +113,33 @@ def _answer(case: Case, body: Body) -> Delivery:
     if not small and chance.random() < 0.2:
         lead = chance.choice(("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </soak>\r\n\r\n"))
     wire = f"{lead}{head}\r\nX-Soak: {case.number}\r\n\r\n".encode()
-    size = len(wire)
     splits = _splits(case, content, body, chance)
-    starts = [0]
+    starts, bounds = [len(wire)], [0, len(content)]
     if framing == "chunked":
         # Chunks of HTTP end elsewhere than writes do.
-        ends = sorted({*(splits[::2] if small else splits), len(content)} - {0})
-        pieces, starts, last = [wire], [], 0
-        for end in ends:
-            opening = f"{end - last:x}\r\n".encode()
+        bounds = [0, *sorted({*(splits[::2] if small else splits), len(content)} - {0})]
+        pieces, size, starts = [wire], len(wire), []
+        for begin, end in pairwise(bounds):
+            opening = b"%x\r\n" % (end - begin)
+            pieces += (opening, content[begin:end], b"\r\n")
             starts.append(size + len(opening))
-            pieces += (opening, content[last:end], b"\r\n")
-            size += len(opening) + end - last + 2
-            last = end
+            size = starts[-1] + end - begin + 2
         wire = b"".join([*pieces, b"0\r\n\r\n"])
-        bounds = [0, *ends]
     else:
-        starts, bounds = [size], [0, len(content)]
         wire += content
 
     def place(offset: int) -> int:
         """Where a byte of the content is on the wire."""
-        number = max(0, next((n for n, bound in enumerate(bounds) if bound >= offset), len(bounds) - 1) - 1)
-        return starts[number] + offset - bounds[number]
+        piece = max(bisect_left(bounds, offset) - 1, 0)
+        return starts[piece] + offset - bounds[piece]
 
-    head_size = starts[0]
-    finish = done = len(wire)
-    if case.relayed:
-        finish = place(len(content))
-    elif not coding:
-        finish = place(body.finish)
-        done = place(body.done) if body.data.rstrip().endswith(b"[DONE]") else done
-    breaks, pauses = _writes(case, body, chance, place, head_size, splits)
-    stop, ending = _ending(case, len(wire), framing)
-    return Delivery(wire, 200, kind, content, finish, done, coding, "", body.counted, breaks, pauses, stop, ending)
+    finish = len(wire)
+    if case.relayed or not coding:
+        finish = place(len(content) if case.relayed else body.finish)
+    writes = _writes(case, chance, starts[0], [place(split) for split in splits])
+    ending = ENDINGS.get(case.fault, "close" if framing == "close" else "keep")
+    stop = min(case.size, len(wire)) if case.fault in ENDINGS else len(wire)
+    return Delivery(wire, 200, kind, content, finish, stop, coding, "", writes, ending)
 
 
 def _framing(case: Case, chance: random.Random) -> str:
@@ -164,7 +147,7 @@ def _framing(case: Case, chance: random.Random) -> str:
         # The end of a body that is ended by closing cannot be told from a cut; only a translation knows what is missing.
         return ("chunked", "chunked", "length", "chunked" if case.relayed else "close")[case.number]
     share = chance.random()
-    if share < 0.15 and case.fault not in ("cut", "reset", "stall"):
+    if share < 0.15 and case.fault not in ENDINGS:
         return "close"
     return "length" if share < 0.3 and case.fault != "paced" else "chunked"
 
@@ -172,9 +155,9 @@ def _framing(case: Case, chance: random.Random) -> str:
 def _type(case: Case) -> str:
     if case.fault == "type":
         return TYPES[case.size % len(TYPES)]
-    if case.call == "v1-whole" or case.fault == "unstreamed" or (case.mode == "fix" and case.whole):
+    if case.call == "v1-whole" or case.fault == "unstreamed" or (case.asks_ollama and case.whole):
         return "application/json"
-    return "application/x-ndjson" if case.mode == "fix" and not case.call.startswith("v1") else "text/event-stream"
+    return "application/x-ndjson" if case.asks_ollama else "text/event-stream"
 
 
 def _splits(case: Case, content: bytes, body: Body, chance: random.Random) -> list[int]:
@@ -191,34 +174,17 @@ def _splits(case: Case, content: bytes, body: Body, chance: random.Random) -> li
     return sorted(place for place in chosen if 0 < place < size)
 
 
-def _writes(
-    case: Case, body: Body, chance: random.Random, place: Place, head: int, splits: list[int]
-) -> tuple[list[int], dict[int, float]]:
+def _writes(case: Case, chance: random.Random, head: int, breaks: list[int]) -> dict[int, float]:
+    """The pauses before the breaks, and before some bytes more; `head` is where the content begins."""
     if case.fault == "paced":
-        events = [place(start) for start in body.events]
-        return events, dict.fromkeys(events[1:], PACE)
+        return {place: PACE if number else 0.0 for number, place in enumerate(breaks)}
     if case.fault in ("huge", "tiny"):
-        return [], {}
-    breaks = {place(split) for split in splits}
-    pauses: dict[int, float] = {}
-    if case.number >= NUMBERS:
-        if chance.random() < 0.1:
-            slow = sorted(chance.sample(range(1, head), 3))
-            breaks |= set(slow)
-            pauses |= dict.fromkeys(slow, 0.2)
-        if chance.random() < 0.1:
-            # Byte by byte.
-            breaks |= set(range(head, head + 4 * _MOST_SPLITS))
-    ordered = sorted(breaks)
-    return ordered, dict.fromkeys(ordered[:_MOST_SPLITS], 0.001) | pauses
-
-
-def _ending(case: Case, size: int, framing: str) -> tuple[int, Ending]:
-    match case.fault:
-        case "cut":
-            return min(case.size, size), "close"
-        case "reset":
-            return min(case.size, size), "reset"
-        case "stall":
-            return min(case.size, size), "stall"
-    return size, "close" if framing == "close" else "keep"
+        return {}
+    slow: list[int] = []
+    byte_by_byte: Iterable[int] = ()
+    if case.number >= NUMBERS and chance.random() < 0.1:
+        slow = chance.sample(range(1, head), 3)
+    if case.number >= NUMBERS and chance.random() < 0.1:
+        byte_by_byte = range(head, head + 4 * _MOST_PAUSES)
+    ordered = sorted({*breaks, *slow, *byte_by_byte})
+    return {place: 0.001 if number < _MOST_PAUSES else 0.0 for number, place in enumerate(ordered)} | dict.fromkeys(slow, 0.2)

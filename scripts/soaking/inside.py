@@ -1,5 +1,6 @@
-"""Runs the proxy with a clock that can be moved from outside, and lets it count its tasks (`python -m soaking.inside BOARD`).
+"""Runs the proxy with a clock that can be moved from outside, and lets it count its tasks.
 
+`python -m scripts.soaking.inside BOARD` runs it with a page of memory that tells the clock's offset, and the tasks.
 Only `time.time` and `time.time_ns` move, which is what the proxy and its libraries call. What asks the system past Python,
 such as `datetime.now` and TLS, still sees the real time. So does the event loop, whose clock no change of the date touches.
 """

@@ -26,39 +26,47 @@ class Call:
     name: str
     arguments: dict[str, Any]
 
+    @property
+    def json(self) -> str:
+        """The arguments as OpenAI sends them."""
+        return json.dumps(self.arguments)
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An answer.
+
+@dataclass(slots=True)
+class Answer:
+    """What a back end means to say, or what a client of an API took from what came.
 
     Attributes:
         pieces: of its text, as the model makes them.
         thoughts: the same of its thinking.
-        finish: OpenAI's reason for the end.
-        prompt_tokens: as the back end counts them.
-        completion_tokens: likewise.
+        finish: the reason for the end, in the words of the API; "" where there is none.
+        counts: tokens of the prompt and of the completion, where they are told.
+        error: what went wrong, if anything.
     """
 
-    pieces: list[str]
+    pieces: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    finish: str = "stop"
-    prompt_tokens: int = 1
-    completion_tokens: int = 1
+    finish: str = ""
+    counts: tuple[int, int] | None = None
+    error: str | None = None
 
     @property
     def text(self) -> str:
-        """Of the whole answer."""
+        """All pieces together."""
         return "".join(self.pieces)
 
     @property
     def thinking(self) -> str:
-        """Of the whole answer."""
+        """All thoughts together."""
         return "".join(self.thoughts)
 
 
-def intent_of(case: Case) -> Intent:
-    """What the back end means to say. A prompt alone, without messages, has an answer without tool calls and thinking."""
+def intent_of(case: Case) -> Answer:
+    """What the back end means to say, with OpenAI's reason for the end.
+
+    A prompt alone, without messages, has an answer without tool calls and thinking.
+    """
     chance = random.Random(f"intent {case.number}")
     small = case.number < NUMBERS
     # Each cut has a whole answer before it, so short ones make the walk short.
@@ -72,10 +80,10 @@ def intent_of(case: Case) -> Intent:
             pieces = [f"{n} é " for n in range(case.size)]
     counts = (chance.randint(1, 5000), chance.randint(1, 5000))
     if case.call in ("raw", "pull") or case.fault == "paced":
-        return Intent(pieces, [], [], chance.choice(("stop", "length")), *counts)
-    thoughts = (
-        [chance.choice(("hmm ", "föö ", "思", "🙂"))] * (1 if small else 2) if chance.random() < 0.3 or case.number == 1 else []
-    )
+        return Answer(pieces, finish=chance.choice(("stop", "length")), counts=counts)
+    thoughts: list[str] = []
+    if chance.random() < 0.3 or case.number == 1:
+        thoughts = [chance.choice(("hmm ", "föö ", "思", "🙂"))] * (1 if small else 2)
     calls: list[Call] = []
     if chance.random() < 0.3 or case.number == 2:
         calls = [
@@ -83,9 +91,4 @@ def intent_of(case: Case) -> Intent:
             for n in range(1 if small else chance.randint(1, 3))
         ]
     finish = "tool_calls" if calls else chance.choice(("stop", "length"))
-    return Intent(pieces, thoughts, calls, finish, *counts)
-
-
-def arguments_text(call: Call) -> str:
-    """The arguments of a tool call as OpenAI sends them."""
-    return json.dumps(call.arguments)
+    return Answer(pieces, thoughts, calls, finish, counts)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .cases import ELSEWHERE
-from .delivery import TYPES, delivery_of, refusal_text
-from .intents import Call, intent_of
+from .delivery import delivery_of, refusal_text
+from .intents import Answer, Call, intent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .cases import Case
     from .clients import Seen
     from .delivery import Delivery
-    from .intents import Intent
 
 OK = 200
 REQUEST_TIMEOUT = 408
@@ -42,36 +39,6 @@ class Judgement(NamedTuple):
     why: str = ""
 
 
-class Told(NamedTuple):
-    """What a client of an API takes from an answer. `error` is None where there is none."""
-
-    text: str
-    thinking: str
-    calls: list[Call]
-    finish: str
-    error: str | None
-    counts: tuple[int, int] | None
-
-
-class Malformed(Exception):
-    """An answer is not in the form of its API."""
-
-
-@dataclass(slots=True)
-class _Teller:
-    """Collects what a stream tells."""
-
-    text: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    finish: str = ""
-    error: str | None = None
-    counts: tuple[int, int] | None = None
-
-    def told(self) -> Told:
-        return Told("".join(self.text), "".join(self.thinking), self.calls, self.finish, self.error, self.counts)
-
-
 def judge(case: Case, seen: Seen, *, may_break: bool = False, only_right: bool = False, only_error: bool = False) -> Judgement:
     """What an answer is.
 
@@ -86,7 +53,9 @@ def judge(case: Case, seen: Seen, *, may_break: bool = False, only_right: bool =
         return Judgement(Verdict.LEFT)
     if seen.end == "hang":
         return Judgement(Verdict.HANG, f"no end after {seen.seconds:.1f} s, status {seen.status or 'unknown'}")
-    if seen.end == "cut" and _may_only_cut(case) and delivery_of(case, "/").content.startswith(seen.body):
+    broken = case.fault in ("cut", "reset", "stall")
+    if seen.end == "cut" and broken and case.relayed and case.whole and delivery_of(case, "/").content.startswith(seen.body):
+        # Nothing can be said of a break in the middle of one object whose size is not known, relayed as it comes.
         return Judgement(Verdict.ERROR, "the connection was cut as the back end's was")
     if seen.end == "cut" and case.call == "v1" and b'"error"' in seen.body:
         # Completions are cut behind an error event, which some clients ignore.
@@ -113,36 +82,25 @@ def judge(case: Case, seen: Seen, *, may_break: bool = False, only_right: bool =
     return judgement
 
 
-def _may_only_cut(case: Case) -> bool:
-    """Whether nothing can be said of a break: in the middle of one object whose size is not known, relayed as it comes."""
-    return case.relayed and case.whole and case.fault in ("cut", "reset", "stall")
-
-
 def _translated(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> Judgement:
-    # White space before the text and around the thinking may be left out, as Ollama does it.
-    intent = intent_of(case)
-    if case.call != "raw":
-        intent = replace(intent, pieces=[intent.text.lstrip()], thoughts=[intent.thinking.strip()])
     allowed = _outcomes(case, delivery)
     if seen.status != OK:
         return _refused(case, seen, allowed, any_error)
+    intent = _comparable(case, intent_of(case))
     try:
-        told = _READERS[case.call.partition("-")[0]](seen.body)
-        if case.call != "raw":
-            told = told._replace(text=told.text.lstrip(), thinking=told.thinking.strip())
-    except (ValueError, KeyError, TypeError, AttributeError, Malformed) as error:
+        told = _comparable(case, _messages(seen.body) if case.call == "messages" else _ollama(seen.body))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Judgement(Verdict.WRONG, f"the answer has no proper form: {type(error).__name__} {error}")
-    if not intent.text.startswith(told.text) and case.fault != "odd":
-        return Judgement(Verdict.WRONG, _difference(intent.text, told.text))
-    if not intent.thinking.startswith(told.thinking) and case.fault != "odd":
-        return Judgement(Verdict.WRONG, _difference(intent.thinking, told.thinking))
+    for wanted, got in ((intent.text, told.text), (intent.thinking, told.thinking)):
+        if not wanted.startswith(got) and case.fault != "odd":
+            return Judgement(Verdict.WRONG, _difference(wanted, got))
     if told.error is not None:
         if any_error or Verdict.ERROR in allowed:
             return Judgement(Verdict.ERROR, told.error) if told.error else Judgement(Verdict.WRONG, "an error without a text")
         return Judgement(Verdict.WRONG, f"an error where nothing was wrong: {told.error}")
     if not told.finish:
         return Judgement(Verdict.TRUNCATED, f"the answer ends after {len(told.text)} characters without saying so")
-    if Verdict.RIGHT not in allowed or told.text != intent.text or told.thinking != intent.thinking:
+    if Verdict.RIGHT not in allowed or (told.text, told.thinking) != (intent.text, intent.thinking):
         if case.fault == "odd":
             return Judgement(Verdict.WRONG, _difference(intent.text, told.text))
         return Judgement(
@@ -151,27 +109,29 @@ def _translated(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> 
     return _details(case, delivery, intent, told)
 
 
-def _details(case: Case, delivery: Delivery, intent: Intent, told: Told) -> Judgement:
+def _comparable(case: Case, answer: Answer) -> Answer:
+    """The answer in one piece. White space before the text and around the thinking may be left out, as Ollama does it."""
+    text, thinking = answer.text, answer.thinking
+    if case.call != "raw":
+        text, thinking = text.lstrip(), thinking.strip()
+    return replace(answer, pieces=[text], thoughts=[thinking])
+
+
+def _details(case: Case, delivery: Delivery, intent: Answer, told: Answer) -> Judgement:
     if told.calls != intent.calls and case.fault != "odd":
         return Judgement(Verdict.WRONG, f"tool calls {told.calls} instead of {intent.calls}")
-    finishes = _finish(case, intent) | ({"stop", "end_turn", "tool_use"} if not _says_finish(delivery) else set())
+    if case.call == "messages":
+        finishes = {{"length": "max_tokens", "tool_calls": "tool_use"}.get(intent.finish, "end_turn")}
+    else:
+        finishes = {"length" if intent.finish == "length" else "stop"}
+    if not (b'"finish_reason":"' in delivery.content or b'"finish_reason": "' in delivery.content):
+        finishes |= {"stop", "end_turn", "tool_use"}
     if told.finish not in finishes:
         return Judgement(Verdict.WRONG, f"it finished with {told.finish!r} instead of {finishes}")
-    cut = delivery.stop < len(delivery.wire)
-    if told.counts and delivery.counted and not cut and told.counts != (intent.prompt_tokens, intent.completion_tokens):
-        counts = (intent.prompt_tokens, intent.completion_tokens)
-        return Judgement(Verdict.WRONG, f"it counts {told.counts} tokens instead of {counts}")
+    counted = b'"total_tokens"' in delivery.content and delivery.stop == len(delivery.wire) and case.fault != "odd"
+    if counted and told.counts and told.counts != intent.counts:
+        return Judgement(Verdict.WRONG, f"it counts {told.counts} tokens instead of {intent.counts}")
     return Judgement(Verdict.RIGHT)
-
-
-def _says_finish(delivery: Delivery) -> bool:
-    return b'"finish_reason":"' in delivery.content or b'"finish_reason": "' in delivery.content
-
-
-def _finish(case: Case, intent: Intent) -> set[str]:
-    if case.call != "messages":
-        return {"length" if intent.finish == "length" else "stop"}
-    return {{"length": "max_tokens", "tool_calls": "tool_use"}.get(intent.finish, "end_turn")}
 
 
 def _outcomes(case: Case, delivery: Delivery) -> set[Verdict]:
@@ -184,7 +144,7 @@ def _outcomes(case: Case, delivery: Delivery) -> set[Verdict]:
             # What a back end has said to the end is complete, however it says goodbye. An error is honest, too.
             return either if delivery.stop < len(delivery.wire) else {Verdict.RIGHT}
         case "type":
-            return either if _is_json(case) and not case.relayed else {Verdict.RIGHT}
+            return either if "json" in delivery.type and not case.relayed else {Verdict.RIGHT}
         case "odd":
             return {Verdict.RIGHT} if case.relayed else either
         case "error" | "garbage":
@@ -195,10 +155,6 @@ def _outcomes(case: Case, delivery: Delivery) -> set[Verdict]:
     return {Verdict.ERROR} if case.fault in ELSEWHERE else {Verdict.RIGHT}
 
 
-def _is_json(case: Case) -> bool:
-    return "json" in TYPES[case.size % len(TYPES)]
-
-
 def _refused(case: Case, seen: Seen, allowed: set[Verdict], any_error: bool) -> Judgement:
     text = _error_of(case, seen)
     if not text:
@@ -207,22 +163,19 @@ def _refused(case: Case, seen: Seen, allowed: set[Verdict], any_error: bool) -> 
         return Judgement(Verdict.WRONG, f"status {seen.status} where nothing was wrong: {text}")
     if "<" in text and case.fault == "html":
         return Judgement(Verdict.WRONG, f"an error with HTML in it: {text}")
-    if case.fault == "status" and not any_error and not (seen.status in _statuses(case) and refusal_text(case) in text):
+    # Ollama's clients take a 404 for a model that is not there, so a call that is not there is told with another status.
+    statuses = {case.size, 501} if case.size in (404, 405, 501) and not case.call.startswith("v1") else {case.size}
+    if case.fault == "status" and not any_error and not (seen.status in statuses and refusal_text(case) in text):
         return Judgement(Verdict.WRONG, f"status {seen.status} and {text!r} instead of what the back end said")
     return Judgement(Verdict.ERROR, text)
-
-
-def _statuses(case: Case) -> set[int]:
-    """With which statuses a refusal may be told; Ollama's clients take a 404 for a model that is not there."""
-    missing_call = case.size in (404, 405, 501) and not case.call.startswith("v1")
-    return {case.size, 501} if missing_call else {case.size}
 
 
 def _relayed(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> Judgement:
     allowed = _outcomes(case, delivery)
     if case.fault in ELSEWHERE:
         return _refused(case, seen, allowed, any_error)
-    if case.call == "v1" and seen.status == OK and _ends_with_done(seen.body) and seen.body.strip() == delivery.content.strip():
+    done = seen.body.rstrip(b"\r\n").endswith(b"data: [DONE]")
+    if case.call == "v1" and seen.status == OK and done and seen.body.strip() == delivery.content.strip():
         # The empty line that ends the last event may be the proxy's.
         return Judgement(Verdict.RIGHT)
     if (seen.status, seen.body) == (delivery.status, delivery.content):
@@ -243,10 +196,6 @@ def _relayed(case: Case, delivery: Delivery, seen: Seen, any_error: bool) -> Jud
     if any_error or Verdict.ERROR in allowed:
         return Judgement(Verdict.ERROR, error)
     return Judgement(Verdict.WRONG, f"an error where nothing was wrong: {error}")
-
-
-def _ends_with_done(body: bytes) -> bool:
-    return body.rstrip(b"\r\n").endswith(b"data: [DONE]")
 
 
 def _unchanged(case: Case, delivery: Delivery, seen: Seen, allowed: set[Verdict]) -> Judgement:
@@ -300,64 +249,52 @@ def _difference(wanted: str | bytes, got: str | bytes) -> str:
 # -- What clients of an API understand ---------------------------------------------------------------------------------
 
 
-def _ollama(body: bytes) -> Told:
-    teller = _Teller()
-    for line in body.split(b"\n"):
-        if not line:
-            continue
-        if teller.finish or teller.error is not None:
-            raise Malformed(f"something after the end: {line[:100]!r}")
+def _ollama(body: bytes) -> Answer:
+    told = Answer()
+    for line in filter(None, body.split(b"\n")):
+        if told.finish or told.error is not None:
+            raise ValueError(f"something after the end: {line[:100]!r}")
         frame = json.loads(line)
         if "error" in frame:
-            teller.error = frame["error"]
+            told.error = frame["error"]
             continue
         message = frame["message"] if "message" in frame else {"content": frame["response"]} | frame
-        teller.text.append(message["content"])
-        teller.thinking.append(message.get("thinking", ""))
-        for call in message.get("tool_calls", ()):
-            teller.calls.append(Call(call["function"]["name"], call["function"]["arguments"]))
+        told.pieces.append(message["content"])
+        told.thoughts.append(message.get("thinking", ""))
+        functions = [call["function"] for call in message.get("tool_calls", ())]
+        told.calls += [Call(function["name"], function["arguments"]) for function in functions]
         if frame["done"]:
-            teller.finish = frame["done_reason"]
-            teller.counts = (frame["prompt_eval_count"], frame["eval_count"])
+            told.finish = frame["done_reason"]
+            told.counts = (frame["prompt_eval_count"], frame["eval_count"])
             if min(frame[name] for name in ("total_duration", "load_duration", "eval_duration")) <= 0:
-                raise Malformed("a duration that is not above zero")
-    return teller.told()
+                raise ValueError("a duration that is not above zero")
+    return told
 
 
-def _messages(body: bytes) -> Told:
-    teller, arguments, names = _Teller(), list[list[str]](), list[str]()
-    stopped = False
-    for block in body.split(b"\n\n"):
-        for line in block.split(b"\n"):
-            if not line.startswith(b"data: "):
-                continue
-            if stopped or teller.error is not None:
-                raise Malformed(f"something after the end: {line[:100]!r}")
-            event = json.loads(line[6:])
-            match event["type"]:
-                case "error":
-                    teller.error = event["error"]["message"]
-                case "content_block_start" if event["content_block"]["type"] == "tool_use":
-                    names.append(event["content_block"]["name"])
-                    arguments.append([])
-                case "content_block_delta":
-                    delta = event["delta"]
-                    teller.text.append(delta.get("text", ""))
-                    teller.thinking.append(delta.get("thinking", ""))
-                    if "partial_json" in delta:
-                        arguments[-1].append(delta["partial_json"])
-                case "message_delta":
-                    teller.finish = event["delta"]["stop_reason"]
-                case "message_stop":
-                    stopped = True
-    if not stopped:
-        teller.finish = ""
-    teller.calls = (
-        [Call(name, json.loads("".join(parts) or "{}")) for name, parts in zip(names, arguments, strict=True)]
-        if stopped
-        else []
-    )
-    return teller.told()
-
-
-_READERS: dict[str, Callable[[bytes], Told]] = {"chat": _ollama, "generate": _ollama, "raw": _ollama, "messages": _messages}
+def _messages(body: bytes) -> Answer:
+    told = Answer()
+    names, arguments = list[str](), list[str]()
+    finish = ""
+    for line in body.split(b"\n"):
+        if not line.startswith(b"data: "):
+            continue
+        if told.finish or told.error is not None:
+            raise ValueError(f"something after the end: {line[:100]!r}")
+        event = json.loads(line[6:])
+        match event["type"]:
+            case "error":
+                told.error = event["error"]["message"]
+            case "content_block_start" if event["content_block"]["type"] == "tool_use":
+                names.append(event["content_block"]["name"])
+                arguments.append("")
+            case "content_block_delta":
+                told.pieces.append(event["delta"].get("text", ""))
+                told.thoughts.append(event["delta"].get("thinking", ""))
+                if "partial_json" in event["delta"]:
+                    arguments[-1] += event["delta"]["partial_json"]
+            case "message_delta":
+                finish = event["delta"]["stop_reason"]
+            case "message_stop":
+                told.finish = finish
+                told.calls = [Call(name, json.loads(text or "{}")) for name, text in zip(names, arguments, strict=True)]
+    return told

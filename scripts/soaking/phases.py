@@ -8,22 +8,21 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from .cases import Case, Planner
+from .cases import Case
 from .clients import Clients
-from .delivery import TYPES, answer_length
 from .judging import Verdict, judge
-from .processes import ProxyProcess
-from .speech import ODD
+from .planner import Planner
+from .processes import Board, ProxyProcess
 from .tally import BAD, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from .cases import Mode
     from .clients import Seen
     from .judging import Judgement
-    from .processes import BackendProcess
+    from .processes import Backend
     from .tally import Tally
 
 type RarePhase = tuple[str, Callable[[], Awaitable[None]]]
@@ -79,15 +78,15 @@ class Soak:
         tally: where all is counted.
     """
 
-    def __init__(self, mode: Mode, options: Options, backend: BackendProcess, folder: Path, tally: Tally) -> None:
+    def __init__(self, mode: Mode, options: Options, backend: Backend, folder: Path, tally: Tally) -> None:
         self._mode = mode
         self._options = options
         self._backend = backend
         self._folder = folder
         self._tally = tally
-        self._planner = Planner(mode, options.seed, answer_length, odds=len(ODD), types=len(TYPES))
-        self._phase = ""
-        self._heavy: Iterator[Case] = self._planner.heavy()
+        self._planner = Planner(mode, options.seed)
+        self._phase = "start"
+        self._heavy = self._planner.heavy()
         # A client without company, whose connection nothing ends.
         self._kept = Clients(0, options.patience)
 
@@ -105,33 +104,22 @@ class Soak:
         # A short run has no time for all of them; another seed tries others.
         first = self._options.seed % len(rare)
         rare = rare[first:] + rare[:first]
-        async with self._proxy() as (proxy, clients):
+        async with self._checked_proxy() as (proxy, clients):
             self._kept.port = proxy.port
-            await self._warm_up(clients)
-            idle = await self._settled(proxy)
             await (self._by_requests if self._options.requests else self._by_time)(proxy, clients, rare)
             self._phase = "end"
-            await clients.close()
             await self._kept.close()
-            await self._check_left(proxy, idle)
-            await self._end(proxy)
         if not tally.verdicts[Verdict.RIGHT]:
             self._fail("process", "not one answer was right: nothing was tried")
         tally.skipped = [name for name, _ in rare if not tally.phases[name]]
-        tally.positions, tally.walked = self._planner.positions, self._planner.walked
+        tally.positions, tally.walked = len(self._planner.cuts), self._planner.walked
+        tally.most_uses = max(clients.most_uses, self._kept.most_uses)
         tally.seconds = time.monotonic() - begun
 
     async def alone(self, case: Case) -> tuple[list[Seen], list[Judgement]]:
         """Try one case on a proxy of its own."""
-        self._phase = "alone"
-        async with self._proxy() as (proxy, clients):
-            await self._warm_up(clients)
-            idle = await self._settled(proxy)
-            seen, judgements = await self._try(clients, case)
-            await clients.close()
-            await self._check_left(proxy, idle)
-            await self._end(proxy)
-        return seen, judgements
+        async with self._checked_proxy() as (_, clients):
+            return await self._try(clients, case)
 
     async def _by_time(self, proxy: ProxyProcess, clients: Clients, rare: Sequence[RarePhase]) -> None:
         """Crowds, and after each a rare phase that there is time for."""
@@ -140,7 +128,8 @@ class Soak:
         slice_seconds = min(max(seconds / 12, 3.0), 30.0)
         longest, turn = 0.0, 0
         while (left := deadline - time.monotonic()) > slice_seconds / 2:
-            await self._crowd(proxy, clients, self._seconds(min(slice_seconds, left)), heavy=turn % 4 == 0)
+            stretch = self._seconds(min(slice_seconds, left))
+            await self._go_through("crowd", self._crowd(proxy, clients, stretch, heavy=turn % 4 == 0))
             if deadline - time.monotonic() > longest:
                 name, phase = rare[turn % len(rare)]
                 started = time.monotonic()
@@ -151,7 +140,8 @@ class Soak:
     async def _by_requests(self, proxy: ProxyProcess, clients: Clients, rare: Sequence[RarePhase]) -> None:
         """Two crowds with half of the requests each, one of them with large calls, and a rare phase after each."""
         for heavy, (name, phase) in zip((True, False), rare, strict=False):
-            await self._crowd(proxy, clients, self._requests(self._options.requests // 2), heavy=heavy)
+            stretch = self._requests(self._options.requests // 2)
+            await self._go_through("crowd", self._crowd(proxy, clients, stretch, heavy=heavy))
             await self._go_through(name, phase())
 
     def _seconds(self, seconds: float) -> Stretch:
@@ -164,19 +154,8 @@ class Soak:
 
     # -- The phases ----------------------------------------------------------------------------------------------------
 
-    async def _warm_up(self, clients: Clients) -> None:
-        self._phase = self._phase or "warm-up"
-        for call in ("chat", "v1"):
-            await self._try(clients, Case(self._mode, call), only_right=True)
-        await clients.close()
-
     async def _crowd(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
         """Everyone at once."""
-        await self._go_through("crowd", self._mix(proxy, clients, stretch, heavy=heavy))
-        self._tally.most_uses = max(self._tally.most_uses, clients.most_uses, self._kept.most_uses)
-
-    async def _mix(self, proxy: ProxyProcess, clients: Clients, stretch: Stretch, *, heavy: bool) -> None:
-        kept = self._kept
 
         async def lane(next_case: Callable[[], Case], until: float = 1, clients: Clients = clients) -> None:
             while stretch.done() < until:
@@ -193,7 +172,7 @@ class Soak:
         lanes = [lane(planner.quick) for _ in range(QUICK_LANES)]
         lanes += [lane(planner.waiting, stretch.last_wait) for _ in range(WAITING_LANES)]
         lanes += [lane(planner.pipelined) for _ in range(PIPELINES)]
-        lanes.append(lane(planner.kept, clients=kept))
+        lanes.append(lane(planner.kept, clients=self._kept))
         # What is large for a moment says nothing about what stays.
         lanes.append(lane(lambda: next(self._heavy), 0.5) if heavy else watch())
         await asyncio.gather(*lanes)
@@ -202,14 +181,8 @@ class Soak:
     async def _burst(self) -> None:
         """Many streams at once, all of which must come to their end."""
         # How long a proxy takes to begin so many answers is for the benchmark to say.
-        async with self._proxy(REQUEST_TIMEOUT="60", STREAM_IDLE_TIMEOUT="60") as (proxy, clients):
-            await self._warm_up(clients)
-            idle = await self._settled(proxy)
-            cases = [self._planner.paced(10) for _ in range(BURST)]
-            await self._all(clients, cases, only_right=True)
-            await clients.close()
-            await self._check_left(proxy, idle)
-            await self._end(proxy)
+        async with self._checked_proxy(REQUEST_TIMEOUT="60", STREAM_IDLE_TIMEOUT="60") as (_, clients):
+            await self._all(clients, [self._planner.paced(10) for _ in range(BURST)], only_right=True)
 
     async def _stops(self) -> None:
         """SIGTERM, a new start, SIGKILL, and a new start, each in the middle of streams and on the same port."""
@@ -219,94 +192,71 @@ class Soak:
             brief = self._start(clients, [self._planner.paced(5) for _ in range(10)], only_right=True)
             long = self._start(clients, [self._planner.paced(50) for _ in range(10)], only_error=True)
             await asyncio.sleep(0.5)
-            proxy.send(signal.SIGTERM)
-            await asyncio.gather(*brief, *long)
-            if (status := await asyncio.to_thread(proxy.wait)) != 0:
-                self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
-            self._tally.complain(proxy.complaints, self._phase)
+            await asyncio.gather(self._end(proxy), *brief, *long)
         async with self._proxy(port) as (proxy, clients):
             await self._warm_up(clients)
             killed = self._start(clients, [self._planner.paced(30) for _ in range(10)], may_break=True, only_error=True)
             await asyncio.sleep(0.5)
             await asyncio.to_thread(proxy.end, signal.SIGKILL)
             await asyncio.gather(*killed)
-        async with self._proxy(port) as (proxy, clients):
-            await self._warm_up(clients)
+        async with self._checked_proxy(port) as (_, clients):
             await self._all(clients, [self._planner.plain() for _ in range(10)], only_right=True)
-            await clients.close()
-            await self._end(proxy)
 
     async def _absence(self) -> None:
         """A server behind the proxy that is away for a while, and one that does not speak TLS."""
-        async with self._proxy() as (proxy, clients):
-            await self._warm_up(clients)
+        async with self._checked_proxy() as (_, clients):
             await asyncio.to_thread(self._backend.ask, "away?1.5")
             await asyncio.sleep(0.2)
             await self._all(clients, [self._planner.plain() for _ in range(20)], only_error=True)
             await asyncio.sleep(2)
             await self._all(clients, [self._planner.plain() for _ in range(20)], only_right=True)
-            await clients.close()
-            await self._end(proxy)
         if self._mode == "fix":
-            ports = (self._backend.port, self._backend.encrypted_port)
-            for port in ports:
+            for port in (self._backend.port, self._backend.encrypted_port):
                 async with self._proxy(OLLAMA_UPSTREAM_URL=f"https://127.0.0.1:{port}") as (proxy, clients):
                     await self._all(clients, [self._planner.plain() for _ in range(5)], only_error=True)
                     await self._end(proxy)
 
     async def _clock(self) -> None:
         """A clock that jumps while a crowd is there."""
-        async with self._proxy(inside=True) as (proxy, clients):
-            await self._warm_up(clients)
-            idle = await self._settled(proxy)
-            tasks = proxy.board.tasks(proxy)
-            over = asyncio.Event()
+        board = Board(self._folder)
+        async with self._checked_proxy(board=board) as (_, clients):
 
             async def jump() -> None:
-                while not over.is_set():
+                while True:
                     for seconds in (3600.0, -86_400.0, 0.5, 315_360_000.0, -315_360_000.0, 0.0):
-                        proxy.board.move_clock(seconds)
+                        board.move_clock(seconds)
                         await asyncio.sleep(0.3)
 
-            jumping = asyncio.create_task(jump())
             until = time.monotonic() + 3
-            paced = self._start(clients, [self._planner.paced(10) for _ in range(10)], only_right=True)
 
             async def lane() -> None:
                 while time.monotonic() < until:
                     await self._try(clients, self._planner.quick())
 
+            jumping = asyncio.create_task(jump())
+            paced = self._start(clients, [self._planner.paced(10) for _ in range(10)], only_right=True)
             await asyncio.gather(*(lane() for _ in range(QUICK_LANES)), *paced)
-            over.set()
-            await jumping
-            await clients.close()
-            await self._check_left(proxy, idle, tasks)
-            await self._end(proxy)
+            jumping.cancel()
+            board.move_clock(0.0)
 
     async def _files(self) -> None:
         """No room for another open file; all must be well again when there is."""
-        async with self._proxy() as (proxy, clients):
-            await self._warm_up(clients)
-            idle = await self._settled(proxy)
+        async with self._checked_proxy() as (proxy, clients):
+            idle = proxy.sockets()
             proxy.limit_files(proxy.files() + 20)
             await self._all(clients, [self._planner.paced(5) for _ in range(60)], may_break=True)
             await clients.close()
             await self._settled(proxy, idle)
             await self._all(clients, [self._planner.plain() for _ in range(5)], only_right=True)
-            await clients.close()
-            await self._check_left(proxy, idle)
-            if (status := await asyncio.to_thread(proxy.end)) != 0:
-                self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
 
     # -- Their parts ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _proxy(
-        self, port: int = 0, *, inside: bool = False, **settings: str
+        self, port: int = 0, board: Board | None = None, **settings: str
     ) -> AsyncIterator[tuple[ProxyProcess, Clients]]:
-        proxy = ProxyProcess(
-            self._mode, self._backend, self._folder, silence=self._options.silence, port=port, inside=inside, **settings
-        )
+        silence = self._options.silence
+        proxy = ProxyProcess(self._mode, self._backend, self._folder, silence=silence, port=port, board=board, **settings)
         await asyncio.to_thread(proxy.__enter__)
         clients = Clients(proxy.port, self._options.patience)
         try:
@@ -315,17 +265,33 @@ class Soak:
             await clients.close()
             proxy.__exit__()
 
+    @asynccontextmanager
+    async def _checked_proxy(
+        self, port: int = 0, board: Board | None = None, **settings: str
+    ) -> AsyncIterator[tuple[ProxyProcess, Clients]]:
+        """A warm proxy, of which it is seen that nothing is left of its clients, and that it ends well."""
+        async with self._proxy(port, board, **settings) as (proxy, clients):
+            await self._warm_up(clients)
+            idle = await self._settled(proxy)
+            tasks = proxy.tasks() if board else None
+            yield proxy, clients
+            await clients.close()
+            await self._check_left(proxy, idle, tasks)
+            await self._end(proxy)
+
+    async def _warm_up(self, clients: Clients) -> None:
+        for call in ("chat", "v1"):
+            await self._try(clients, Case(self._mode, call), only_right=True)
+        await clients.close()
+
     async def _go_through(self, name: str, phase: Awaitable[None]) -> None:
         self._phase = name
-        begun = time.monotonic()
         await phase
         self._tally.phases[name] += 1
-        self._tally.phase_seconds[name] += time.monotonic() - begun
 
     async def _end(self, proxy: ProxyProcess) -> None:
-        """Stop a proxy that has nothing to do."""
         if (status := await asyncio.to_thread(proxy.end)) != 0:
-            self._fail("process", f"SIGTERM ended the idle proxy with status {status}: {proxy.log[-_LOG:]}")
+            self._fail("process", f"SIGTERM ended the proxy with status {status}: {proxy.log[-_LOG:]}")
         self._tally.complain(proxy.complaints, self._phase)
 
     def _start(
@@ -379,7 +345,7 @@ class Soak:
         while True:
             requests = await asyncio.to_thread(proxy.in_flight)
             calls = (await asyncio.to_thread(self._backend.ask, "state"))["answering"]
-            more = proxy.board.tasks(proxy) - tasks if tasks is not None else 0
+            more = proxy.tasks() - tasks if tasks is not None else 0
             if not (requests or calls or more > 0) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.2)

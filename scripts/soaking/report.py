@@ -5,37 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .judging import Verdict
-from .tally import LEFT
+from .tally import BAD, LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .tally import Failure, Tally
 
-MUST_BE_ZERO = "  (must be 0)"
+VERDICTS = {
+    Verdict.RIGHT: "answers right",
+    Verdict.ERROR: "errors shown as errors",
+    Verdict.LEFT: "clients that left",
+    Verdict.TRUNCATED: "silent truncations",
+    Verdict.WRONG: "wrong answers",
+    Verdict.HANG: "hangs",
+}
+LOG = "mistakes in the log"
+MUST_BE_ZERO = {LOG, *(VERDICTS[verdict] for verdict in BAD), *(f"{what} left" for what in LEFT)}
 
 
 def as_text(tallies: Sequence[Tally], seed: int) -> str:
     """The counts of each mode side by side, and what failed."""
-    rows: list[tuple[str, Callable[[Tally], str], bool]] = [
-        ("requests", lambda it: f"{it.requests:,}", False),
-        ("answers right", lambda it: f"{it.verdicts[Verdict.RIGHT]:,}", False),
-        ("errors shown as errors", lambda it: f"{it.verdicts[Verdict.ERROR]:,}", False),
-        ("clients that left", lambda it: f"{it.verdicts[Verdict.LEFT]:,}", False),
-        ("silent truncations", lambda it: f"{it.verdicts[Verdict.TRUNCATED]:,}", True),
-        ("wrong answers", lambda it: f"{it.verdicts[Verdict.WRONG]:,}", True),
-        ("hangs", lambda it: f"{it.verdicts[Verdict.HANG]:,}", True),
-        *((f"{what} left", lambda it, what=what: f"{it.left[what]:,}", True) for what in LEFT),
-        ("mistakes in the log", lambda it: f"{it.complaints:,}", True),
-        ("bytes at which answers were cut", lambda it: f"{it.walked:,} of {it.positions:,}", False),
-        ("most requests on a connection", lambda it: f"{it.most_uses:,}", False),
-        ("memory, first and last, MiB", _memory, False),
-        ("its growth, KiB per 1,000 requests", _slope, False),
-        ("seconds", lambda it: f"{it.seconds:.0f}", False),
-    ]
+    columns = [_column(it) for it in tallies]
     lines = [f"{'':<36}" + "".join(f"{it.mode:>20}" for it in tallies)]
-    for name, cell, must_be_zero in rows:
-        lines.append(f"{name:<36}" + "".join(f"{cell(it):>20}" for it in tallies) + (MUST_BE_ZERO if must_be_zero else ""))
+    for name in columns[0]:
+        cells = "".join(f"{column[name]:>20}" for column in columns)
+        lines.append(f"{name:<36}{cells}" + ("  (must be 0)" if name in MUST_BE_ZERO else ""))
     for it in tallies:
         gone = ", ".join(f"{name} {count}" for name, count in it.phases.items())
         lines.append(f"\n{it.mode}: {gone or 'no phase was completed'}")
@@ -48,13 +43,20 @@ def as_text(tallies: Sequence[Tally], seed: int) -> str:
     return "\n".join(lines)
 
 
-def _memory(it: Tally) -> str:
-    return f"{it.samples[0][-1][1] / 1024:.1f} → {it.samples[-1][-1][1] / 1024:.1f}" if it.samples else "-"
-
-
-def _slope(it: Tally) -> str:
+def _column(it: Tally) -> dict[str, str]:
+    memory = [crowd[-1][1] / 1024 for crowd in it.samples]
     slope = it.slope()
-    return f"{slope.value:.1f} ± {slope.error:.1f}" if slope else "-"
+    return {
+        "requests": f"{it.requests:,}",
+        **{name: f"{it.verdicts[verdict]:,}" for verdict, name in VERDICTS.items()},
+        **{f"{what} left": f"{it.left[what]:,}" for what in LEFT},
+        LOG: f"{it.complaints:,}",
+        "bytes at which answers were cut": f"{it.walked:,} of {it.positions:,}",
+        "most requests on a connection": f"{it.most_uses:,}",
+        "memory, first and last, MiB": f"{memory[0]:.1f} → {memory[-1]:.1f}" if memory else "-",
+        "its growth, KiB per 1,000 requests": f"{slope.value:.1f} ± {slope.error:.1f}" if slope else "-",
+        "seconds": f"{it.seconds:.0f}",
+    }
 
 
 def _failure(failure: Failure) -> str:

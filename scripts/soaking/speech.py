@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from .cases import NUMBERS
-from .intents import arguments_text, intent_of
+from .intents import intent_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .cases import Case
-    from .intents import Intent
+    from .intents import Answer
 
 NOTHING: dict[str, Any] = {"tool_calls": None, "function_call": None, "refusal": None, "audio": None}
 UNKNOWN: dict[str, Any] = {"x_soak": {"deep": [1, "é"]}, "service_tier": None, "system_fingerprint": "fp_soak"}
@@ -78,15 +79,11 @@ class Body:
         data: its bytes.
         events: where each event, or frame, begins.
         finish: after so many bytes the answer is said to be finished, for whoever looks closely.
-        done: after so many bytes it cannot be anything but finished.
-        counted: whether the back end counts its tokens.
     """
 
     data: bytes
     events: list[int]
     finish: int
-    done: int
-    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,7 @@ def style_of(case: Case) -> Style:
 
 def body_of(case: Case) -> Body:
     """The body of the answer to a case without faults of the connection."""
-    if case.mode == "fix" and not case.call.startswith("v1"):
+    if case.asks_ollama:
         return _frames(case)
     if case.fault == "unstreamed" or case.call == "v1-whole":
         return _object(case)
@@ -153,17 +150,16 @@ def _events(case: Case) -> Body:
     if style.marked_done:
         events.append(len(data))
         data += f"{opening}[DONE]{line}".encode()
-    done = len(data)
-    if style.marked_done:
+        finish = finish or len(data)
         data += line.encode()
-    return Body(bytes(data), events, finish or done, done, b'"total_tokens"' in data and not _is_broken(case))
+    return Body(bytes(data), events, finish)
 
 
 def _is_broken(case: Case) -> bool:
     return case.fault in ("error", "garbage", "odd")
 
 
-def _chunks(case: Case, style: Style, intent: Intent) -> list[dict[str, Any] | str]:
+def _chunks(case: Case, style: Style, intent: Answer) -> list[dict[str, Any] | str]:
     raw = case.call == "raw"
     head: dict[str, Any] = {"id": f"soak-{case.number}", "created": 1, "model": "soak"}
     head |= {"object": "text_completion"} if raw else {"object": "chat.completion.chunk"}
@@ -172,8 +168,7 @@ def _chunks(case: Case, style: Style, intent: Intent) -> list[dict[str, Any] | s
     if case.number < NUMBERS:
         # What says nothing would make the walk through all bytes longer.
         head = {"model": "soak"}
-    usage = {"prompt_tokens": intent.prompt_tokens, "completion_tokens": intent.completion_tokens}
-    usage["total_tokens"] = sum(usage.values())
+    usage = _usage(intent)
     chunks: list[dict[str, Any] | str] = []
 
     def add(delta: dict[str, Any] | None, finish: str | None = None) -> None:
@@ -194,7 +189,7 @@ def _chunks(case: Case, style: Style, intent: Intent) -> list[dict[str, Any] | s
     for piece in intent.pieces:
         add({"content": piece})
     for number, call in enumerate(intent.calls):
-        text = arguments_text(call)
+        text = call.json
         half = len(text) // 2
         function = {"name": call.name, "arguments": text[:half]}
         add({"tool_calls": [{"index": number, "id": f"call_{number}", "type": "function", "function": function}]})
@@ -211,10 +206,17 @@ def _chunks(case: Case, style: Style, intent: Intent) -> list[dict[str, Any] | s
 def _broken(case: Case) -> str:
     match case.fault:
         case "error":
-            return json.dumps({"error": {"message": f"soak error {case.number}", "type": "server_error", "code": 500}})
+            text = f"soak error {case.number}"
+            error = text if case.asks_ollama else {"message": text, "type": "server_error", "code": 500}
+            return json.dumps({"error": error})
         case "garbage":
             return '{"choices":[{"index":0,"delta":{"content":'
     return ODD[case.size % len(ODD)]
+
+
+def _usage(intent: Answer) -> dict[str, int]:
+    prompt, completion = intent.counts or (0, 0)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def _object(case: Case) -> Body:
@@ -224,15 +226,14 @@ def _object(case: Case) -> Body:
         message["reasoning_content"] = intent.thinking
     if intent.calls:
         message["tool_calls"] = [
-            {"id": f"call_{n}", "type": "function", "function": {"name": call.name, "arguments": arguments_text(call)}}
+            {"id": f"call_{n}", "type": "function", "function": {"name": call.name, "arguments": call.json}}
             for n, call in enumerate(intent.calls)
         ]
     choice: dict[str, Any] = {"index": 0, "finish_reason": intent.finish}
     choice |= {"text": intent.text} if case.call == "raw" else {"message": message}
-    usage = {"prompt_tokens": intent.prompt_tokens, "completion_tokens": intent.completion_tokens}
-    answer = {"id": f"soak-{case.number}", "created": 1, "model": "soak", "choices": [choice], "usage": usage}
+    answer = {"id": f"soak-{case.number}", "created": 1, "model": "soak", "choices": [choice], "usage": _usage(intent)}
     data = json.dumps(answer, ensure_ascii=style_of(case).ascii).encode()
-    return Body(data, [0], len(data), len(data))
+    return Body(data, [0], len(data))
 
 
 def _frames(case: Case) -> Body:
@@ -240,11 +241,10 @@ def _frames(case: Case) -> Body:
     head: dict[str, Any] = {"model": "soak"}
     if case.number >= NUMBERS:
         head |= {"created_at": "2026-01-01T00:00:00.000000001Z"} | (UNKNOWN if style.unknown else {})
-    last = {"done": True, "done_reason": "stop", "prompt_eval_count": intent.prompt_tokens}
-    kind = case.call.removesuffix("-whole")
+    last = {"done": True, "done_reason": "stop", "prompt_eval_count": _usage(intent)["prompt_tokens"]}
 
     def said(text: str, thinking: str = "") -> dict[str, Any]:
-        match kind:
+        match case.kind:
             case "pull":
                 return {"status": text or "success"}
             case "generate":
@@ -253,20 +253,13 @@ def _frames(case: Case) -> Body:
 
     if case.whole:
         data = json.dumps(head | said(intent.text, intent.thinking) | last, ensure_ascii=style.ascii).encode()
-        return Body(data, [0], len(data), len(data))
+        return Body(data, [0], len(data))
     frames: list[dict[str, Any] | str] = [head | said("", thought) | {"done": False} for thought in intent.thoughts]
     frames += [head | said(piece) | {"done": False} for piece in intent.pieces]
     if _is_broken(case):
-        text = json.dumps({"error": f"soak error {case.number}"}) if case.fault == "error" else _broken(case)
-        frames.insert(len(frames) // 2, text)
+        frames.insert(len(frames) // 2, _broken(case))
     frames.append(head | said("") | last)
-    data, starts = b"", []
-    lines = []
-    length = 0
-    for frame in frames:
-        starts.append(length)
-        text = frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=style.ascii)
-        lines.append((text + style.newline).encode())
-        length += len(lines[-1])
+    texts = [frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=style.ascii) for frame in frames]
+    lines = [(text + style.newline).encode() for text in texts]
     data = b"".join(lines)
-    return Body(data, starts, len(data) - len(style.newline), len(data))
+    return Body(data, [0, *accumulate(map(len, lines[:-1]))], len(data) - len(style.newline))

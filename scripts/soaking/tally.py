@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 25
 BAD = (Verdict.TRUNCATED, Verdict.WRONG, Verdict.HANG)
+LEFT = ("sockets", "tasks", "requests", "back-end calls")
+"""What may be left behind."""
 _EXCERPT = 600
 _SETTLING = 2
 """Samples at the beginning of a crowd that do not count, since memory of what was there before is still given back."""
@@ -46,7 +48,6 @@ class Tally:
     Attributes:
         left: what was left behind: sockets, tasks, requests, calls of the back end.
         phases: how often each was gone through.
-        phase_seconds: how long that took in all.
         skipped: phases for which there was no time.
         positions: how many bytes there are at which an answer can be cut.
         walked: at how many of them one was.
@@ -67,7 +68,6 @@ class Tally:
     walked: int = 0
     most_uses: int = 0
     seconds: float = 0.0
-    phase_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     samples: list[list[tuple[int, int]]] = field(default_factory=list)
 
     @property
@@ -132,7 +132,6 @@ class Tally:
             "failed": self.failed,
             "failures": [asdict(failure) for failure in self.failures],
             "phases": dict(self.phases),
-            "phase_seconds": {name: round(seconds, 1) for name, seconds in self.phase_seconds.items()},
             "skipped": self.skipped,
             "faults": dict(sorted(self.faults.items())),
             "cut_positions": {"walked": self.walked, "of": self.positions},
@@ -142,7 +141,3 @@ class Tally:
             "memory_slope": slope._asdict() if slope else None,
             "samples": self.samples,
         }
-
-
-LEFT = ("sockets", "tasks", "requests", "back-end calls")
-"""What may be left behind."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-type More = Callable[[], Awaitable[bytes]]
 
 TLS = b"\x16"
 """How a connection over TLS begins."""
-_MOST_HEAD = 1 << 20
-
-
-class Cut(Exception):
-    """The other side ended the connection within a message."""
+SLOW_BYTES = 1024.0
+"""What a slow reader takes in a second."""
+_AT_ONCE = 1 << 16
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Nonsense(Exception):
@@ -24,110 +20,83 @@ class Nonsense(Exception):
 
 
 @dataclass(slots=True)
-class Head:
-    """The first line of a message, and its headers with their names in lower case."""
+class Message:
+    """The first line, the headers with their names in lower case, and what has come of the body, also where it broke off."""
 
     start: str
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
 
 
-class Incoming:
-    """Reads messages from a connection. `body` holds what came of the last body, also of one that broke off.
+async def read_head(reader: asyncio.StreamReader) -> Message | None:
+    """The next message without its body; None where the connection ends before it.
 
-    Args:
-        more: gives what came since, and nothing at the end of the connection.
+    Raises:
+        EOFError: the connection ends within the head.
+        Nonsense: it is none.
     """
+    first = await reader.read(1)
+    if not first:
+        return None
+    if first == TLS:
+        raise Nonsense("TLS")
+    try:
+        head = first + await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        raise Nonsense("a head without an end") from None
+    start, *lines = head[:-4].decode("latin-1").split("\r\n")
+    message = Message(start)
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise Nonsense(f"a header without a colon: {line[:100]!r}")
+        message.headers[name.lower()] = value.strip()
+    return message
 
-    def __init__(self, more: More) -> None:
-        self._more = more
-        self._buffer = bytearray()
-        self.body = bytearray()
-        self.received = 0
 
-    @property
-    def begun(self) -> bool:
-        """Whether part of a message has come."""
-        return bool(self._buffer)
+async def read_body(reader: asyncio.StreamReader, message: Message, *, until_end: bool = False, slow: bool = False) -> None:
+    """Read a message's body into the message; `until_end` says that the connection's end is its end if no header tells it.
 
-    async def head(self) -> Head | None:
-        """The next head; None where the connection ends before it.
+    Raises:
+        EOFError: the connection ends within it.
+        Nonsense: its chunks are none.
+    """
+    if message.headers.get("transfer-encoding", "").lower() == "chunked":
+        while size := await _chunk_size(reader):
+            await _copy(reader, message.body, size, slow=slow)
+            await _line_feed(reader)
+        await _line_feed(reader)
+    elif "content-length" in message.headers:
+        await _copy(reader, message.body, int(message.headers["content-length"]), slow=slow)
+    elif until_end:
+        while part := await reader.read(_AT_ONCE):
+            message.body += part
 
-        Raises:
-            Cut: it ends within it.
-            Nonsense: it is none.
-        """
-        self.body = bytearray()
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _MOST_HEAD or self._buffer[:1] == TLS:
-                raise Nonsense("a head without an end, or TLS")
-            if not await self._fill():
-                if self._buffer:
-                    raise Cut
-                return None
-        lines = bytes(self._take(end + 4)[:-4]).decode("latin-1").split("\r\n")
-        head = Head(lines[0])
-        for line in lines[1:]:
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise Nonsense(f"a header without a colon: {line[:100]!r}")
-            head.headers[name.lower()] = value.strip()
-        return head
 
-    async def read_body(self, head: Head, *, otherwise: Literal["none", "close"]) -> None:
-        """Read the body into `body`; `otherwise` says what holds where no header tells its length.
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection so that the other side cannot take it for a proper end."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    writer.transport.abort()
 
-        Raises:
-            Cut: the connection ends within it.
-            Nonsense: its chunks are none.
-        """
-        if head.headers.get("transfer-encoding", "").lower() == "chunked":
-            while size := await self._size():
-                await self._copy(size)
-                if await self._exactly(2) != b"\r\n":
-                    raise Nonsense("a chunk without an end")
-            if await self._exactly(2) != b"\r\n":
-                raise Nonsense("trailers, or no end of the chunks")
-        elif "content-length" in head.headers:
-            await self._copy(int(head.headers["content-length"]))
-        elif otherwise == "close":
-            self._move(len(self._buffer))
-            while await self._fill():
-                self._move(len(self._buffer))
 
-    async def _size(self) -> int:
-        while (end := self._buffer.find(b"\r\n")) < 0:
-            if len(self._buffer) > 100 or not await self._fill():
-                raise Cut if len(self._buffer) <= 100 else Nonsense("a chunk without a size")
-        line = bytes(self._take(end + 2))
-        try:
-            return int(line, 16)
-        except ValueError:
-            raise Nonsense(f"a chunk without a size: {line[:100]!r}") from None
+async def _chunk_size(reader: asyncio.StreamReader) -> int:
+    try:
+        return int(await reader.readuntil(b"\r\n"), 16)
+    except (ValueError, asyncio.LimitOverrunError):
+        raise Nonsense("a chunk without a size") from None
 
-    async def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            if not await self._fill():
-                raise Cut
-        return bytes(self._take(size))
 
-    async def _copy(self, size: int) -> None:
-        while size:
-            if not self._buffer and not await self._fill():
-                raise Cut
-            part = min(size, len(self._buffer))
-            self._move(part)
-            size -= part
+async def _line_feed(reader: asyncio.StreamReader) -> None:
+    if await reader.readexactly(2) != b"\r\n":
+        raise Nonsense("a chunk without an end, or trailers")
 
-    def _move(self, size: int) -> None:
-        self.body += self._take(size)
 
-    def _take(self, size: int) -> bytearray:
-        taken = self._buffer[:size]
-        del self._buffer[:size]
-        return taken
-
-    async def _fill(self) -> bool:
-        data = await self._more()
-        self.received += len(data)
-        self._buffer += data
-        return bool(data)
+async def _copy(reader: asyncio.StreamReader, body: bytearray, size: int, *, slow: bool) -> None:
+    while size:
+        part = await reader.read(min(size, 256 if slow else _AT_ONCE))
+        if not part:
+            raise EOFError
+        body += part
+        size -= len(part)
+        if slow:
+            await asyncio.sleep(len(part) / SLOW_BYTES)

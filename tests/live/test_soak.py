@@ -19,7 +19,7 @@ from scripts.soaking import phases
 from scripts.soaking.cases import parse_case
 from scripts.soaking.judging import Verdict, judge
 from scripts.soaking.phases import Options, Soak
-from scripts.soaking.processes import BackendProcess
+from scripts.soaking.processes import running_backend
 from scripts.soaking.tally import Failure, Tally
 from tests.command_runner import run_here
 from tests.live.proxy import ROOT
@@ -63,7 +63,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Seen]:
     """A case, and the right answer to it as a client got it."""
     case = parse_case("translate/chat/none/stay/17")
     folder = tmp_path_factory.mktemp("soak")
-    with BackendProcess(folder) as backend:
+    with running_backend(folder) as backend:
         soak = Soak(case.mode, Options(1, 1, PATIENCE), backend, folder, Tally(case.mode))
         (seen,), (judgement,) = asyncio.run(soak.alone(case))
     assert judgement.verdict is Verdict.RIGHT
@@ -103,7 +103,7 @@ def test_a_connection_that_stays_is_noticed(tmp_path: Path, monkeypatch: pytest.
             await soak._check_left(proxy, idle)
             writer.close()
 
-    with BackendProcess(tmp_path) as backend:
+    with running_backend(tmp_path) as backend:
         asyncio.run(leave_one_open(Soak("translate", Options(1, 1, PATIENCE), backend, tmp_path, tally)))
     assert tally.left == {"sockets": 1}
     assert tally.bad
@@ -117,7 +117,7 @@ def test_a_run_in_which_something_was_wrong_fails_and_tells_how_to_try_it_again(
 
     monkeypatch.setattr(Soak, "run", find)
     options = argparse.Namespace(mode="translate", seed=1, minutes=1.0, patience=1.0, requests=0, json=None)
-    with BackendProcess(tmp_path) as backend:
+    with running_backend(tmp_path) as backend:
         assert script._soak(options, backend, tmp_path) == 1
     assert "again, alone: scripts/soak --case translate/chat/none/stay/1" in capsys.readouterr().out
 
@@ -132,7 +132,7 @@ def test_a_run_in_which_something_was_wrong_fails_and_tells_how_to_try_it_again(
 )
 def test_a_case_can_be_tried_alone(case: str, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = argparse.Namespace(seed=1, patience=ENOUGH)
-    with BackendProcess(tmp_path) as backend:
+    with running_backend(tmp_path) as backend:
         assert asyncio.run(script._alone(parse_case(case), options, backend, tmp_path)) == 0
     assert verdict_of(case, capsys.readouterr().out) == verdict
 
