@@ -164,7 +164,15 @@ def _folder() -> Path:
 def run(server: str, *command: str) -> NoReturn:
     """Have a fork run a command with the standard files of this process, and end with the fork's exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the fork gets the signal, too
-    raise SystemExit(ForkedProcess(Path(server), command, os.environ, Path.cwd(), (0, 1, 2)).wait())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    process = ForkedProcess(Path(server), command, os.environ, Path.cwd(), (0, 1, 2))
+    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    status = process.wait()
+    if status < 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    raise SystemExit(status)
 
 
 # -- In the server's process

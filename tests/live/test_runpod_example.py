@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ import httpx
 import ollama
 import pytest
 
+from tests.conftest import IMPORTED
+from tests.fork_server import python_with
 from tests.live.proxy import BIN, ROOT, ProxyProcess, free_port
 from tests.patience import PATIENCE
 
@@ -81,7 +82,7 @@ class Pod:
         programs.mkdir()
         fake = programs / "ollama"
         # A first line `#!` could not name an interpreter in a path with spaces.
-        fake.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(folder / "ollama.py"))} "$@"\n')
+        fake.write_text(f'#!/bin/sh\nexec {python_with(*IMPORTED)} {shlex.quote(str(folder / "ollama.py"))} "$@"\n')
         (folder / "ollama.py").write_text(FAKE_OLLAMA)
         fake.chmod(0o755)
         self._notes = folder / "notes.json"
