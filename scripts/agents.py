@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scripts.coding_agents.agents import AGENTS, PACKAGES
@@ -11,7 +10,7 @@ from scripts.coding_agents.loopback import leave_only_loopback
 from scripts.coding_agents.results import RECORD, SCENARIOS
 from scripts.coding_agents.stage import stage
 from scripts.locked_packages import Unavailable
-from scripts.matrix_command import lock_all, matrix_options, try_all
+from scripts.matrix_command import add_scenario_option, lock_all, matrix_options, try_all
 from scripts.scenarios import try_scenarios
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ limit.
 """
 EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any more,
-or if the page differs with --check; 2 if a program could not be tried. Each program
+or if the page differs with --check; 2 if a program could not be tried, or
+if the page or the reasons cannot be read. Each program
 is installed once from its lock in requirements/agents, below OLLAMA_PROXY_AGENTS (default: .cache/agents).
 The locks of npm's programs name the builds that the registry had when they were made: those for Linux on x64
 are there, others may be missing. Elsewhere, renew the lock first: scripts/agents --lock --only NAME.
@@ -48,24 +48,27 @@ def main() -> int:
         names = {agent.name for agent in options.only}
         return lock_all(it.locked for it in PACKAGES if it.name in names or len(names) == len(AGENTS))
     # What is installed needs a network, and what is run must have none.
+    unavailable = {}
     for agent in options.only:
-        # Told when the agent's turn comes.
-        with suppress(Unavailable):
+        try:
             agent.install()
+        except Unavailable as error:
+            unavailable[agent.name] = error
     if problem := leave_only_loopback():
         print(f"scripts/agents: the programs are not shut off from the network: {problem}.", file=sys.stderr)
-    scenarios = [it for it in SCENARIOS if options.scenario.lower() in it.title.lower()]
 
     def tried(agent: Agent) -> Outcomes:
+        if agent.name in unavailable:
+            raise unavailable[agent.name]
         with stage(agent, options.seconds) as here:
-            return try_scenarios(agent.name, here, scenarios)
+            return try_scenarios(agent.name, here, options.scenarios)
 
-    return try_all(RECORD, options.only, tried, check=options.check, in_part=bool(options.scenario))
+    return try_all(RECORD, options.only, tried, check=options.check, in_part=options.scenarios is not SCENARIOS)
 
 
 def _options() -> argparse.Namespace:
     parser = matrix_options("agents", DESCRIPTION, EPILOG, AGENTS, AGENTS, "agent")
-    parser.add_argument("--scenario", default="", metavar="TEXT", help="only scenarios with this text; records nothing")
+    add_scenario_option(parser, SCENARIOS)
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, metavar="N", help="how long a long silence is (default: %(default)g)"
     )

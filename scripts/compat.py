@@ -21,9 +21,9 @@ What does not work must have a reason in scripts/compatibility/reasons.toml.
 """
 EPILOG = """\
 Exit status: 1 if something fails without a listed reason, if nothing fails for a listed reason any
-more, or if the page differs with --check; 2 if a client could not be tried, or if a public method of
-an official SDK has no scenario. Environments are made once, under .cache/compat, from the locks in
-requirements/compat.
+more, or if the page differs with --check; 2 if a client could not be tried, if a public method of
+an official SDK has no scenario, or if the page or the reasons cannot be read. Environments are made
+once, under .cache/compat, from the locks in requirements/compat.
 """
 
 

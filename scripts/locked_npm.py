@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.locked_packages import Unavailable, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 LOCK = "package-lock.json"
 _SETTINGS = "omit-lockfile-registry-resolved=true\naudit=false\nfund=false\nupdate-notifier=false\n"
@@ -27,13 +28,20 @@ def lock_npm(packages: Sequence[str], folder: Path) -> None:
     Raises:
         Unavailable: no registry answers, or there is nothing that fits.
     """
-    lock = folder / LOCK
-    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as draft:
+        # What is there stays as it is, unless all goes well.
+        place = Path(draft) / folder.name
+        _lock_npm(packages, place)
+        shutil.copytree(place, folder, dirs_exist_ok=True)
+
+
+def _lock_npm(packages: Sequence[str], folder: Path) -> None:
+    folder.mkdir()
     (folder / ".npmrc").write_text(_SETTINGS, "utf-8")
     package = {"name": folder.name, "private": True, "type": "module", "dependencies": {}}
     (folder / "package.json").write_text(json.dumps(package, indent=2) + "\n", "utf-8")
-    lock.unlink(missing_ok=True)
     run([find_command("npm"), "install", "--save-exact", "--package-lock-only", *packages], cwd=folder)
+    lock = folder / LOCK
     locked = json.loads(lock.read_text("utf-8"))
     names = {place.rpartition("node_modules/")[2] for place in locked["packages"]}
     for entry in locked["packages"].values():

@@ -8,13 +8,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from scripts.locked_packages import Unavailable
-from scripts.recorded_results import Subject, explain
+from scripts.recorded_results import Subject, UnreadableRecord, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from scripts.package_sets import PackageSet
     from scripts.recorded_results import Outcomes, Record
+    from scripts.scenarios import Scenario
 
 
 class Named(Protocol):
@@ -62,14 +63,35 @@ def chosen[T: Named](text: str, subjects: Sequence[T], what: str) -> list[T]:
     """The subjects that a list of names or patterns chooses.
 
     Raises:
-        argparse.ArgumentTypeError: a pattern chooses none.
+        argparse.ArgumentTypeError: there is no pattern, or a pattern chooses none.
     """
     patterns = [name.strip() for name in text.split(",") if name.strip()]
+    if not patterns:
+        raise argparse.ArgumentTypeError(f"no {what} is named")
     for pattern in patterns:
         if not any(fnmatchcase(it.name, pattern) for it in subjects):
             known = ", ".join(it.name for it in subjects)
             raise argparse.ArgumentTypeError(f"there is no {what} {pattern!r}; there are {known}")
     return [it for it in subjects if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
+
+
+def add_scenario_option[S](parser: argparse.ArgumentParser, scenarios: Sequence[Scenario[S]]) -> None:
+    """Add the option `--scenario`, whose value is a list of those scenarios that have a text in their title."""
+
+    def with_text(text: str) -> list[Scenario[S]]:
+        found = [it for it in scenarios if text.lower() in it.title.lower()]
+        if not found:
+            raise argparse.ArgumentTypeError(f"no scenario has {text!r} in its title")
+        return found
+
+    parser.add_argument(
+        "--scenario",
+        type=with_text,
+        default=scenarios,
+        dest="scenarios",
+        metavar="TEXT",
+        help="only scenarios with this text; records nothing",
+    )
 
 
 def try_all[T: Subject](
@@ -85,8 +107,18 @@ def try_all[T: Subject](
         in_part: whether not all is tried, so that there is nothing to record, and less to compare.
 
     Returns:
-        the exit status: 1 for faults, 2 if something could not be tried, else 0.
+        the exit status: 1 for faults, 2 if something could not be tried or the files cannot be read, else 0.
     """
+    try:
+        return _try_all(record, subjects, tried, check=check, in_part=in_part)
+    except UnreadableRecord as error:
+        print(f"scripts/{record.program}: {error}", file=sys.stderr)
+        return 2
+
+
+def _try_all[T: Subject](
+    record: Record, subjects: Sequence[T], tried: Callable[[T], Outcomes], *, check: bool, in_part: bool
+) -> int:
     listed = record.read_reasons()
     recorded, renewed = record.read(record.page.read_text("utf-8")), {}
     faults, untried = [], []

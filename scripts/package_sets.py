@@ -63,8 +63,11 @@ class PackageSet:
             find = locked_npm_version if self.npm else locked_version
             found = find(self.lock, self.package)
         if found is None:
-            raise Unavailable(f"{self.name} is not locked: run {self.program} --lock --only {self.name}")
+            raise self._not_locked()
         return found
+
+    def _not_locked(self) -> Unavailable:
+        return Unavailable(f"{self.name} is not locked: run {self.program} --lock --only {self.name}")
 
     def write_lock(self) -> None:
         """Lock the newest versions that are wanted.
@@ -81,8 +84,10 @@ class PackageSet:
         """Install the packages, unless that has been done; return the folder of their commands.
 
         Raises:
-            Unavailable: the packages cannot be installed here.
+            Unavailable: the packages are not locked, or cannot be installed here.
         """
+        if not self.lock.exists():
+            raise self._not_locked()
 
         def install() -> None:
             if self.npm:

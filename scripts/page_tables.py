@@ -17,7 +17,9 @@ def find_table(page: str, program: str, table: str) -> re.Match[str]:
     """
     found = re.search(rf"<!-- {program}: {table} -->\n(.*?)<!-- end -->", page, re.DOTALL)
     if found is None:
-        raise ValueError(f"the page has no place for the table {table!r}")
+        raise ValueError(
+            f"there is no place for the table {table!r}: write <!-- {program}: {table} --> and <!-- end -->, each on a line"
+        )
     return found
 
 

@@ -31,6 +31,10 @@ _CELLS = {PASSED: "✓", LACKING: "–"}  # noqa: RUF001
 _UNTRIED = "?"
 
 
+class UnreadableRecord(ValueError):
+    """The page or the file of reasons has a fault; the sentence says where, and what it is."""
+
+
 class Subject(Protocol):
     """What has a column in a matrix."""
 
@@ -99,21 +103,26 @@ class Record:
         """Read the list of reasons, of the file or of a text.
 
         Raises:
-            ValueError: an entry is incomplete, has unknown keys, or names a subject or scenario that does not exist.
+            UnreadableRecord: the text is no TOML, or an entry is incomplete, has unknown keys, or names a subject or scenario
+                that does not exist.
         """
         titles = {title for table in self.tables for title in table.titles}
         names = {it.name for table in self.tables for it in table.subjects}
         listed = []
-        for entry in tomllib.loads(self.reasons.read_text("utf-8") if text is None else text).get("reason", []):
+        try:
+            entries = tomllib.loads(self.reasons.read_text("utf-8") if text is None else text).get("reason", [])
+        except tomllib.TOMLDecodeError as error:
+            raise UnreadableRecord(f"{self.reasons.name}: {error}") from error
+        for entry in entries:
             try:
                 reason = Reason(**(entry | {"scenarios": tuple(entry.get("scenarios", ()))}))
             except TypeError as error:
-                raise ValueError(f"{self.reasons.name}: {error}: {entry}") from error
+                raise UnreadableRecord(f"{self.reasons.name}: {error}: {entry}") from error
             unknown = {*reason.scenarios} - titles
             if not any(fnmatchcase(name, reason.subject) for name in names):
                 unknown.add(reason.subject)
             if unknown:
-                raise ValueError(f"{self.reasons.name} names {', '.join(sorted(unknown))}, which does not exist")
+                raise UnreadableRecord(f"{self.reasons.name} names {', '.join(sorted(unknown))}, which does not exist")
             listed.append(reason)
         return listed
 
@@ -121,11 +130,18 @@ class Record:
         """Read from the page what the last runs came to.
 
         Raises:
-            ValueError: the page has no place for a table.
+            UnreadableRecord: the page has no place for a table, or a table has a fault.
         """
         recorded: dict[str, tuple[str, Outcomes]] = {}
         for table in self.tables:
-            for head, outcomes in _columns(find_table(page, self.program, table.name)[1]).items():
+            try:
+                columns = _columns(find_table(page, self.program, table.name)[1])
+            except _Fault as error:
+                place = f"{self.page.name}, table {table.name!r}"
+                raise UnreadableRecord(f"{place}: {error}: put it right by hand, or take the page back from git") from error
+            except ValueError as error:
+                raise UnreadableRecord(f"{self.page.name}: {error}") from error
+            for head, outcomes in columns.items():
                 subject = next((it for it in table.subjects if f"{head} ".startswith(f"{it.head} ")), None)
                 if subject:
                     _, before = recorded.get(subject.name, ("", {}))
@@ -161,14 +177,34 @@ def explain(subject: Subject, outcomes: Outcomes, listed: Sequence[Reason]) -> t
     return recorded, faults
 
 
+class _Fault(ValueError):
+    """What is wrong with a table."""
+
+
 def _columns(text: str) -> dict[str, Outcomes]:
-    """Read a table: the outcomes of each column by the column's head."""
+    """Read a table: the outcomes of each column by the column's head.
+
+    Raises:
+        _Fault: a row has too few or too many cells, a mark is unknown, or two rows or two columns have one title.
+    """
     lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")]
     if not lines:
         return {}
-    (_, *heads), _, *rows = lines
+    (_, *heads), *rows = lines
+    if not rows or any(cell.strip(":-") for cell in rows.pop(0)):
+        raise _Fault("no line of --- stands below the heads")
+    for what, titles in (("rows", [row[0] for row in rows]), ("columns", heads)):
+        for title in titles:
+            if titles.count(title) > 1:
+                raise _Fault(f"two {what} are called {title!r}")
     outcomes = {cell: outcome for outcome, cell in _CELLS.items()}
     outcomes |= re.findall(r"^(\(\d+\)) (.*)$", text, re.MULTILINE)
+    for title, *cells in rows:
+        if len(cells) != len(heads):
+            raise _Fault(f"the row {title!r} has {len(cells)} marks, and there are {len(heads)} columns")
+        if unknown := next((cell for cell in cells if cell not in outcomes and cell != _UNTRIED), None):
+            known = " ".join([*outcomes, _UNTRIED])
+            raise _Fault(f"the row {title!r} has the mark {unknown!r}; there are {known}")
     return {head: {row[0]: outcomes[row[n]] for row in rows if row[n] != _UNTRIED} for n, head in enumerate(heads, 1)}
 
 

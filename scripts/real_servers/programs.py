@@ -128,17 +128,19 @@ class Program:
     @property
     def is_there(self) -> bool:
         """Whether the server can be had: it is locked, or given."""
-        return not self.given or self.given in os.environ
+        return not self.given or bool(os.environ.get(self.given))
 
     def binary(self) -> str:
         """The path of a given program.
 
         Raises:
-            Unavailable: the program is not given.
+            Unavailable: the program is not given, or cannot be run.
         """
-        if not self.is_there:
-            raise Unavailable(f"{self.given} does not say where {self.title} is")
-        return os.environ[self.given]
+        given = os.environ.get(self.given, "")
+        path = shutil.which(given)
+        if path is None:
+            raise Unavailable(f"{self.given} does not say where {self.title} is: {given!r} is no program")
+        return str(Path(path).absolute())
 
     def install(self) -> Path:
         """Install the server, unless that has been done; return the folder of its commands.
