@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,3 +25,18 @@ def wait_until(condition: Callable[[], object], what: Callable[[], str] = lambda
     while not condition():
         assert time.monotonic() < deadline, what()
         time.sleep(0.005)
+
+
+def give_up(call: Callable[[float], object], error: type[Exception], reached: Callable[[], object]) -> None:
+    """Have a client give up a call, but not before the call has got to where its end is to be noticed.
+
+    Args:
+        call: makes the call with a time-out in seconds.
+        error: what the client raises when the time is over.
+        reached: says whether the call has got there.
+    """
+    patience = 0.3
+    while not reached():
+        with pytest.raises(error):
+            call(patience)
+        patience *= 4

@@ -15,7 +15,7 @@ import pytest
 from anthropic.types import TextBlock, ThinkingBlock, ToolUseBlock
 
 from tests.live.proxy import ProxyProcess
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, give_up
 from tests.standins import (
     COUNTED,
     Chunk,
@@ -522,9 +522,12 @@ def test_a_client_that_leaves_frees_the_back_end(client: anthropic.Anthropic, si
 
 
 def test_a_client_that_does_not_wait_frees_the_back_end(client: anthropic.Anthropic, side: Side, way: Way) -> None:
-    side.backend.reply_with(Stream([], before=[WaitForClient()]))
-    with pytest.raises(anthropic.APITimeoutError):
-        way.call(client.with_options(timeout=0.3), side.model)
+    side.backend.reply_with(*[Stream([], before=[WaitForClient()])] * 5)
+    give_up(
+        lambda seconds: way.call(client.with_options(timeout=seconds), side.model),
+        anthropic.APITimeoutError,
+        lambda: any(request.method == "POST" for request in side.backend.requests),
+    )
     noticed = side.backend.wait_for_disconnect()
     assert noticed is not None
 

@@ -155,7 +155,7 @@ def test_a_signal_ends_it_in_the_middle_of_an_answer(number: signal.Signals) -> 
             lines = response.iter_lines()
             next(lines)
             process.send_signal(number)
-            assert process.wait(timeout=2) == 0
+            assert process.wait(PATIENCE) == 0
         assert process.stdout is not None
         assert process.stderr is not None
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
@@ -170,7 +170,7 @@ def test_it_ends_when_the_process_that_started_it_is_killed() -> None:
         word, _, url = process.stdout.readline().strip().partition(" ")
         process.kill()
     assert word == "READY"
-    wait_until_refused(url, seconds=5)
+    wait_until_refused(url, seconds=PATIENCE)
 
 
 def test_a_port_in_use_is_told_in_one_line() -> None:

@@ -18,8 +18,9 @@ from aiohttp import web
 from ollama import AsyncClient, Client
 
 from tests.live.proxy import ROOT, ProxyProcess, free_port
-from tests.patience import PATIENCE
-from tests.standins import Gate, ScriptedBackend, Sleep, Stream, ThreadedServer, finish, role, text, usage
+from tests.live.raw_http import Raw, post
+from tests.patience import PATIENCE, wait_until
+from tests.standins import Gate, ScriptedBackend, Sleep, Stream, ThreadedServer, WaitForClient, finish, role, text, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,13 +137,6 @@ def answers(url: str) -> bool:
     except httpx.TransportError:
         return False
     return True
-
-
-def wait_until(condition: Callable[[], bool], log: Callable[[], str], timeout: float = PATIENCE) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, log()
-        time.sleep(0.05)
 
 
 def spoken(words: list[str]) -> list[Step]:
@@ -264,7 +258,7 @@ def test_a_frame_is_not_held_back(backend: ScriptedBackend, client: Client) -> N
 
 
 def test_a_client_that_leaves_frees_the_back_end(backend: ScriptedBackend, balancer: HAProxy) -> None:
-    backend.reply_with(Stream([text("Hello"), Sleep(20)]))
+    backend.reply_with(Stream([text("Hello"), WaitForClient()]))
     body = {"model": MODEL, "messages": QUESTION}
     with httpx.stream("POST", f"{balancer.url}/api/chat", json=body, trust_env=False) as reply:
         next(reply.iter_lines())
@@ -272,10 +266,10 @@ def test_a_client_that_leaves_frees_the_back_end(backend: ScriptedBackend, balan
 
 
 def test_a_client_that_leaves_before_the_first_frame_frees_the_back_end(backend: ScriptedBackend, balancer: HAProxy) -> None:
-    backend.reply_with(Stream([text("Hello")], before=[Sleep(20)]))
-    body = {"model": MODEL, "messages": QUESTION}
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{balancer.url}/api/chat", json=body, trust_env=False, timeout=1)
+    backend.reply_with(Stream([text("Hello")], before=[WaitForClient()]))
+    with Raw(balancer.port) as connection:
+        connection.send(post("/api/chat", {"model": MODEL, "messages": QUESTION}))
+        wait_until(lambda: any(request.method == "POST" for request in backend.requests))
     assert backend.wait_for_disconnect() is not None
 
 

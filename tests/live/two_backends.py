@@ -94,8 +94,9 @@ class Pair:
     gone: str
 
     def clear(self) -> None:
-        """Forget all calls."""
+        """Forget all calls, and the replies that no call took."""
         for side in self.sides.values():
+            side.backend.forget_scripts()
             side.backend.requests.clear()
             side.backend.sent.clear()
             side.backend.violations.clear()

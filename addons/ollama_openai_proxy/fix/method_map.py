@@ -200,6 +200,8 @@ def read_method_map(text: str) -> MethodMap:
         raise ValueError(
             f'{at}: say "GET", "POST", "PUT", "PATCH", "DELETE" or "keep", or give method, path and body'
         ) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
         raise ValueError(f"it is neither TOML nor JSON ({error})") from error
     return MethodMap({path: entry.endpoint(path) if isinstance(entry, _Entry) else None for path, entry in entries.items()})

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import InvalidRequest
-from .go_json_syntax import TOO_DEEP, syntax_error
+from .go_json_syntax import MAX_DEPTH, TOO_DEEP, check_depth, syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,13 +87,16 @@ def first_value(body: bytes) -> Any:
     if "\\ud" in text or "\\uD" in text:
         text = _SURROGATES.sub(lambda match: r"\ufffd" if match[1] else match[0], text)
     try:
-        return _DECODER.raw_decode(text, start)[0]
+        value = _DECODER.raw_decode(text, start)[0]
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            check_depth(value)
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
     except ValueError:
         # What is JSON all the same is a number with more digits than Python reads, or too large for Go.
         text = syntax_error(body) or "json: cannot unmarshal number into Go value of type float64"
         raise InvalidRequest(text) from None
+    return value
 
 
 def finite(text: str) -> float:

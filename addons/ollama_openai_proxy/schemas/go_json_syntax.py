@@ -6,6 +6,7 @@ Python's own decoder decides whether a body is JSON; only one that it refuses is
 from __future__ import annotations
 
 import re
+from typing import Any
 
 MAX_DEPTH = 10_000
 TOO_DEEP = "invalid character '[' exceeded max depth"
@@ -40,6 +41,21 @@ def syntax_error(body: bytes) -> str | None:
     except _Stray as stray:
         return str(stray)
     return None
+
+
+def check_depth(value: Any) -> None:
+    """Do as decoders with a limit do: Python's own takes more levels than Go's from 3.14 on.
+
+    Raises:
+        RecursionError: objects and lists are nested in more levels than Go reads.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        if not containers:
+            return
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
+    raise RecursionError
 
 
 class _Stray(Exception):

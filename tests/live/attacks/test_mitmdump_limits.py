@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.live.attacks.targets import BEARER, DOORS, MIB, on_linux, resident, target
+from tests.live.attacks.targets import BEARER, DOORS, HELLO, MIB, MODELS, on_linux, resident, target
 from tests.live.proxy import DOORS as COMMANDS
 from tests.live.proxy import free_port
 from tests.live.raw_http import HOST, Raw, exchange, get, post, wait_until
@@ -58,7 +58,8 @@ def test_a_connection_to_mitmdump_takes_ten_times_the_memory() -> None:
     cost: dict[str, float] = {}
     for door in DOORS:
         with target(door, "translate") as attacked, ExitStack() as opened:
-            exchange(attacked.port, get("/api/version", BEARER))
+            call = {"model": MODELS[attacked.mode], "messages": HELLO}
+            exchange(attacked.port, post("/api/chat", call, BEARER))  # so that nothing is imported any more
             held = [resident(attacked.proxy.worker)]
             for _ in range(4):
                 for _ in range(100):

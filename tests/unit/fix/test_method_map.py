@@ -276,7 +276,7 @@ SAY = 'say "GET", "POST", "PUT", "PATCH", "DELETE" or "keep", or give method, pa
         ('["/api/chat"]', '["/api/chat"] cannot be read'),
         ("/api/chat = POST", "it is neither TOML nor JSON (Invalid"),
         ('{"/api/chat": "POST",}', "it is neither TOML nor JSON ("),
-        ('{"/a":' * 100_000, "it is neither TOML nor JSON (maximum recursion depth exceeded"),
+        ('{"/a":' * 100_000, "it is nested too deeply"),
         ('"/a" = "GET"\n"/a" = "PUT"', "it is neither TOML nor JSON (Cannot overwrite"),
         ('"/api/chat" = "FETCH"', f"/api/chat: {SAY}"),
         ('"/api/chat" = "Keep"', f"/api/chat: {SAY}"),

@@ -44,8 +44,13 @@ def refusal(body: bytes, *, counting: bool = False) -> str:
     return caught.value.message
 
 
+def dump(model: BaseModel) -> dict[str, Any]:
+    """All that was read. Pydantic warns that blocks have no field with their type, by which it would know them again."""
+    return model.model_dump(warnings=False)
+
+
 def test_the_least_request_has_nothing_else_and_is_not_streamed() -> None:
-    assert parse().model_dump() == {
+    assert dump(parse()) == {
         "model": "m",
         "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
         "max_tokens": 9,
@@ -104,7 +109,7 @@ def test_a_block_is_read_by_its_type(fields: dict[str, Any], kind: type[BaseMode
     found = block(**fields)
     assert type(found) is kind
     expected = {**fields, "type": None, **read}
-    assert found.model_dump() == {name: value for name, value in expected.items() if value is not None}
+    assert dump(found) == {name: value for name, value in expected.items() if value is not None}
 
 
 def test_a_tool_without_a_type_is_the_clients_own() -> None:

@@ -1,13 +1,14 @@
 """Bodies are decoded as Go decodes them, and refused in its words."""
 
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.schemas.go_json_decoding import WireModel, decode, finite, first_value, no_constant
+from ollama_openai_proxy.schemas.go_json_syntax import check_depth
 from ollama_openai_proxy.schemas.ollama.requests import (
     ChatRequest,
     EmbeddingsRequest,
@@ -222,6 +223,22 @@ def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
 def test_endless_nesting_is_refused(depth: int, closed: bool) -> None:
     body = '{"options":' + "[" * depth + ("]" * depth + "}" if closed else "")
     assert refusal(ChatRequest, body) == "invalid character '[' exceeded max depth"
+
+
+def test_many_lists_beside_each_other_are_not_too_deep() -> None:
+    assert decode(ChatRequest, b'{"messages":[{"role":"user","content":"' + b"[" * 20_000 + b'"}]}').messages is not None
+
+
+@pytest.mark.parametrize(("nested", "deep"), [("[", 10_000), ('{"a":', 10_000), ("[", 10_001), ('{"a":', 10_001)])
+def test_go_reads_ten_thousand_levels(nested: str, deep: int) -> None:
+    value: Any = [] if nested == "[" else {}
+    for _ in range(deep - 1):
+        value = [value] if nested == "[" else {"a": value}
+    if deep <= 10_000:
+        check_depth(value)
+    else:
+        with pytest.raises(RecursionError):
+            check_depth(value)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000], ids=["float", "negative", "digits"])
