@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -184,10 +182,3 @@ class Listener:
             visitor.settimeout(10)
             while part := visitor.recv(1 << 16):
                 self.received.append(part)
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)

@@ -526,7 +526,7 @@ def test_a_client_that_does_not_wait_frees_the_back_end(client: anthropic.Anthro
     give_up(
         lambda seconds: way.call(client.with_options(timeout=seconds), side.model),
         anthropic.APITimeoutError,
-        lambda: any(request.method == "POST" for request in side.backend.requests),
+        side.posts,
     )
     noticed = side.backend.wait_for_disconnect()
     assert noticed is not None

@@ -18,10 +18,10 @@ import pytest
 from ollama_openai_proxy.mitm.client_timeouts import stop_listening
 
 from tests.live.proxy import ProxyProcess
-from tests.live.raw_http import HOST, JSON_TYPE, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import HOST, JSON_TYPE, Raw, exchange, get, post
 from tests.live.test_fix_mode import peak_memory
 from tests.live.test_upstream import Listening, echo
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.standins import ScriptedBackend, Sleep, Stream, finish, text
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import ollama
 import pytest
 
 from tests.live.proxy import ProxyProcess
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.standins import Mangler, RecordedRequest, StrictOllama
 
 MIB = 1 << 20
@@ -774,14 +774,6 @@ def test_an_upload_that_ollama_refuses_in_the_middle_is_answered_with_its_error(
 ) -> None:
     response = client.post("/api/blobs/nonsense", content=(b"x" * MIB for _ in range(20)))
     assert (response.status_code, response.json()) == (400, {"error": "invalid digest format"})
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("the proxy holds the upload back")
-        time.sleep(0.005)
 
 
 def receive_until(raw: socket.socket, wanted: bytes) -> bytes:

@@ -23,10 +23,10 @@ import pytest
 
 from tests.live.cut_streams import CUT_AFTER_ERRORS, read_stream
 from tests.live.proxy import Door, ProxyProcess
-from tests.live.raw_http import HOST, Answer, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import HOST, Answer, Raw, exchange, get, post
 from tests.live.redis_server import RedisServer, running_redis
 from tests.live.test_fix_mode import peak_memory
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.standins import Gate, ScriptedBackend, Sleep, Step, Stream, StrictOllama, WaitForClient, finish, text
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.live.proxy import ProxyProcess
-from tests.live.raw_http import Answer, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import Answer, Raw, exchange, get, post
+from tests.patience import wait_until
 from tests.standins import (
     Error,
     RecordedRequest,

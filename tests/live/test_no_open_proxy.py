@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live.proxy import ProxyProcess, free_port
-from tests.live.raw_http import HOST, Listener, Raw, exchange, get, wait_until
-from tests.patience import PATIENCE
+from tests.live.raw_http import HOST, Listener, Raw, exchange, get
+from tests.patience import wait_until
 from tests.standins import ScriptedBackend, StrictOllama
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def proxies(other: Listener) -> Iterator[dict[str, ProxyProcess]]:
         for name, proxy in running.items():
             says = SAYS["mitmdump" if MODES[name] else "console"]
             # No connection tries it: where mitmproxy has not checked its start yet, an error of a connection would end it.
-            wait_until(lambda says=says, proxy=proxy: says in proxy.log, PATIENCE)  # type: ignore[misc]
+            wait_until(lambda says=says, proxy=proxy: says in proxy.log)  # type: ignore[misc]
         yield running
         assert other.visits == 0
         for proxy in running.values():

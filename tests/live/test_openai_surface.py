@@ -610,7 +610,7 @@ def test_a_client_that_does_not_wait_frees_the_back_end(url: str, side: Side, wa
         give_up(
             lambda seconds: way.call(client.with_options(timeout=seconds), side.model),
             openai.APITimeoutError,
-            lambda: any(request.method == "POST" for request in side.backend.requests),
+            side.posts,
         )
     noticed = side.backend.wait_for_disconnect()
     assert noticed is not None

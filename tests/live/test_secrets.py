@@ -23,7 +23,8 @@ from ollama_openai_proxy.settings import load_settings
 from pydantic import SecretStr
 
 from tests.live.proxy import Door, ProxyProcess
-from tests.live.raw_http import Answer, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import Answer, Raw, exchange, get, post
+from tests.patience import wait_until
 from tests.standins import (
     Cut,
     Error,

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from tests.live.proxy import ProxyProcess
-from tests.live.raw_http import HOST, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import HOST, Raw, exchange, get, post
 from tests.live.test_fix_mode import peak_memory
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.standins import Done, ScriptedBackend, Sleep, Stream, finish, role, text
 
 if TYPE_CHECKING:

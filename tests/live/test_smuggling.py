@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.live.proxy import ProxyProcess
-from tests.live.raw_http import HOST, JSON_TYPE, Listener, Raw, get, wait_until
+from tests.live.raw_http import HOST, JSON_TYPE, Listener, Raw, get
+from tests.patience import wait_until
 from tests.standins import ScriptedBackend
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from tests.live.proxy import ProxyProcess, free_port
-from tests.live.raw_http import Raw, get, wait_until
-from tests.patience import PATIENCE
+from tests.live.raw_http import Raw, get
+from tests.patience import PATIENCE, wait_until
 from tests.standins import Done, Gate, ScriptedBackend, Sleep, Stream, finish, role, text
 
 if TYPE_CHECKING:

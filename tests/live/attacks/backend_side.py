@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from tests.live.attacks.targets import Mode
     from tests.live.proxy import Door
     from tests.live.raw_http import Answer
 
-type Mode = Literal["translate", "fix"]
 type Call = tuple[str, dict[str, Any] | None]
 
 OWN_KEY = "sk-own-key-of-the-tests"
@@ -34,13 +34,6 @@ BEARER = f"Authorization: Bearer {CLIENTS_KEY}"
 PROMPT = "the secret prompt"
 MODEL = "gpt-test"
 HELLO = [{"role": "user", "content": PROMPT}]
-
-SETUPS: list[tuple[Door, Mode]] = [
-    ("console", "translate"),
-    ("console", "fix"),
-    ("mitmdump", "translate"),
-    ("mitmdump", "fix"),
-]
 
 in_mode = pytest.mark.in_mode
 """`@in_mode("fix")`: the test is about that mode, and is not made for the setups of the other one."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.live.attacks.backend_side import SETUPS, Setup, setup
+from tests.live.attacks.backend_side import Setup, setup
 from tests.live.attacks.targets import NAMES, TARGETS, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.live.attacks.backend_side import Mode
-    from tests.live.attacks.targets import Target
+    from tests.live.attacks.targets import Mode, Target
     from tests.live.proxy import Door
 
 
@@ -40,7 +39,7 @@ def _is_in_its_mode(item: pytest.Item) -> bool:
 
 
 def _setup_of(item: pytest.Item) -> tuple[Door, Mode]:
-    (found,) = [value for value in _parameters(item).values() if value in SETUPS]
+    (found,) = [value for value in _parameters(item).values() if value in TARGETS]
     return found
 
 
@@ -64,7 +63,7 @@ def attacked(request: pytest.FixtureRequest) -> Iterator[Target]:
         assert "Traceback" not in running.proxy.log
 
 
-@pytest.fixture(scope="module", params=SETUPS, ids=" ".join)
+@pytest.fixture(scope="module", params=TARGETS, ids=" ".join)
 def _hostile(request: pytest.FixtureRequest) -> Iterator[Setup]:
     with setup(*request.param) as running:
         yield running

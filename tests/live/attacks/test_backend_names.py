@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.live.attacks.backend_side import CALLS, SETUPS, Mode, Says, head, one_setup_each, setup
+from tests.live.attacks.backend_side import CALLS, Says, head, one_setup_each, setup
+from tests.live.attacks.targets import TARGETS, Mode
 from tests.live.proxy import Door, ProxyProcess
 from tests.live.raw_http import exchange, get, post
 
@@ -36,7 +37,7 @@ def failing(port: int, *headers: str) -> dict[str, tuple[str, str]]:
 
 
 @one_setup_each
-@pytest.mark.parametrize("behind", SETUPS, ids=" ".join)
+@pytest.mark.parametrize("behind", TARGETS, ids=" ".join)
 @pytest.mark.parametrize("far", FAR)
 def test_clients_elsewhere_are_told_the_id_of_their_request(behind: tuple[Door, Mode], far: str) -> None:
     settings, headers = FAR[far]
@@ -56,14 +57,14 @@ def test_clients_elsewhere_are_told_the_id_of_their_request(behind: tuple[Door, 
                 assert any(request_id in line and place in line for line in proxy.log.splitlines()), name
 
 
-@pytest.mark.parametrize(("door", "mode"), SETUPS)
+@pytest.mark.parametrize(("door", "mode"), TARGETS)
 def test_clients_on_this_machine_are_told_the_server(door: Door, mode: Mode) -> None:
     with setup(door, mode, PROXY_API_KEYS="") as running:
         running.server.answer = lambda _: Says([], "close")
         assert running.server.url in running.call(CALLS["OpenAI's embeddings"]).body.decode()
 
 
-@pytest.fixture(scope="module", params=SETUPS, ids=" ".join)
+@pytest.fixture(scope="module", params=TARGETS, ids=" ".join)
 def impatient(request: pytest.FixtureRequest) -> Iterator[Setup]:
     """A proxy that listens on every address."""
     with setup(*request.param, PROXY_HOST="0.0.0.0", REQUEST_TIMEOUT="0.5", STREAM_IDLE_TIMEOUT="0.5") as running:

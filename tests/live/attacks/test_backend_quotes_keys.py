@@ -9,12 +9,14 @@ import pytest
 
 from tests.live.attacks.backend_side import CALLS, CLIENTS_KEY, OWN_KEY, Says, head, listing, reply, said, setup
 from tests.live.proxy import BIN, ProxyProcess
-from tests.live.raw_http import exchange, get, wait_until
+from tests.live.raw_http import exchange, get
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.live.attacks.backend_side import Mode, Setup
+    from tests.live.attacks.backend_side import Setup
+    from tests.live.attacks.targets import Mode
 
 EVENTS = "text/event-stream"
 NDJSON = "application/x-ndjson"

@@ -18,7 +18,6 @@ import zstandard
 from tests.live.attacks.backend_side import (
     BEARER,
     CALLS,
-    SETUPS,
     Says,
     Setup,
     head,
@@ -29,6 +28,7 @@ from tests.live.attacks.backend_side import (
     said,
     setup,
 )
+from tests.live.attacks.targets import TARGETS
 from tests.live.raw_http import Raw, get, post
 from tests.live.test_fix_mode import peak_memory
 from tests.patience import wait_until
@@ -53,7 +53,7 @@ def room(limit: int) -> int:
     return 20 * MIB + 4 * limit
 
 
-@pytest.fixture(scope="module", params=SETUPS, ids=" ".join)
+@pytest.fixture(scope="module", params=TARGETS, ids=" ".join)
 def _small(request: pytest.FixtureRequest) -> Iterator[Setup]:
     with setup(*request.param, MAX_ANSWER_SIZE=str(LIMIT)) as running:
         running.works()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.attacks.targets import BEARER, MIB, MODELS, NAMES, TARGETS, Target, on_linux, resident, target
-from tests.live.raw_http import HOST, Raw, exchange, get, post, wait_until
-from tests.patience import PATIENCE
+from tests.live.raw_http import HOST, Raw, exchange, get, post
+from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

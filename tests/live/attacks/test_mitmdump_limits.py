@@ -17,8 +17,8 @@ import pytest
 from tests.live.attacks.targets import BEARER, DOORS, HELLO, MIB, MODELS, on_linux, resident, target
 from tests.live.proxy import DOORS as COMMANDS
 from tests.live.proxy import free_port
-from tests.live.raw_http import HOST, Raw, exchange, get, post, wait_until
-from tests.patience import PATIENCE
+from tests.live.raw_http import HOST, Raw, exchange, get, post
+from tests.patience import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from tests.live.proxy import Door

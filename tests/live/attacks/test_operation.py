@@ -18,8 +18,8 @@ import pytest
 from tests.live.attacks.targets import BEARER, DOORS, HELLO, KEY, NAMES, TARGETS, on_linux, target, threads
 from tests.live.proxy import DOORS as COMMANDS
 from tests.live.proxy import ProxyProcess, free_port
-from tests.live.raw_http import exchange, get, post, wait_until
-from tests.patience import PATIENCE
+from tests.live.raw_http import exchange, get, post
+from tests.patience import PATIENCE, wait_until
 from tests.standins import ScriptedBackend
 
 if TYPE_CHECKING:

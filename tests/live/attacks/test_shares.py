@@ -11,7 +11,8 @@ import pytest
 
 from tests.live.attacks.targets import BEARER, DOORS, KEY, OTHER_BEARER, OTHER_KEY
 from tests.live.proxy import ProxyProcess
-from tests.live.raw_http import Answer, Raw, exchange, get, post, wait_until
+from tests.live.raw_http import Answer, Raw, exchange, get, post
+from tests.patience import wait_until
 from tests.standins import Done, Gate, ScriptedBackend, Stream, finish, role, text
 
 if TYPE_CHECKING:
